@@ -1,0 +1,83 @@
+"""A columnar micro-batch of events, encoded for the kernels.
+
+Each event is one fixed-width record of 8-byte words, so that a batch is one array: splitting by
+shard copies rows, and a kernel call passes one argument.
+
+    word   0            event timestamp, int64 microseconds
+           1            event id, 64-bit hash
+           2, 3         customer id, 128-bit hash
+           4            log position, int64
+           5            customer id text: start << 16 | length, in ``ids``
+           6 ...        one word a categorical column: code, MISSING or UNKNOWN, int64
+           ...          one word a numeric column: float64, NaN = missing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .kernels.records import split_by_shard
+
+TIMESTAMP, EVENT_ID, KEY_1, KEY_2, POSITION, ID_TEXT = range(6)
+FIXED_WORDS = 6
+
+MISSING = -1
+"""Code of a string column that the event does not carry."""
+UNKNOWN = -2
+"""Code of a string that no filter or vocabulary mentions."""
+
+ACCEPTED, LATE, DUPLICATE = 0, 1, 2
+"""What became of an event: applied; applied, but not to sessions; dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events of one partition in log order.
+
+    Attributes
+    ----------
+    records
+        uint64[n, words], C-contiguous; see the module's text.
+    ids
+        uint8[m]: the UTF-8 text of the customer ids that ``ID_TEXT`` points into.
+    table
+        The events as a ``pyarrow.Table`` of n rows in the same order, for the archive, or None.
+    """
+
+    records: npt.NDArray[np.uint64]
+    ids: npt.NDArray[np.uint8]
+    table: Any = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def timestamps(self) -> npt.NDArray[np.int64]:
+        """int64[n], microseconds."""
+        return self.records[:, TIMESTAMP].view(np.int64)
+
+    @property
+    def positions(self) -> npt.NDArray[np.int64]:
+        """int64[n], log positions."""
+        return self.records[:, POSITION].view(np.int64)
+
+    def split(self, shards: int) -> Iterator[tuple[int, EventBatch, npt.NDArray[np.int64]]]:
+        """Yield shard, its events in log order, and their ordinals, for the shards with any."""
+        records, order, bounds = split_by_shard(self.records, shards)
+        table = None if self.table is None else self.table.take(order)
+        for shard in range(shards):
+            start, stop = int(bounds[shard]), int(bounds[shard + 1])
+            if start < stop:
+                part = None if table is None else table.slice(start, stop - start)
+                batch = EventBatch(records[start:stop], self.ids, part)
+                yield shard, batch, order[start:stop]
+
+
+def shard_of(key: int, shards: int) -> int:
+    """Return the shard of a customer from the first half of its hash."""
+    return key % shards

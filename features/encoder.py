@@ -1,0 +1,189 @@
+"""From an Arrow table of events to the records that kernels read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .batch import FIXED_WORDS, MISSING, UNKNOWN, EventBatch
+from .errors import SourceError
+from .kernels.encode import LENGTH_BITS, put_codes, put_identity, put_numbers
+
+_NO_BITMAP = np.empty(0, dtype=np.uint8)
+
+
+class RecordEncoder:
+    """Encode tables of events for one plan's columns.
+
+    Parameters
+    ----------
+    categorical
+        ``(column, words)`` in the order of the record's words: ``type``, ``channel`` or a string
+        property, and the strings that features mention. A string's code is its place in
+        ``words``.
+    numeric
+        The float, int and bool properties that features read, in order.
+
+    Examples
+    --------
+    >>> table = pa.table(
+    ...     {
+    ...         "event_id": ["e1", "e2"],
+    ...         "event_timestamp": pa.array([10, 20], pa.timestamp("us", "UTC")),
+    ...         "customer_id": ["ann", "ben"],
+    ...         "type": ["cart", "view"],
+    ...         "value": [9.5, None],
+    ...     }
+    ... )
+    >>> encoder = RecordEncoder([("type", ("view", "cart"))], ["value"])
+    >>> batch = encoder.encode(table, np.arange(2), keep_table=False)
+    >>> batch.timestamps.tolist(), batch.records[:, 6].tolist(), bytes(batch.ids)
+    ([10, 20], [1, 0], b'annben')
+    >>> batch.records[:, 7].view(np.float64).tolist()
+    [9.5, nan]
+    """
+
+    def __init__(
+        self, categorical: Sequence[tuple[str, tuple[str, ...]]], numeric: Sequence[str]
+    ) -> None:
+        self._categorical = [(name, pa.array(words, pa.string())) for name, words in categorical]
+        self._numeric = tuple(numeric)
+        self.words = FIXED_WORDS + len(self._categorical) + len(self._numeric)
+        """How many 8-byte words a record has."""
+
+    def encode(
+        self, table: pa.Table, positions: npt.NDArray[np.int64], *, keep_table: bool
+    ) -> EventBatch:
+        """Encode events that an `EventDecoder` has accepted.
+
+        Parameters
+        ----------
+        table
+            n events in log order. A categorical or numeric column that it lacks is missing from
+            every event.
+        positions
+            int64[n]: the events' places in the log.
+        keep_table
+            Whether the batch carries the table along, for the archive.
+
+        Raises
+        ------
+        SourceError
+            If a reserved column is absent, has nulls or another type, or if an id is longer than
+            65,535 bytes.
+        """
+        rows = table.num_rows
+        records = np.empty((rows, self.words), dtype=np.uint64)
+        event_text, event_offsets = _text(table, "event_id")
+        ids, id_offsets = _text(table, "customer_id")
+        timestamps = _timestamps(table)
+        longest = put_identity(
+            timestamps,
+            np.ascontiguousarray(positions, dtype=np.int64),
+            event_text,
+            event_offsets,
+            ids,
+            id_offsets,
+            records,
+        )
+        if longest >> LENGTH_BITS:
+            raise SourceError(f"column 'customer_id' has an id of {longest} bytes")
+        word = FIXED_WORDS
+        for name, known in self._categorical:
+            _put_categorical(table, name, known, records, word)
+            word += 1
+        for name in self._numeric:
+            _put_numeric(table, name, records, word)
+            word += 1
+        return EventBatch(records, ids, table if keep_table else None)
+
+
+def _column(table: pa.Table, name: str) -> Any:
+    """Return the column as one array; Arrow unites dictionaries that differ."""
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _required(table: pa.Table, name: str) -> Any:
+    if name not in table.schema.names:
+        raise SourceError(f"column {name!r} is missing")
+    array = _column(table, name)
+    if array.null_count:
+        raise SourceError(f"column {name!r} has {array.null_count} nulls")
+    return array
+
+
+def _buffer(array: Any, at: int, dtype: Any, count: int) -> npt.NDArray[Any]:
+    """View ``count`` values of an array's buffer from the array's own first row on."""
+    buffer = array.buffers()[at]
+    if buffer is None:
+        return np.zeros(count, dtype=dtype)
+    return np.frombuffer(buffer, dtype, count, array.offset * np.dtype(dtype).itemsize)
+
+
+def _bitmap(array: Any) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(array.buffers()[0], np.uint8) if array.null_count else _NO_BITMAP
+
+
+def _text(table: pa.Table, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+    """Return the bytes of the column's strings, uncopied, and where in them each begins."""
+    array = _required(table, name)
+    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        try:
+            array = array.cast(pa.string())
+        except pa.ArrowException:
+            raise SourceError(f"column {name!r} is {array.type}, not string") from None
+    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    offsets = _buffer(array, 1, width, len(array) + 1)
+    buffer = array.buffers()[2]
+    text = _NO_BITMAP if buffer is None else np.frombuffer(buffer, np.uint8)
+    # A slice of a large table must not carry the whole table's text to another process.
+    return text[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+def _timestamps(table: pa.Table) -> npt.NDArray[np.int64]:
+    array = _required(table, "event_timestamp")
+    unit = array.type.unit if pa.types.is_timestamp(array.type) else None
+    if unit != "us" and not pa.types.is_int64(array.type):
+        raise SourceError(f"column 'event_timestamp' is {array.type}, not timestamp[us]")
+    return _buffer(array, 1, np.int64, len(array))
+
+
+def _put_categorical(
+    table: pa.Table, name: str, known: Any, records: npt.NDArray[np.uint64], word: int
+) -> None:
+    if name not in table.schema.names:
+        records[:, word] = np.int64(MISSING).view(np.uint64)
+        return
+    array = _column(table, name)
+    if not pa.types.is_dictionary(array.type):
+        array = array.cast(pa.string()).dictionary_encode()
+    spoken = array.dictionary.cast(pa.string())
+    codes = pc.index_in(spoken, value_set=known).fill_null(UNKNOWN).to_numpy().astype(np.int64)
+    missing = pc.equal(spoken, pa.scalar("")) if name == "channel" else spoken.is_null()
+    codes[missing.fill_null(True).to_numpy(zero_copy_only=False)] = MISSING
+    indices = array.indices.cast(pa.int32())
+    put_codes(
+        _buffer(indices, 1, np.int32, len(indices)),
+        codes,
+        _bitmap(indices),
+        indices.offset,
+        records,
+        word,
+    )
+
+
+def _put_numeric(table: pa.Table, name: str, records: npt.NDArray[np.uint64], word: int) -> None:
+    if name not in table.schema.names:
+        records.view(np.float64)[:, word] = np.nan
+        return
+    array = _column(table, name)
+    if not pa.types.is_float64(array.type):
+        array = array.cast(pa.float64(), safe=False)
+    values = _buffer(array, 1, np.uint64, len(array))
+    put_numbers(values, _bitmap(array), array.offset, records, word)

@@ -1,0 +1,1 @@
+"""Feast over our rows. Empty on purpose: each Feast process imports the modules it names."""

@@ -1,0 +1,369 @@
+"""Feast's Redis online store, and in it the computed views: never stale, read as of now.
+
+    online_store:
+        type: nextbest.features.feast_plugin.online_store.NextbestOnlineStore
+        connection_string: unix:///srv/shop/.nextbest/valkey/server.sock
+
+Ordinary views are Feast's business: they are written and read as the stock store does. A computed
+view's values are read from the customer's packed row, which the workers publish.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import redis
+from feast import Entity, FeatureService, FeatureView, RepoConfig, utils
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.online_response import OnlineResponse
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from pydantic import PositiveFloat, StrictStr, field_validator, model_validator
+
+from . import connection
+from .errors import ComputedViewError, StoreAwayError
+from .lookup import Lookup, plan_lookups
+from .response import Column, ComputedResponse
+from .source import source_of
+
+_FeastRow = tuple[EntityKey, dict[str, Value], dt.datetime, dt.datetime | None]
+_ReadRow = tuple[dt.datetime | None, dict[str, Value] | None]
+
+
+@dataclass
+class _Request:
+    """What the store knows of a lookup beside what Feast hands it on the way.
+
+    Feast forgets the order of the features before it reads, and makes its answer after.
+    """
+
+    order: Sequence[str] = ()
+    columns: dict[str, Column] = field(default_factory=dict)
+
+
+_request: ContextVar[_Request | None] = ContextVar("_request", default=None)
+
+
+class NextbestOnlineStoreConfig(RedisOnlineStoreConfig):
+    """Options of the store; those of Feast's ``redis`` apply too.
+
+    Attributes
+    ----------
+    connection_string
+        ``unix://…``, ``redis://…`` or ``rediss://…``, or Feast's ``host:port,key=value``. Write
+        ``${NEXTBEST_REDIS_URL}`` to keep a password out of the file.
+    timeout_seconds
+        How long to wait for an answer of the store, with a URL. Default 10.
+    """
+
+    # Feast tells its stores apart by this literal, and has them override it.
+    type: Literal["nextbest.features.feast_plugin.online_store.NextbestOnlineStore"] = (
+        "nextbest.features.feast_plugin.online_store.NextbestOnlineStore"  # type: ignore[assignment]
+    )
+    connection_string: StrictStr = "localhost:6379"
+    timeout_seconds: PositiveFloat = 10.0
+
+    @field_validator("connection_string")
+    @classmethod
+    def _check_connection_string(cls, given: str) -> str:
+        return connection.check(given)
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> NextbestOnlineStoreConfig:
+        if self.redis_type.value == "redis_cluster":
+            raise ValueError("redis_type: the rows of all customers are in one server or sentinel")
+        if connection.is_url(self.connection_string) and self.client.value != "redis":
+            raise ValueError(f"client: {self.client.value} needs host:port, not a URL")
+        return self
+
+
+class NextbestOnlineStore(RedisOnlineStore):
+    """Answers for computed views as of now, and for all others as Feast does.
+
+    Every value has its true status: ``PRESENT``; ``NULL_VALUE`` where there is none;
+    ``OUTSIDE_MAX_AGE`` where the session has ended or the ttl is over; ``NOT_FOUND`` for a
+    customer that the store does not know. The event timestamp is that of the customer's newest
+    event. Features of computed views come in the order in which they were asked for.
+
+    Raises
+    ------
+    StoreAwayError
+        The store does not answer.
+    RowError
+        A row is damaged or of another declaration; the message names the customer.
+    RegistryError
+        The registry was applied by a version of nextbest that reads rows otherwise.
+    ComputedViewError
+        Something was asked that has no meaning for a computed view, such as writing to it.
+    """
+
+    def get_online_features(
+        self,
+        config: RepoConfig,
+        features: list[str] | FeatureService,
+        entity_rows: list[dict[str, Any]] | Mapping[str, Any],
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        include_feature_view_version_metadata: bool = False,
+    ) -> OnlineResponse:
+        """Answer a lookup, keeping the order of the features that were asked for."""
+        with _asked(features, registry, project, full_feature_names) as request:
+            answer = super().get_online_features(
+                config, features, entity_rows, registry, project, full_feature_names,
+                include_feature_view_version_metadata,
+            )  # fmt: skip
+        return ComputedResponse(answer, request.columns) if request.columns else answer
+
+    async def get_online_features_async(
+        self,
+        config: RepoConfig,
+        features: list[str] | FeatureService,
+        entity_rows: list[dict[str, Any]] | Mapping[str, Any],
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        include_feature_view_version_metadata: bool = False,
+    ) -> OnlineResponse:
+        """Answer a lookup, as `get_online_features`."""
+        with _asked(features, registry, project, full_feature_names) as request:
+            answer = await super().get_online_features_async(
+                config, features, entity_rows, registry, project, full_feature_names,
+                include_feature_view_version_metadata,
+            )  # fmt: skip
+        return ComputedResponse(answer, request.columns) if request.columns else answer
+
+    def _read_features_per_fv(
+        self,
+        config: RepoConfig,
+        grouped_refs: list[tuple[FeatureView, list[str]]],
+        join_key_values: dict[str, list[Value]],
+        entity_name_to_join_key_map: dict[str, str],
+        online_features_response: GetOnlineFeaturesResponse,
+        full_feature_names: bool,
+        include_feature_view_version_metadata: bool,
+    ) -> None:
+        request = _request.get() or _Request()
+        lookups, others = plan_lookups(
+            grouped_refs, join_key_values, entity_name_to_join_key_map, request.order
+        )
+        for lookup in lookups:
+            request.columns |= lookup.answer(
+                self._fetch(config, lookup), online_features_response, full_feature_names,
+                include_feature_view_version_metadata,
+            )  # fmt: skip
+        if others:
+            super()._read_features_per_fv(
+                config, others, join_key_values, entity_name_to_join_key_map,
+                online_features_response, full_feature_names,
+                include_feature_view_version_metadata,
+            )  # fmt: skip
+
+    async def _read_features_per_fv_async(
+        self,
+        config: RepoConfig,
+        grouped_refs: list[tuple[FeatureView, list[str]]],
+        join_key_values: dict[str, list[Value]],
+        entity_name_to_join_key_map: dict[str, str],
+        online_features_response: GetOnlineFeaturesResponse,
+        full_feature_names: bool,
+        include_feature_view_version_metadata: bool,
+    ) -> None:
+        request = _request.get() or _Request()
+        lookups, others = plan_lookups(
+            grouped_refs, join_key_values, entity_name_to_join_key_map, request.order
+        )
+        for lookup in lookups:
+            request.columns |= lookup.answer(
+                await self._fetch_async(config, lookup), online_features_response,
+                full_feature_names, include_feature_view_version_metadata,
+            )  # fmt: skip
+        if others:
+            await super()._read_features_per_fv_async(
+                config, others, join_key_values, entity_name_to_join_key_map,
+                online_features_response, full_feature_names,
+                include_feature_view_version_metadata,
+            )  # fmt: skip
+
+    @staticmethod
+    def _build_feature_types(grouped_refs: list[tuple[FeatureView, list[str]]]) -> dict[str, Any]:
+        # They tell apart what Feast stores in one form, such as a UUID and a string. Nothing that
+        # is computed is of such a type, and collecting them takes long.
+        ordinary = [refs for refs in grouped_refs if source_of(refs[0]) is None]
+        return RedisOnlineStore._build_feature_types(ordinary)
+
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[_ReadRow]:
+        """Read one view's features, as Feast's lower-level contract wants them."""
+        if source_of(table) is None:
+            return super().online_read(config, table, entity_keys, requested_features)
+        lookup = Lookup.of_keys(table, entity_keys, requested_features)
+        return _rows(lookup, self._fetch(config, lookup))
+
+    async def online_read_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[_ReadRow]:
+        """Read one view's features, as `online_read`."""
+        if source_of(table) is None:
+            return await super().online_read_async(config, table, entity_keys, requested_features)
+        lookup = Lookup.of_keys(table, entity_keys, requested_features)
+        return _rows(lookup, await self._fetch_async(config, lookup))
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[_FeastRow],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write to an ordinary view; a computed one is refused."""
+        _refuse_write(table)
+        super().online_write_batch(config, table, data, progress)
+
+    async def online_write_batch_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[_FeastRow],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write to an ordinary view; a computed one is refused."""
+        _refuse_write(table)
+        await super().online_write_batch_async(config, table, data, progress)
+
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        """Follow the registry; customers' rows are the workers' and stay."""
+        super().update(
+            config, _ordinary(tables_to_delete), _ordinary(tables_to_keep), entities_to_delete,
+            entities_to_keep, partial,
+        )  # fmt: skip
+
+    def teardown(
+        self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
+    ) -> None:
+        """Delete what ordinary views stored; customers' rows are the workers' and stay."""
+        super().teardown(config, _ordinary(tables), entities)
+
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        url = online_store_config.connection_string
+        if self._client is None and connection.is_url(url):
+            self._client = connection.client(url, _seconds(online_store_config))
+        return super()._get_client(online_store_config)
+
+    async def _get_client_async(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        url = online_store_config.connection_string
+        if self._client_async is None and connection.is_url(url):
+            self._client_async = connection.async_client(url, _seconds(online_store_config))
+        return await super()._get_client_async(online_store_config)
+
+    def _fetch(self, config: RepoConfig, lookup: Lookup) -> list[bytes | None]:
+        if not lookup.keys:
+            return []
+        with _store_errors(config):
+            found: list[bytes | None] = self._get_client(config.online_store).mget(lookup.keys)
+        return found
+
+    async def _fetch_async(self, config: RepoConfig, lookup: Lookup) -> list[bytes | None]:
+        if not lookup.keys:
+            return []
+        with _store_errors(config):
+            client = await self._get_client_async(config.online_store)
+            found: list[bytes | None] = await client.mget(lookup.keys)
+        return found
+
+
+def _seconds(config: RedisOnlineStoreConfig) -> float:
+    assert isinstance(config, NextbestOnlineStoreConfig)
+    return config.timeout_seconds
+
+
+@contextmanager
+def _store_errors(config: RepoConfig) -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        shown = connection.without_password(config.online_store.connection_string)
+        raise StoreAwayError(
+            f"{shown}: lookup failed: {error}. Is the server running, and is this its address?"
+        ) from error
+
+
+@contextmanager
+def _asked(
+    features: list[str] | FeatureService,
+    registry: BaseRegistry,
+    project: str,
+    full_feature_names: bool,
+) -> Iterator[_Request]:
+    """Keep what is known of a lookup while Feast answers it."""
+    context = utils._get_cached_request_context(registry, project, features, full_feature_names)
+    if getattr(features, "precompute_online", False):
+        for view, _ in context[5]:
+            if source_of(view) is not None:
+                raise ComputedViewError(
+                    f"{view.name} is computed as of now: precomputed vectors of it would be "
+                    "stale. Take precompute_online off the feature service"
+                )
+    request = _Request(context[0])
+    token = _request.set(request)
+    try:
+        yield request
+    finally:
+        _request.reset(token)
+    if context[1]:
+        # An on-demand view may give a name of its own to what was read under the same name.
+        for view in context[1]:
+            for made in view.features:
+                request.columns.pop(made.name, None)
+                request.columns.pop(f"{view.projection.name_to_use()}__{made.name}", None)
+
+
+def _rows(lookup: Lookup, stored: list[bytes | None]) -> list[_ReadRow]:
+    response = GetOnlineFeaturesResponse()
+    lookup.answer(stored, response, full_names=False, version_metadata=False)
+    names = response.metadata.feature_names.val
+    rows: list[_ReadRow] = []
+    for r in range(len(stored)):
+        vectors = [(name, v) for name, v in zip(names, response.results, strict=True)]
+        if not vectors or vectors[0][1].statuses[r] == FieldStatus.NOT_FOUND:
+            rows.append((None, None))
+            continue
+        time = vectors[0][1].event_timestamps[r].ToDatetime(dt.UTC)
+        rows.append((time, {name: vector.values[r] for name, vector in vectors}))
+    return rows
+
+
+def _refuse_write(table: FeatureView) -> None:
+    if source_of(table) is not None:
+        raise ComputedViewError(
+            f"{table.name} is computed from events and cannot be written: publish the events "
+            "instead"
+        )
+
+
+def _ordinary(tables: Sequence[FeatureView]) -> list[FeatureView]:
+    return [table for table in tables if source_of(table) is None]

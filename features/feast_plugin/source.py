@@ -1,0 +1,166 @@
+"""The Feast data source of a computed view: no table, but the declaration itself.
+
+The registry thereby holds all that a reader needs. `feast serve`, a notebook and a remote client
+read a computed view without the module in which it was declared.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from feast.data_source import DataSource
+from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
+from feast.repo_config import RepoConfig
+from feast.value_type import ValueType
+
+from ..catalog import Catalog
+from ..declaration import Entity, Feature, FeatureView
+from ..errors import DeclarationError
+from ..events import EventSchema
+from .errors import ComputedViewError, RegistryError
+
+RESERVED_TAGS = "nextbest."
+CATALOG_TAG = "nextbest.catalog"
+SCHEMA_TAG = "nextbest.schema"
+"""Tag of a view: the schema id of the rows that it is read from, in hexadecimal."""
+
+_CLASS = "nextbest.features.feast_plugin.source.EventSource"
+
+
+class _StoredView(msgspec.Struct):
+    """A `FeatureView` with every duration in microseconds."""
+
+    name: str
+    source: EventSchema
+    features: tuple[Feature, ...]
+    entity: Entity
+    session_gap: int
+    ttl: int | None
+    description: str
+    owner: str
+    tags: dict[str, str]
+
+
+class _StoredCatalog(msgspec.Struct):
+    """A `Catalog` in the form in which the registry holds it."""
+
+    name: str
+    views: tuple[_StoredView, ...]
+    lateness: int
+
+    @classmethod
+    def decode(cls, text: bytes) -> Catalog:
+        stored = msgspec.json.decode(text, type=cls)
+        views = [FeatureView(**msgspec.structs.asdict(view)) for view in stored.views]
+        return Catalog(name=stored.name, views=tuple(views), lateness=stored.lateness)
+
+
+class EventSource(DataSource):
+    """The events that the views of a catalog are computed from.
+
+    Parameters
+    ----------
+    name
+        Unique in its Feast project.
+    declaration
+        What `declare` made of the catalog.
+
+    Examples
+    --------
+    >>> from nextbest.features import Catalog, EventSchema, FeatureView, aggregations as agg
+    >>> shop = EventSchema("shop", types=("view",))
+    >>> views = FeatureView(name="v", source=shop, features=[agg.count("n")])
+    >>> catalog = Catalog(name="demo", views=[views])
+    >>> EventSource(name="demo_events", declaration=declare(catalog)).catalog == catalog
+    True
+    """
+
+    def __init__(self, *, name: str, declaration: bytes, description: str = "") -> None:
+        super().__init__(name=name, timestamp_field="event_timestamp", description=description)
+        self.declaration = declaration
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that the registry holds.
+
+        Raises
+        ------
+        RegistryError
+            If it cannot be read.
+        """
+        try:
+            return _StoredCatalog.decode(zlib.decompress(self.declaration))
+        except (zlib.error, msgspec.DecodeError, TypeError, DeclarationError) as error:
+            raise RegistryError(
+                f"the declaration in data source {self.name!r} cannot be read: {error}. "
+                "Apply the catalog again with the version of nextbest that reads it"
+            ) from error
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, EventSource)
+            and super().__eq__(other)  # type: ignore[no-untyped-call]  # Feast's is untyped
+            and self.declaration == other.declaration
+        )
+
+    __hash__ = DataSource.__hash__
+
+    @staticmethod
+    def from_proto(data_source: DataSourceProto) -> EventSource:
+        """Read the source back from a registry."""
+        return EventSource(
+            name=data_source.name,
+            declaration=data_source.custom_options.configuration,
+            description=data_source.description,
+        )
+
+    def _to_proto_impl(self) -> DataSourceProto:
+        return DataSourceProto(
+            name=self.name,
+            type=DataSourceProto.CUSTOM_SOURCE,
+            data_source_class_type=_CLASS,
+            timestamp_field=self.timestamp_field,
+            description=self.description,
+            custom_options=DataSourceProto.CustomSourceOptions(configuration=self.declaration),
+        )
+
+    def source_type(self) -> DataSourceProto.SourceType.ValueType:
+        """Return Feast's kind of the source: one that it does not know."""
+        return DataSourceProto.CUSTOM_SOURCE
+
+    def validate(self, config: RepoConfig) -> None:
+        """Accept: there is no table to look for."""
+
+    def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
+        """Return nothing: the view's schema is complete without looking."""
+        return []
+
+    def get_table_query_string(self) -> str:
+        """Refuse: there is no table."""
+        raise ComputedViewError(f"{self.name} is a stream of events, not a table")
+
+    @staticmethod
+    def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
+        """Return what would translate column types, had the source columns."""
+        return _no_column
+
+    def __repr__(self) -> str:
+        return f"EventSource(name={self.name!r}, {len(self.declaration)} bytes)"
+
+
+def declare(catalog: Catalog) -> bytes:
+    """Encode a catalog for the registry, in the order in which it was written."""
+    return zlib.compress(msgspec.json.encode(catalog), 9)
+
+
+def source_of(view: Any) -> EventSource | None:
+    """Return the source of a view that is computed, None for any other."""
+    source = getattr(view, "batch_source", None)
+    return source if isinstance(source, EventSource) else None
+
+
+def _no_column(raw_type: str) -> ValueType:
+    raise ComputedViewError(f"a stream of events has no column of type {raw_type!r}")

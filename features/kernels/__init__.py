@@ -1,0 +1,1 @@
+"""Machine code for the rows of a shard: compiled once, interpreting any declaration."""

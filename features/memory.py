@@ -1,0 +1,33 @@
+"""Row memory that grows without being copied."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+
+from .errors import StateError
+from .kernels.layout import Rows
+
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if hasattr(mmap, "MADV_HUGEPAGE") else 0)
+
+
+def reserve_rows(words: int, capacity: int) -> Rows:
+    """Reserve address space for ``capacity`` rows of ``words`` 8-byte words, all zero.
+
+    Pages take memory only when they are first written.
+
+    Raises
+    ------
+    StateError
+        If the system does not grant the address space.
+    """
+    size = words * 8 * capacity
+    try:
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+    except OSError as error:
+        raise StateError(f"cannot reserve {size} bytes for {capacity} rows: {error}") from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    u64 = np.frombuffer(memory, np.uint64)
+    return Rows(u64, u64.view(np.int64), u64.view(np.float64), u64.view(np.uint32))

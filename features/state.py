@@ -1,0 +1,273 @@
+"""The state of one shard: a row for each customer, and everything done to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .batch import EventBatch
+from .errors import StateError
+from .kernels.hashing import hash_strings
+from .kernels.keys import assign_slots, find_slots, rehash
+from .kernels.layout import I64, U8, U64, make_chunk
+from .kernels.pack import encode_mset
+from .kernels.read import read_rows
+from .kernels.records_log import pack_records, unpack_records
+from .kernels.step import apply_events
+from .kernels.waves import order_by_wave
+from .memory import reserve_rows
+from .plan import Plan
+
+MAX_SLOTS = 1 << 22
+"""Customers of one shard: an address-space reservation, not memory."""
+
+ROWS_PER_COMMAND = 512
+
+
+class FeatureRows(NamedTuple):
+    """Features of n customers as of a time.
+
+    ``values`` is float64[n, columns] in the order of ``catalog.columns``, NaN unless present;
+    ``state`` uint8[n, columns] of PRESENT, MISSING, EXPIRED (`nextbest.features.kernels.read`);
+    ``age_ms`` int64[n], milliseconds since the customer's newest event, -1 if unknown.
+    """
+
+    values: npt.NDArray[np.float64]
+    state: npt.NDArray[np.uint8]
+    age_ms: npt.NDArray[np.int64]
+
+
+def empty_rows(n: int, columns: int) -> FeatureRows:
+    """Allocate a result for ``n`` customers."""
+    return FeatureRows(
+        np.empty((n, columns)), np.empty((n, columns), np.uint8), np.empty(n, np.int64)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RowCommands:
+    """Redis commands that publish rows: ``payload`` (uint8), replies to expect, rows in it."""
+
+    payload: U8
+    replies: int
+    rows: int
+
+
+class ShardState:
+    """Rows of the customers of one shard; knows no dataflow engine.
+
+    Parameters
+    ----------
+    plan
+        The compiled catalog.
+    max_slots
+        The most customers the shard may hold.
+    """
+
+    def __init__(self, plan: Plan, *, max_slots: int = MAX_SLOTS) -> None:
+        self.plan = plan
+        self.rows = reserve_rows(plan.words, max_slots)
+        self._max_slots = max_slots
+        self._chunk = make_chunk(plan.tables)
+        self._table: U64 = np.zeros((1024, 4), np.uint64)
+        self._sizes: I64 = np.array([1, 0], np.int64)  # slot 0 is nobody's
+        self._names: I64 = np.zeros((0, 2), np.int64)
+        self._arena: U8 = np.zeros(1 << 12, np.uint8)
+        self._seen = np.zeros(0, np.int32)
+        self._marks: U8 = np.zeros(0, np.uint8)
+        self._for_store: I64 = np.zeros(0, np.int64)
+        self._for_log: I64 = np.zeros(0, np.int64)
+        self._dirty: I64 = np.zeros(2, np.int64)
+        self._scratch: U64 = np.zeros(plan.words + plan.words // 64 + 8, np.uint64)
+        self._out: U8 = np.zeros(0, np.uint8)
+        self._grow(512, 0)
+
+    def __len__(self) -> int:
+        """How many customers there are."""
+        return int(self._sizes[0]) - 1
+
+    @property
+    def unpublished(self) -> int:
+        """How many rows changed since they were last encoded for the store."""
+        return int(self._dirty[0])
+
+    def apply(self, batch: EventBatch) -> U8:
+        """Apply events in log order; return uint8[n]: ACCEPTED, LATE or DUPLICATE.
+
+        Raises
+        ------
+        StateError
+            If the shard is full.
+        """
+        flags: U8 = np.empty(len(batch), np.uint8)
+        if len(batch):
+            slots = self._slots_of(batch)
+            self._apply(batch.records, slots, flags)
+        return flags
+
+    def apply_and_read(
+        self, batch: EventBatch, marked: npt.NDArray[np.bool_]
+    ) -> tuple[U8, FeatureRows]:
+        """Apply events; read each marked event's customer right after it, as of its time.
+
+        Returns
+        -------
+        flags, rows
+            As `apply`; one row for each marked event, in the order of the batch.
+        """
+        flags: U8 = np.empty(len(batch), np.uint8)
+        places = np.flatnonzero(marked)
+        rows = empty_rows(len(places), self.plan.reads.columns)
+        if not len(places):
+            return self.apply(batch), rows
+        slots = self._slots_of(batch)
+        order, bounds = order_by_wave(slots, marked, self._seen)
+        row_of = np.cumsum(marked) - 1
+        for wave in range(len(bounds) - 1):
+            take = order[bounds[wave] : bounds[wave + 1]]
+            records, wave_slots = batch.records[take], slots[take]
+            wave_flags: U8 = np.empty(len(take), np.uint8)
+            self._apply(records, wave_slots, wave_flags)
+            flags[take] = wave_flags
+            reads = marked[take]
+            into = row_of[take[reads]]
+            got = self._read_slots(wave_slots[reads], records[reads, 0].view(np.int64))
+            rows.values[into] = got.values
+            rows.state[into] = got.state
+            rows.age_ms[into] = got.age_ms
+        return flags, rows
+
+    def read(self, ids: Sequence[str], at: int) -> FeatureRows:
+        """Read customers as of ``at`` (microseconds), or of their newest event if that is later."""
+        raw = [customer_id.encode() for customer_id in ids]
+        offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+        keys = np.empty((2, len(raw)), np.uint64)
+        hash_strings(np.frombuffer(b"".join(raw), np.uint8), offsets, keys[0], keys[1])
+        slots = np.empty(len(raw), np.int64)
+        find_slots(self._table, keys[0], keys[1], slots)
+        return self._read_slots(slots, np.full(len(raw), at, np.int64))
+
+    def customers(self) -> Iterator[str]:
+        """Yield the customer ids, in order of their first event."""
+        for start, length in self._names[1 : self._sizes[0]].tolist():
+            yield self._arena[start : start + length].tobytes().decode()
+
+    def encode_changes(self, key_prefix: bytes) -> RowCommands:
+        """Encode the rows that changed since the last call as ``MSET`` commands."""
+        slots = np.sort(self._for_store[: self._dirty[0]])
+        self._marks[slots] &= np.uint8(2)
+        self._dirty[0] = 0
+        plan = self.plan
+        prefix = np.frombuffer(key_prefix, np.uint8)
+        row_bytes = 8 * len(self._scratch) + len(prefix) + 64
+        names = int(self._names[slots, 1].sum())
+        room = row_bytes * len(slots) + names + 64 * (len(slots) // ROWS_PER_COMMAND + 1)
+        if len(self._out) < room:
+            self._out = np.empty(room, np.uint8)
+        end, replies = 0, 0
+        for first in range(0, len(slots), ROWS_PER_COMMAND):
+            end += int(encode_mset(
+                self.rows.u64, plan.words, plan.header, plan.schema_id,
+                slots[first : first + ROWS_PER_COMMAND], self._names, self._arena, prefix,
+                self._scratch, self._out[end:],
+            ))  # fmt: skip
+            replies += 1
+        return RowCommands(self._out[:end].copy(), replies, len(slots))
+
+    def take_changes(self) -> bytes:
+        """Return the rows that changed since the last call, whole, as the delta log stores them."""
+        slots = np.sort(self._for_log[: self._dirty[1]])
+        self._marks[slots] &= np.uint8(1)
+        self._dirty[1] = 0
+        per_row = len(self._scratch) + 1
+        names = int(((self._names[slots, 1] + 7) // 8).sum())
+        out = np.empty(per_row * len(slots) + names, np.uint64)
+        end = pack_records(
+            self.rows.u64,
+            self.plan.words,
+            self.plan.schema_id,
+            slots,
+            self._names,
+            self._arena,
+            out,
+        )
+        return out[:end].tobytes()
+
+    def load_changes(self, changes: bytes) -> None:
+        """Put rows back that `take_changes` returned; later ones win. They are published again.
+
+        Raises
+        ------
+        StateError
+            If the bytes are damaged or were written under another declaration.
+        """
+        packed = np.frombuffer(changes, np.uint64)
+        at = 0
+        while at < len(packed):
+            # Records are read in bounded steps, as every one of them may be a new customer.
+            self._grow(4096, 4096 * 256)
+            taken, status = unpack_records(
+                packed, at, 4096, self.plan.schema_id, self.plan.words, self.rows.u64,
+                self._table, self._names, self._arena, self._sizes,
+                (self._marks, self._for_store, self._dirty),
+            )  # fmt: skip
+            if status:
+                raise StateError(
+                    f"row at byte {8 * taken} of a state record is damaged or of another schema "
+                    f"(code {status})"
+                )
+            at = int(taken)
+
+    def _apply(self, records: U64, slots: I64, flags: U8) -> None:
+        dirty = (self._marks, self._for_store, self._for_log, self._dirty)
+        apply_events(self.rows, self.plan.tables, self._chunk, records, slots, flags, dirty)
+
+    def _slots_of(self, batch: EventBatch) -> I64:
+        n = len(batch)
+        slots = np.empty(n, np.int64)
+        self._grow(n, int((batch.records[:, 5] & np.uint64(0xFFFF)).sum()))
+        assign_slots(
+            self._table, batch.records, batch.ids, slots, self._names, self._arena, self._sizes
+        )
+        return slots
+
+    def _read_slots(self, slots: I64, at: I64) -> FeatureRows:
+        rows = empty_rows(len(slots), self.plan.reads.columns)
+        offsets = np.where(slots > 0, slots * self.plan.words, -1)
+        read_rows(self.rows.u64, offsets, at, self.plan.reads, *rows)
+        return rows
+
+    def _grow(self, customers: int, text: int) -> None:
+        """Make room for so many new customers and bytes of their ids before a kernel binds it."""
+        slots = int(self._sizes[0]) + customers
+        if slots > self._max_slots:
+            raise StateError(
+                f"the shard holds {len(self)} of at most {self._max_slots} customers and "
+                f"{customers} more may come"
+            )
+        if 2 * slots > len(self._table):
+            table = np.zeros((1 << (4 * slots - 1).bit_length(), 4), np.uint64)
+            rehash(self._table, table)
+            self._table = table
+        if slots > len(self._marks):
+            self._names = _extend(self._names, 2 * slots)
+            self._seen = _extend(self._seen, 2 * slots)
+            self._marks = _extend(self._marks, 2 * slots)
+            self._for_store = _extend(self._for_store, 2 * slots)
+            self._for_log = _extend(self._for_log, 2 * slots)
+        if self._sizes[1] + text > len(self._arena):
+            self._arena = _extend(self._arena, 2 * (int(self._sizes[1]) + text))
+
+
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
+
+
+def _extend(array: _Array, length: int) -> _Array:
+    """Copy an array into a longer one, zero beyond."""
+    longer = np.zeros((length, *array.shape[1:]), array.dtype)
+    longer[: len(array)] = array
+    return longer  # type: ignore[return-value]  # the same dtype and dimensions

@@ -1,0 +1,70 @@
+"""What missing, expired and filtered mean, with answers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nextbest.features import aggregations as agg
+from nextbest.features import event
+from nextbest.features.declaration import Feature
+from tests.laws.cases import EXPIRED, MISSING, PRESENT, START, answer, catalog, row
+from tests.laws.driver import Kernels
+from tests.laws.strategies import DAY, HOUR
+
+COUNT_NOW = agg.count("now", window="session")
+
+
+def test_ratios_are_missing_over_zero_and_expire_with_their_parts() -> None:
+    kernels = Kernels(
+        catalog(
+            COUNT_NOW,
+            agg.count("good", where=event.good == True),  # noqa: E712
+            agg.mean("mean", of="value"),
+            agg.ratio("a", "good", "now"),
+            agg.ratio("b", "now", "good"),
+            agg.ratio("c", "mean", "now"),
+        )
+    )
+    kernels.apply([row(0), row(1)])
+    assert answer(kernels, 1)[3:] == [0.0, "missing", "missing"]
+    kernels.apply([row(2, good=True, value=9.0)])
+    assert answer(kernels, 2)[3:] == [1 / 3, 3.0, 3.0]
+    assert answer(kernels, 2 * HOUR)[3:] == ["expired"] * 3
+
+
+def check_missing(features: Sequence[Feature], *properties: dict[str, Any]) -> list[float | str]:
+    """Answers after one event with each of these properties."""
+    kernels = Kernels(catalog(*features))
+    kernels.apply([row(n, **given) for n, given in enumerate(properties)])
+    return answer(kernels, len(properties))
+
+
+def test_comparisons_with_a_missing_property_are_false_and_their_inverse_true() -> None:
+    filters: tuple[Any, ...] = (
+        event.value != 1, ~(event.value != 1), event.value == 1, event.value <= 1, event.value > 1,
+        event.word != "x", ~(event.word == "x"), event.word.isin(["x", "y"]),
+        event.good != True, event.good < 1, ~event.good.present(), event.channel == "",  # noqa: E712
+    )  # fmt: skip
+    features = [agg.count(f"f{n}", where=where) for n, where in enumerate(filters)]
+    empty: dict[str, Any] = {}
+    nulls = {"value": None, "word": None, "good": None}
+    for missing in (empty, nulls):
+        assert check_missing(features, missing) == [0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0]
+    present = {"value": 1, "word": "z", "good": False}
+    assert check_missing(features, present) == [0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0]
+
+
+def test_values_are_nan_exactly_where_nothing_is_present() -> None:
+    kernels = Kernels(catalog(COUNT_NOW, agg.mean("mean", of="value"), agg.count("all")))
+    kernels.apply([row(0)])
+    rows = kernels.state.read(["ada", "nobody"], START + DAY)
+    assert rows.values.dtype == np.float64
+    assert rows.state.tolist() == [[EXPIRED, MISSING, PRESENT], [MISSING] * 3]
+    assert [[math.isnan(v) for v in line] for line in rows.values] == [
+        [True, True, False],
+        [True] * 3,
+    ]
