@@ -1,0 +1,1 @@
+"""Dataflows: from events to rows, decisions and models."""

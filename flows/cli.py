@@ -1,0 +1,208 @@
+"""The command line. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_OURS = "nextbest."  # where the errors that are raised on purpose are defined
+
+app = typer.Typer(
+    name="nextbest",
+    help="Features that are never stale, and next best actions that learn from every outcome.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+features = typer.Typer(no_args_is_help=True, help="Look up and list features.")
+app.add_typer(features, name="features")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where all local state is kept.  [default: .nextbest; env: NEXTBEST_DATA_DIR]",
+        show_default=False,
+    ),
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="The online store; without it an embedded server.  [env: NEXTBEST_REDIS_URL]",
+        show_default=False,
+    ),
+]
+CatalogReference = Annotated[
+    str | None,
+    typer.Option(
+        "--catalog",
+        help="package.module:attribute or file.py:attribute.  [default: that of the last run]",
+        show_default=False,
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.")
+    ] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"nextbest {version('nextbest')}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the first N baskets; a later run goes on.", metavar="N"),
+    ] = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the demo's data first.")] = False,
+) -> None:
+    """A year of real shopping becomes live features and a ranking that learns."""
+    from .commands.screen import make_console
+
+    console = make_console()
+    console.print(
+        "[bold]nextbest demo[/bold]  a year of real shopping, one event after the other\n"
+        "           When a basket starts, one of 30 product categories is recommended to the "
+        "household\n           from its past only; the reward is 1 if the basket then holds it.\n"
+    )
+    from .demo.show import run_demo
+
+    code = run_demo(_settings(data_dir, redis_url), limit, fresh=fresh, console=console)
+    raise typer.Exit(code)
+
+
+@app.command()
+def run(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Parquet and NDJSON files, directories of them, or globs.", show_default=False
+        ),
+    ] = None,
+    catalog: Annotated[
+        str, typer.Option(help="package.module:attribute or file.py:attribute.")
+    ] = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
+    decisions: Annotated[
+        str | None, typer.Option(help="A DecisionPoint to decide and learn.", show_default=False)
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(help="Read this stream of the store instead of files.", show_default=False),
+    ] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="With --stream: end at its last entry.")
+    ] = False,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Events → features (and a ranking that learns), until the input ends or Ctrl-C.
+
+    The same command goes on where the last one ended.
+    """
+    from .commands.job import Job, run_job
+    from .commands.screen import make_console
+
+    job = Job(paths=paths or (), stream=stream, drain=drain, catalog=catalog, decisions=decisions)
+    run_job(job, _settings(data_dir, redis_url), make_console())
+
+
+@app.command()
+def publish(
+    file: Annotated[Path, typer.Argument(help="NDJSON, one event a line; - reads standard input.")],
+    stream: Annotated[str, typer.Option(help="The key of the stream.")] = "events",
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Append a file's events to a stream, which `nextbest run --stream` reads."""
+    from .commands.publishing import publish_file
+    from .commands.screen import make_console
+
+    publish_file(_settings(data_dir, redis_url), file, stream, make_console())
+
+
+@features.command("get")
+def get(
+    ids: Annotated[list[str], typer.Argument(help="Customer ids.", metavar="ID...")],
+    catalog: CatalogReference = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="As of this time (ISO 8601, or microseconds).  [default: now]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Customers' features, as of now."""
+    from .commands.lookup import get_features, parse_at
+    from .commands.screen import make_console
+
+    get_features(
+        _settings(data_dir, redis_url), ids, catalog, parse_at(at), as_json=as_json,
+        console=make_console(),
+    )  # fmt: skip
+
+
+@features.command("list")
+def list_(catalog: CatalogReference = None, data_dir: DataDir = None) -> None:
+    """What a catalog declares: name, type, window and description."""
+    from .commands.lookup import catalog_of, list_features
+    from .commands.screen import make_console
+
+    list_features(catalog_of(_settings(data_dir, None), catalog)[0], make_console())
+
+
+@app.command()
+def up(data_dir: DataDir = None) -> None:
+    """Start the embedded server of a data directory, or find it; print its URL."""
+    from .embedded import ensure_server
+
+    typer.echo(ensure_server(_settings(data_dir, None).data_dir))
+
+
+@app.command()
+def down(data_dir: DataDir = None) -> None:
+    """Stop the embedded server of a data directory; its rows stay on disk."""
+    from .embedded import stop_server
+
+    directory = _settings(data_dir, None).data_dir
+    if stop_server(directory):
+        typer.echo(f"stopped; its rows stay in {directory}")
+    else:
+        typer.echo(f"{directory}: no embedded server is running")
+
+
+def _settings(data_dir: Path | None, redis_url: str | None) -> Any:
+    from .settings import Settings
+
+    return Settings.from_env(data_dir=data_dir, redis_url=redis_url)
+
+
+def main() -> None:
+    """Run the command line: exit status 0, 1 with one line for a failure, 2 for a wrong use."""
+    try:
+        app()
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        if not type(error).__module__.startswith(_OURS):
+            raise  # a mistake in code, ours or the user's: its place is what helps
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"nextbest: {' '.join(message.split())}\n")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""`nextbest run`: files or a stream → features, and a ranking if decisions are declared."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from rich.console import Console
+from rich.markup import escape
+
+from ...features.catalog import Catalog
+from ...features.errors import SettingsError
+from ...features.online import key_prefix
+from ...features.plan import Plan
+from ..connection import ask, without_password
+from ..decisions import DecisionPoint
+from ..embedded import connect, ensure_server
+from ..pipeline import build_flow
+from ..run import run_flow
+from ..settings import Settings
+from ..sources.base import EventSource, StopFlag
+from ..sources.files import FileSource
+from ..sources.valkey_stream import ValkeyStreamSource
+from . import place, screen
+from .measures import Measures
+from .quiet import without_native_reports
+from .references import absolute, load
+from .stopping import stop_on_signals
+from .values import duration
+
+_COUNTED_KEYS = 2_000_000
+_REASONS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to run.
+
+    Attributes
+    ----------
+    paths
+        Files, directories or globs; or none, and a stream.
+    stream
+        The key of a stream in the online store's server.
+    drain
+        End at the last entry of the stream instead of waiting for more.
+    catalog, decisions
+        References.
+    """
+
+    paths: Sequence[Path] = ()
+    stream: str | None = None
+    drain: bool = False
+    catalog: str
+    decisions: str | None = None
+
+
+def run_job(job: Job, settings: Settings, console: Console) -> None:
+    """Run to the end of the input, or until stopped; print a summary.
+
+    Raises
+    ------
+    NextbestError
+        Whatever keeps it from running, in one line.
+    """
+    plan = Plan.compile(load(job.catalog, Catalog))
+    point = None if job.decisions is None else load(job.decisions, DecisionPoint)
+    with stop_on_signals() as stop:
+        store = _StoreOf(settings) if job.stream else None
+        source = _source(job, settings, stop, store)
+        with place.claimed(settings.data_dir):
+            this = place.Remembered(
+                catalog=absolute(job.catalog),
+                decisions=None if job.decisions is None else absolute(job.decisions),
+                schema=plan.schema_id,
+                source=f"stream {job.stream}" if job.stream else place.FILES,
+                store=place.store_name(settings),
+            )
+            place.check(settings, this)
+            url = store_url(settings)
+            place.remember(settings.data_dir, this)
+            console.print(f"[bold]nextbest run[/bold]  {source.describe()}", soft_wrap=True)
+            measures = Measures()
+            flow = build_flow(
+                source, plan, settings, url, decisions=point, observers=measures.observers()
+            )
+            began = time.perf_counter()
+            follow = screen.following(
+                console,
+                lambda: screen.measures_grid(measures),
+                lambda: screen.speed_line(measures, began),
+                seconds=10.0,
+            )
+            with measures.running(), follow, without_native_reports():
+                run_flow(flow, settings)
+            _summary(console, settings, plan, url, measures, stopped=stop.is_set())
+
+
+def store_url(settings: Settings) -> str:
+    """Return the URL of the online store, which answers; the embedded one is started.
+
+    Raises
+    ------
+    StoreError
+        If it does not answer.
+    """
+    with contextlib.closing(connect(settings)):
+        return settings.redis_url or ensure_server(settings.data_dir)
+
+
+class _StoreOf:
+    def __init__(self, settings: Settings) -> None:
+        self.url = store_url(settings)
+
+
+def _source(
+    job: Job, settings: Settings, stop: StopFlag, store: _StoreOf | None
+) -> EventSource[Any]:
+    if job.stream is not None and store is not None:
+        if job.paths:
+            raise SettingsError("give files or --stream, not both")
+        return ValkeyStreamSource(
+            store.url,
+            job.stream,
+            drain=job.drain,
+            epoch_bytes=settings.epoch_bytes,
+            timeout=settings.redis_timeout_seconds,
+            stop=stop,
+        )
+    if not job.paths:
+        raise SettingsError("nothing to read: name files, directories or globs, or a --stream")
+    return FileSource(
+        job.paths,
+        batch_rows=settings.batch_rows,
+        max_event_bytes=settings.max_event_bytes,
+        epoch_bytes=settings.epoch_bytes,
+        stop=stop,
+    )
+
+
+def customers_in(url: str, plan: Plan) -> int | None:
+    """Count the rows of a catalog in the store; None where that would take long."""
+    prefix = key_prefix(plan.catalog)
+    with contextlib.closing(redis.Redis.from_url(url)) as client:
+        if int(ask(client, "DBSIZE")) > _COUNTED_KEYS:
+            return None
+        return sum(1 for _ in client.scan_iter(match=prefix + b"*", count=10_000))
+
+
+def _summary(
+    console: Console, settings: Settings, plan: Plan, url: str, measures: Measures, *, stopped: bool
+) -> None:
+    put: Callable[[str, str], None] = lambda name, text: screen.entry(console, name, text)  # noqa: E731
+    if stopped:
+        put("stopped", "as asked, after a last snapshot; the same command goes on from here")
+    put(
+        "events",
+        f"{measures.events:,} accepted ({measures.late:,} of them late), "
+        f"{measures.duplicates:,} duplicate, {measures.dead:,} dead letters",
+    )
+    if measures.dead:
+        put("", f"dead letters are in {settings.dead_letters_dir / 'dead.ndjson'}")
+        for reason, times in measures.reasons.most_common(_REASONS):
+            put("", f"{times:>6,} x {escape(reason)}")
+    customers = customers_in(url, plan)
+    if customers is not None:
+        put("customers", f"{customers:,} in the store {without_password(url)}")
+    fresh = f", freshness {screen.freshness(measures)}" if measures.rows else ""
+    put("rows", f"{measures.rows:,} written{fresh}")
+    compiled = measures.compiled_seconds
+    put(
+        "speed",
+        f"{measures.events_per_second:,.0f} events/s over {duration(measures.seconds)}"
+        + (f", after {duration(compiled)} of compiling kernels once" if compiled else ""),
+    )
+    if measures.progress is not None and measures.progress.resolved:
+        progress = measures.progress
+        put(
+            "decisions",
+            f"{progress.decisions:,} made, {progress.resolved:,} resolved, "
+            f"mean reward {progress.reward.get():.4f}",
+        )
+    put("look up", f"nextbest features get ID --data-dir {settings.data_dir}")

@@ -1,0 +1,163 @@
+"""`nextbest features get` and `list`: what the store holds, and what is declared."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from ...features.catalog import Catalog
+from ...features.errors import SettingsError
+from ...features.events import MAX_TIMESTAMP
+from ...features.online import FeatureClient, Features
+from ..embedded import connect
+from ..settings import Settings
+from . import place
+from .references import load
+from .values import by_column, duration, features_of, shown
+
+
+def parse_at(text: str | None) -> int | None:
+    """Return a time given by a person in microseconds since 1970, UTC.
+
+    Parameters
+    ----------
+    text
+        ISO 8601 (without a zone it is UTC), or integer microseconds.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither, or lies outside 1970 to 2100.
+
+    Examples
+    --------
+    >>> parse_at("2026-01-01T00:00:00Z"), parse_at("1767225600000000")
+    (1767225600000000, 1767225600000000)
+    """
+    if text is None:
+        return None
+    try:
+        if text.isdecimal():
+            us = int(text)
+        else:
+            when = datetime.fromisoformat(text)
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+            us = round((when - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    except ValueError:
+        raise SettingsError(
+            f"--at {text!r}: expected a time such as 2026-01-01T12:00:00Z, "
+            "or microseconds since 1970"
+        ) from None
+    if not 0 < us <= MAX_TIMESTAMP:
+        raise SettingsError(f"--at {text!r}: expected a time between 1970 and 2100")
+    return us
+
+
+def catalog_of(settings: Settings, reference: str | None) -> tuple[Catalog, Settings]:
+    """Return the catalog asked for, or that of the last run, and the settings with its store.
+
+    Raises
+    ------
+    SettingsError
+        If none was named and there was no run.
+    """
+    last = place.remembered(settings.data_dir)
+    if last is not None:
+        settings = place.same_store(settings, last)
+    if reference is None:
+        if last is None:
+            raise SettingsError(
+                f"{settings.data_dir}: no run has been made here; name a catalog with --catalog, "
+                "or the directory of a run with --data-dir"
+            )
+        reference = last.catalog
+    return load(reference, Catalog), settings
+
+
+def get_features(
+    settings: Settings,
+    ids: Sequence[str],
+    reference: str | None,
+    at: int | None,
+    *,
+    as_json: bool,
+    console: Console,
+) -> None:
+    """Print customers' features as of now or of a time; an unknown one is missing, not zero.
+
+    Raises
+    ------
+    NextbestError
+        If the store, the catalog or a row cannot be read.
+    """
+    catalog, settings = catalog_of(settings, reference)
+    with contextlib.closing(connect(settings)) as client:
+        found = FeatureClient(client, catalog).get(ids, at=at)
+    if as_json:
+        answer = [_as_json(found, catalog, i, customer) for i, customer in enumerate(ids)]
+        console.file.write(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
+        console.file.write("\n")
+        return
+    for i, customer in enumerate(ids):
+        _print(console, found, catalog, i, customer)
+
+
+def list_features(catalog: Catalog, console: Console) -> None:
+    """Print what a catalog declares."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("feature", "type", "window", "description"):
+        table.add_column(name, overflow="fold")
+    for view, feature in catalog.features():
+        width = len(feature.columns)
+        kind = feature.dtype if not feature.is_vector else f"{feature.dtype} x {width}"
+        name = f"{view.name}:[bold]{feature.name}[/bold]"
+        table.add_row(name, kind, str(feature.window), escape(feature.description))
+    console.print(table)
+
+
+def moment(us: int) -> str:
+    """Return microseconds since 1970 as a date and time, UTC."""
+    return f"{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _as_json(found: Features, catalog: Catalog, place_: int, customer: str) -> dict[str, Any]:
+    age = int(found.rows.age_ms[place_])
+    states = found.states(customer)
+    return {
+        "customer_id": customer,
+        "at": found.at,
+        "known": age >= 0,
+        "age_ms": age if age >= 0 else None,
+        "features": {
+            column: {"value": value, "state": states[column]}
+            for column, value in by_column(found, catalog, customer).items()
+        },
+    }
+
+
+def _print(console: Console, found: Features, catalog: Catalog, place_: int, customer: str) -> None:
+    age = int(found.rows.age_ms[place_])
+    head = f"[bold]{catalog.entity.name} {escape(customer)}[/bold]  as of {moment(found.at)}"
+    if age < 0:
+        console.print(f"{head}\n  unknown: the store has no row for this id; all is missing\n")
+        return
+    console.print(f"{head}, newest event {duration(age / 1000)} before")
+    values = list(by_column(found, catalog, customer).values())
+    states = list(found.states(customer).values())
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("feature", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("state", style="dim")
+    for view, feature, own in features_of(catalog):
+        state = ", ".join(sorted(set(states[own])))
+        table.add_row(f"{view.name}:{feature.name}", escape(shown(feature, values[own])), state)
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+    console.print()

@@ -1,0 +1,154 @@
+"""A data directory: whose it is, and that only one run uses it at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ...features.errors import SettingsError, StateError
+from ..connection import without_password
+from ..settings import Settings
+
+FILES = "files"
+EMBEDDED = "embedded"
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run.json` keeps of the last run: names and numbers, no code and no password.
+
+    Attributes
+    ----------
+    catalog, decisions
+        References, as `nextbest.flows.commands.references.load` takes them.
+    schema
+        What the rows mean: `Plan.schema_id`.
+    source
+        ``files``, or ``stream NAME``.
+    store
+        ``embedded``, or the URL of the online store without its password.
+    """
+
+    version: int = 1
+    catalog: str
+    decisions: str | None
+    schema: int
+    source: str
+    store: str
+
+
+def store_name(settings: Settings) -> str:
+    """Return how the settings' online store is remembered."""
+    return without_password(settings.redis_url) if settings.redis_url else EMBEDDED
+
+
+def remembered(data_dir: Path) -> Remembered | None:
+    """Return what the last run in a data directory was, None if there was none.
+
+    Raises
+    ------
+    StateError
+        If the record is damaged.
+    """
+    path = _path(data_dir)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Remembered)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StateError(f"{path}: cannot be read: {error}") from None
+
+
+def same_store(settings: Settings, last: Remembered) -> Settings:
+    """Return the settings with the store of the last run, unless they name one themselves.
+
+    Raises
+    ------
+    SettingsError
+        If that store's URL had a password: it is not written down.
+    """
+    if settings.redis_url is not None or last.store == EMBEDDED:
+        return settings
+    if "***" in last.store:
+        raise SettingsError(
+            f"the last run in {settings.data_dir} used {last.store}: "
+            "give the URL with --redis-url or NEXTBEST_REDIS_URL"
+        )
+    return msgspec.structs.replace(settings, redis_url=last.store)
+
+
+@contextlib.contextmanager
+def claimed(data_dir: Path) -> Iterator[None]:
+    """Make the data directory if need be, and keep other runs out of it meanwhile.
+
+    Raises
+    ------
+    StateError
+        If another run uses it, or it cannot be made.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(data_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(f"{data_dir}: cannot be used: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(
+                f"{data_dir}: another run is using this data directory; "
+                "wait for it, or give another --data-dir"
+            ) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def check(settings: Settings, run: Remembered) -> None:
+    """Check that a run goes on with what the data directory holds.
+
+    Raises
+    ------
+    StateError
+        If its state is of another declaration, source or store.
+    """
+    last = remembered(settings.data_dir)
+    if not settings.state_dir.exists() and not settings.dead_letters_dir.exists():
+        # Whatever ran here took in nothing: nothing binds this run.
+        shutil.rmtree(settings.recovery_dir, ignore_errors=True)
+    elif last is not None:
+        _compare(settings.data_dir, last, run)
+
+
+def remember(data_dir: Path, run: Remembered) -> None:
+    """Write down what runs."""
+    fresh = _path(data_dir).with_suffix(".tmp")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+    fresh.replace(_path(data_dir))
+
+
+def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:
+    if last.schema != run.schema:
+        raise StateError(
+            f"{data_dir}: its state was made by another declaration ({last.catalog}, schema "
+            f"{last.schema:08x}); this one is {run.catalog}, schema {run.schema:08x}. "
+            "Give another --data-dir, or remove this one to begin anew"
+        )
+    for what, before, now in (
+        ("source", last.source, run.source),
+        ("online store", last.store, run.store),
+    ):
+        if before != now:
+            raise StateError(
+                f"{data_dir}: its state was made with {what} {before!r}, not {now!r}. "
+                "Give another --data-dir, or remove this one to begin anew"
+            )
+
+
+def _path(data_dir: Path) -> Path:
+    return data_dir / "run.json"

@@ -1,0 +1,83 @@
+"""Connections to the online store, and what their failures mean to a person."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.client import Pipeline
+from redis.retry import Retry
+
+from ..features.errors import SettingsError, StoreError
+
+
+def pool(url: str, *, seconds: float = 10.0) -> redis.ConnectionPool:
+    """Connections to `url`, each waiting at most `seconds` for one answer.
+
+    Raises
+    ------
+    SettingsError
+        The URL is no Redis URL.
+    """
+    try:
+        return redis.ConnectionPool.from_url(
+            url,
+            socket_timeout=seconds,
+            socket_connect_timeout=min(seconds, 5.0),
+            retry=Retry(NoBackoff(), 1),
+        )
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{without_password(url)}: {error}") from None
+
+
+def ask(client: redis.Redis | Pipeline, *command: str | bytes | int) -> Any:
+    """One command and its answer; the client's own method carries no types."""
+    return client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def store_errors(url: str) -> Iterator[None]:
+    """Turn what a Redis client raises into a StoreError that says what to do."""
+    shown = without_password(url)
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise StoreError(f"{shown}: refused: {error}. Check the user and the password") from error
+    except redis.BusyLoadingError as error:
+        raise StoreError(f"{shown}: still loading its data; try again soon") from error
+    except redis.InvalidResponse as error:
+        raise StoreError(f"{shown}: does not speak the Redis protocol: {error}") from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise StoreError(
+            f"{shown}: no answer: {error}. Start that server, or set NEXTBEST_REDIS_URL to one "
+            "that runs (unset, an embedded server is started)"
+        ) from error
+    except redis.RedisError as error:
+        kind = type(error).__name__
+        raise StoreError(f"{shown}: refused: {kind}: {error}") from error
+
+
+def without_password(url: str) -> str:
+    """`url` fit for a message or a log.
+
+    >>> without_password("rediss://worker:s3cret@cache:6380/0?password=s3cret&db=1")
+    'rediss://worker:***@cache:6380/0?password=***&db=1'
+    >>> without_password("unix:///srv/server.sock")
+    'unix:///srv/server.sock'
+    """
+    parts = urlsplit(url)
+    netloc = parts.netloc
+    if "@" in netloc:
+        who, _, host = netloc.rpartition("@")
+        user, colon, _ = who.partition(":")
+        netloc = f"{user}:***@{host}" if colon else f"{user}@{host}"
+    query = urlencode(
+        [(k, "***" if "password" in k else v) for k, v in parse_qsl(parts.query)], safe="*/:"
+    )
+    shown = urlunsplit(parts._replace(netloc=netloc, query=query))
+    # A path alone loses its slashes there.
+    return shown if "://" in shown else shown.replace(":/", ":///", 1)

@@ -1,0 +1,190 @@
+"""From raw chunks of the log to each shard's events, and dead letters for the rest.
+
+Knows no dataflow engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..features.arrow_columns import _to_python
+from ..features.batch import EventBatch
+from ..features.codec import Decoded, EventDecoder
+from ..features.encoder import RecordEncoder
+from ..features.errors import DeclarationError, SourceError
+from ..features.events import EXTRA, RESERVED
+from ..features.plan import Plan
+from .dead_letters import DeadLetter
+from .decisions import DecisionPoint, Script, write_script
+from .settings import Settings
+from .sources.chunk import RawChunk
+
+ADDED_COLUMNS = ("position", "late")
+"""What the archive adds to an event."""
+
+_JSON = msgspec.json.Encoder(enc_hook=str)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEvents:
+    """The events of one chunk that belong to one shard, in log order.
+
+    Attributes
+    ----------
+    shard
+        Which shard.
+    seq
+        Which chunk of the log.
+    batch
+        The events.
+    marked
+        bool[n]: read the customer's features right after this event; None: after none.
+    received
+        When the chunk entered the worker, ``time.perf_counter`` seconds.
+    partition
+        Of the log.
+    """
+
+    shard: int
+    seq: int
+    batch: EventBatch
+    marked: npt.NDArray[np.bool_] | None
+    received: float
+    partition: int = 0
+
+
+class ChunkDecoder:
+    """Decodes, checks, encodes and splits chunks.
+
+    Parameters
+    ----------
+    plan
+        The compiled catalog.
+    settings
+        Limits, the number of shards, whether events are archived.
+    decisions
+        The decision point to write scripts for, if any.
+    now
+        The clock, microseconds.
+
+    Raises
+    ------
+    DeclarationError
+        If a property has the name of a column that the archive adds, or the decision point asks
+        for what events do not carry.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        decisions: DecisionPoint | None = None,
+        *,
+        now: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        schema = plan.catalog.source
+        for name in ADDED_COLUMNS:
+            if settings.archive and name in schema.properties:
+                raise DeclarationError(
+                    schema.name, f"property {name!r}: the archive adds that name"
+                )
+        if decisions is not None:
+            decisions.check(schema)
+        self._plan = plan
+        self._settings = settings
+        self._decisions = decisions
+        self._now = now
+        self._decoder = EventDecoder(
+            plan.catalog.source,
+            now=now,
+            future_skew_us=int(settings.future_skew_seconds * 1_000_000),
+            max_event_bytes=settings.max_event_bytes,
+        )
+        self._encoder = RecordEncoder(plan.categorical, plan.numeric)
+
+    def __call__(self, chunk: RawChunk) -> Iterator[ShardEvents | Script | DeadLetter]:
+        """Yield what a chunk holds: dead letters, a script of decisions, each shard's events."""
+        received = time.perf_counter()
+        if chunk.fault is not None:
+            assert isinstance(chunk.payload, bytes)
+            yield DeadLetter.of(
+                chunk.payload,
+                reason=chunk.fault,
+                origin=chunk.origin,
+                line=chunk.line,
+                position=chunk.position,
+                received_at=self._now(),
+                size=chunk.size,
+            )
+            decoded = None
+        else:
+            decoded = self._decode(chunk)
+            yield from self._rejected(chunk, decoded)
+        events = decoded.table if decoded is not None else pa.table({})
+        marked, parts = None, []
+        if decoded is not None and events.num_rows:
+            positions = chunk.position + decoded.index
+            batch = self._encoder.encode(events, positions, keep_table=self._settings.archive)
+            if self._decisions is not None:
+                marked = self._decisions.triggers(events)
+            parts = list(self._split(chunk, batch, marked, received))
+        if self._decisions is not None:
+            positions = chunk.position + (
+                decoded.index if decoded is not None else np.zeros(0, np.int64)
+            )
+            yield write_script(self._decisions, chunk.seq, len(parts), events, positions)
+        yield from parts
+
+    def _decode(self, chunk: RawChunk) -> Decoded:
+        if isinstance(chunk.payload, bytes):
+            return self._decoder.decode_ndjson(chunk.payload)
+        try:
+            decoded = self._decoder.decode_arrow(chunk.payload)
+        except SourceError as error:
+            raise SourceError(f"{chunk.origin}: {error}") from error
+        if self._settings.archive:
+            decoded = decoded._replace(table=self._fold_undeclared(decoded.table))
+        return decoded
+
+    def _fold_undeclared(self, table: pa.Table) -> pa.Table:
+        """Make undeclared columns one of JSON text: files may differ in them, the archive not."""
+        declared = (*RESERVED, *self._plan.catalog.source.properties)
+        names = [name for name in table.column_names if name not in declared]
+        if not names:
+            return table.append_column(EXTRA, pa.nulls(table.num_rows, pa.string()))
+        texts: list[str | None] = []
+        for values in zip(*(_to_python(table[name]) for name in names), strict=True):
+            kept = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+            texts.append(_JSON.encode(kept).decode() if kept else None)
+        known = table.select([name for name in table.column_names if name in declared])
+        return known.append_column(EXTRA, pa.array(texts, pa.string()))
+
+    def _rejected(self, chunk: RawChunk, decoded: Decoded) -> Iterator[DeadLetter]:
+        for rejected in decoded.rejected:
+            yield DeadLetter.of(
+                rejected.raw,
+                reason=rejected.reason,
+                path=rejected.path,
+                origin=chunk.origin,
+                line=chunk.line + rejected.line,
+                position=chunk.position + rejected.index,
+                received_at=self._now(),
+            )
+
+    def _split(
+        self,
+        chunk: RawChunk,
+        batch: EventBatch,
+        marked: npt.NDArray[np.bool_] | None,
+        received: float,
+    ) -> Iterator[ShardEvents]:
+        for shard, part, order in batch.split(self._settings.shards):
+            asked = None if marked is None else marked[order]
+            yield ShardEvents(shard, chunk.seq, part, asked, received, chunk.partition)

@@ -1,0 +1,1 @@
+"""A year of real shopping as a stream: what `nextbest demo` runs."""

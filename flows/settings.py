@@ -1,0 +1,190 @@
+"""Every setting of a worker, with its unit, in one place.
+
+Paths are fixed here and nowhere else: all state lives below `data_dir`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta
+
+from ..features.errors import SettingsError
+
+_PREFIX = "NEXTBEST_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker needs to know, checked when it is made.
+
+    Each attribute can be given as an environment variable too: `NEXTBEST_` and the
+    attribute's name in capitals, for example `NEXTBEST_DATA_DIR`.
+
+    Raises
+    ------
+    SettingsError
+        A value of the wrong type or outside its range; the message names it.
+
+    Examples
+    --------
+    >>> settings = Settings(data_dir=Path("shop"), shards=32)
+    >>> settings.archive_dir.as_posix(), settings.epoch_seconds
+    ('shop/archive', 1.0)
+    >>> Settings(shards=0)
+    Traceback (most recent call last):
+        ...
+    nextbest.features.errors.SettingsError: shards=0: Expected `int` >= 1 (hash ranges of \
+customers; fixed for the life of a data directory)
+    """
+
+    data_dir: Annotated[
+        Path, Meta(description="directory that holds all local state; made with mode 0700")
+    ] = Path(".nextbest")
+    redis_url: Annotated[
+        str | None,
+        Meta(description="redis://, rediss:// or unix:// URL; none: an embedded server"),
+    ] = None
+    project: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9][A-Za-z0-9_]*$",
+            max_length=64,
+            description="Feast project, part of every key in the online store",
+        ),
+    ] = "nextbest"
+    shards: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1024,
+            description="hash ranges of customers; fixed for the life of a data directory",
+        ),
+    ] = 16
+    batch_rows: Annotated[
+        int, Meta(ge=1, le=1 << 20, description="events in a micro-batch read from a file, at most")
+    ] = 16_384
+    epoch_seconds: Annotated[
+        float, Meta(ge=0.01, le=3600.0, description="seconds between two snapshots")
+    ] = 1.0
+    epoch_bytes: Annotated[
+        int,
+        Meta(ge=1 << 20, description="bytes that a source partition emits between two snapshots"),
+    ] = 256 << 20
+    archive: Annotated[
+        bool, Meta(description="whether accepted events are kept as Parquet (training needs them)")
+    ] = True
+    max_id_bytes: Annotated[
+        int, Meta(ge=16, le=65_535, description="longest customer or event id accepted, in bytes")
+    ] = 256
+    max_event_bytes: Annotated[
+        int, Meta(ge=1024, le=64 << 20, description="longest event accepted, in bytes of JSON")
+    ] = 1 << 20
+    future_skew_seconds: Annotated[
+        float,
+        Meta(ge=0.0, description="seconds that an event may lie ahead of the clock when received"),
+    ] = 86_400.0
+    redis_timeout_seconds: Annotated[
+        float, Meta(gt=0.0, le=600.0, description="seconds to wait for one answer of the store")
+    ] = 10.0
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            fit = _convert(field, value, f"{field.name}={value!r}", strict=True)
+            msgspec.structs.force_setattr(self, field.name, fit)  # a path given as text
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """The settings from `NEXTBEST_*` variables.
+
+        Parameters
+        ----------
+        environ
+            Variables to read; default: those of this process. An empty variable counts
+            as unset; a `NEXTBEST_*` variable that is no setting is not looked at, because
+            Kubernetes makes such names out of the names of services.
+        **overrides
+            Settings by name, before any variable; None means not given.
+
+        Raises
+        ------
+        SettingsError
+            Naming the variable, its value and what was expected.
+
+        Examples
+        --------
+        >>> Settings.from_env({"NEXTBEST_SHARDS": "8"}, archive=False).shards
+        8
+        >>> Settings.from_env({"NEXTBEST_EPOCH_SECONDS": "soon"})
+        Traceback (most recent call last):
+            ...
+        nextbest.features.errors.SettingsError: NEXTBEST_EPOCH_SECONDS='soon': \
+Expected `float`, got `str` (seconds between two snapshots)
+        """
+        source = os.environ if environ is None else environ
+        fields = {field.name: field for field in msgspec.structs.fields(cls)}
+        for name in overrides:
+            if name not in fields:
+                known = ", ".join(fields)
+                raise SettingsError(f"{name}: there is no such setting; there are {known}")
+        values = {name: value for name, value in overrides.items() if value is not None}
+        for name, field in fields.items():
+            variable = _PREFIX + name.upper()
+            text = source.get(variable, "")
+            if text and name not in values:
+                values[name] = _convert(field, text, f"{variable}={text!r}", strict=False)
+        return cls(**values)
+
+    @property
+    def recovery_dir(self) -> Path:
+        """Bytewax's recovery store: pointers and source offsets."""
+        return self.data_dir / "recovery"
+
+    @property
+    def state_dir(self) -> Path:
+        """The shards' delta logs."""
+        return self.data_dir / "state"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Accepted events, Parquet."""
+        return self.data_dir / "archive"
+
+    @property
+    def dead_letters_dir(self) -> Path:
+        """Refused events, NDJSON."""
+        return self.data_dir / "dead_letters"
+
+    @property
+    def valkey_dir(self) -> Path:
+        """The embedded server's append-only file, log and locks."""
+        return self.data_dir / "valkey"
+
+
+def _convert(
+    field: msgspec.structs.FieldInfo, value: object, shown: str, *, strict: bool
+) -> object:
+    """`value` as the field's type, or a SettingsError that begins with `shown`."""
+    try:
+        return msgspec.convert(value, field.type, strict=strict, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        meaning = _meaning(field.type)
+        raise SettingsError(f"{shown}: {error} ({meaning})") from None
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise msgspec.ValidationError(f"Expected a path, got `{type(value).__name__}`")
+
+
+def _meaning(annotated: Any) -> str:
+    return next(
+        meta.description
+        for meta in annotated.__metadata__
+        if isinstance(meta, Meta) and meta.description
+    )

@@ -1,0 +1,8 @@
+"""Where a dataflow writes: online rows, the event archive, dead letters."""
+
+from .archive import ArchiveSink
+from .base import KeyedSink
+from .dead_letters import DeadLetterSink
+from .rows import RowFlush, RowSink
+
+__all__ = ["ArchiveSink", "DeadLetterSink", "KeyedSink", "RowFlush", "RowSink"]

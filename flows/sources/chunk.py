@@ -1,0 +1,71 @@
+"""What every source emits: a run of consecutive records of one log partition, undecoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+BLANK = b" \t\r"
+"""A line of nothing but these bytes is no record; it still counts as a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawChunk:
+    """Consecutive records of one partition, in log order.
+
+    Attributes
+    ----------
+    partition
+        Number of the log partition.
+    position
+        Log position of the first record: how many records of the partition come before
+        it, over all its files or entries.
+    format
+        `ndjson`: `payload` is bytes, one JSON object a line, blank lines left in place.
+        `arrow`: `payload` is a table whose columns each have a single piece.
+    payload
+        The records.
+    origin
+        The file's path or the stream's name.
+    line
+        1-based number, within the origin, of the first line (NDJSON file), row (Parquet)
+        or entry (stream).
+    seq
+        Number of the chunk in its partition: 0-based, without gaps, the same after a
+        resume as without one.
+    records
+        Records in `payload`; the next chunk's position is `position + records`.
+    fault
+        None, or why the source could not take this one record whole; then `payload` is
+        the beginning of it and it belongs to the dead letters.
+    size
+        With a fault: the record's true size in bytes.
+
+    Examples
+    --------
+    >>> chunk = RawChunk(0, 100, "ndjson", b'{"a":1}\\n\\n{"a":2}\\n', "a.ndjson", 7, 3, 2)
+    >>> chunk.position + chunk.records
+    102
+    """
+
+    partition: int
+    position: int
+    format: Literal["ndjson", "arrow"]
+    payload: bytes | pa.Table
+    origin: str
+    line: int
+    seq: int
+    records: int
+    fault: str | None = None
+    size: int = 0
+
+
+def count_records(payload: bytes) -> int:
+    """How many lines of `payload` are records.
+
+    >>> count_records(b'{"a":1}\\n \\r\\n\\n{"a":2}')
+    2
+    """
+    return sum(1 for line in payload.split(b"\n") if line.strip(BLANK))

@@ -1,0 +1,56 @@
+"""Run a benchmark scenario: ``uv run python tests/bench/run.py SCENARIO [--json] [--quick]``.
+
+Every figure is a ratio against a reference measured in the same run, or stands beside one;
+medians of at least 5 runs (3 with ``--quick``). Without a scenario: the list of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.bench import scenario_ingest_parquet, scenario_kernel
+from tests.bench.harness import Result
+
+SCENARIOS: dict[str, Callable[..., Result]] = {
+    "kernel": scenario_kernel.run,
+    "ingest-parquet": scenario_ingest_parquet.run,
+}
+
+
+def main(
+    scenario: str | None = typer.Argument(None, help="Which scenario; none: list them."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object as the last line."),
+    quick: bool = typer.Option(False, help="End within 60 seconds."),
+) -> None:
+    """Run one scenario and print its figures."""
+    if scenario is None:
+        for name, run in SCENARIOS.items():
+            print(f"{name:16} {(sys.modules[run.__module__].__doc__ or '').splitlines()[0]}")
+        return
+    if scenario not in SCENARIOS:
+        raise SystemExit(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
+    result = SCENARIOS[scenario](quick=quick)
+    if as_json:
+        print(
+            json.dumps({"scenario": scenario, "figures": result.figures, "detail": result.detail})
+        )
+        return
+    table = Table("figure", "value", title=scenario)
+    for figures, style in ((result.figures, "bold"), (result.detail, "dim")):
+        for name, value in figures.items():
+            shown = f"{value:,.1f}" if isinstance(value, float) else str(value)
+            table.add_row(name, shown, style=style)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,76 @@
+"""Fixtures that every test may use: a real online store, and the real dataflow engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import redis
+from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import run_main
+
+from nextbest.flows.embedded import ensure_server, stop_server
+
+
+@pytest.fixture(scope="session")
+def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one embedded server for the whole run; use `store_url`, which is empty."""
+    data_dir = tmp_path_factory.mktemp("store")
+    yield ensure_server(data_dir)
+    stop_server(data_dir)
+
+
+@pytest.fixture
+def store_url(embedded_store: str) -> str:
+    """The URL of an empty online store."""
+    with redis.Redis.from_url(embedded_store) as client:
+        client.flushall()
+    return embedded_store
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[redis.Redis]:
+    """A client of an empty online store."""
+    with redis.Redis.from_url(store_url) as client:
+        yield client
+
+
+class RunFlow(Protocol):
+    """Run a dataflow to its end, or to the error that its own code raised.
+
+    `recovery` is the directory of the recovery store, made if need be; `every` is the
+    length of an epoch in seconds, 0 makes each batch an epoch of its own.
+    """
+
+    def __call__(self, flow: Dataflow, recovery: Path | None = None, every: float = 0) -> None: ...
+
+
+@pytest.fixture
+def run_flow() -> RunFlow:
+    """See `RunFlow`."""
+
+    def run(flow: Dataflow, recovery: Path | None = None, every: float = 0) -> None:
+        config = None
+        # The engine's functions carry no types.
+        if recovery is not None:
+            if not recovery.exists():
+                recovery.mkdir()
+                init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
+            config = RecoveryConfig(recovery)  # type: ignore[no-untyped-call]
+        try:
+            run_main(  # type: ignore[no-untyped-call]
+                flow, epoch_interval=timedelta(seconds=every), recovery_config=config
+            )
+        except BytewaxRuntimeError as error:
+            # The engine wraps an error once for each of its own steps.
+            cause: BaseException = error
+            while isinstance(cause, BytewaxRuntimeError) and cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise cause from error
+
+    return run

@@ -1,0 +1,72 @@
+"""Every block of the README runs, in the order and the directory of a reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.S)
+
+
+def _blocks() -> list[tuple[str, str]]:
+    _, reader = README.read_text().split("## Declare")
+    return [(match[1], match[2]) for match in BLOCK.finditer(reader)]
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    tools = Path(sys.executable).parent
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(directory)}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_blocks(directory: Path) -> None:
+    environment = _environment(directory)
+    said = ""
+    try:
+        for language, text in _blocks():
+            named = re.match(r"# (\w+\.py)\n", text)
+            if language == "python" and named:
+                (directory / named[1]).write_text(text)
+                continue
+            if language == "json":
+                assert json.loads(text).items() <= _shortened(said).items()
+                continue
+            if language not in ("bash", "python"):
+                continue
+            program = [sys.executable, "-c"] if language == "python" else ["bash", "-euc"]
+            done = subprocess.run(
+                [*program, text.replace("uv run ", "")],
+                cwd=directory,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+            said = done.stdout
+    finally:
+        for data in (".nextbest", ".week"):
+            subprocess.run(["nextbest", "down", "--data-dir", data], cwd=directory, env=environment)
+
+
+def _shortened(line: str) -> dict[str, object]:
+    letter: dict[str, object] = json.loads(line)
+    return letter | {"origin": Path(str(letter["origin"])).name}
+
+
+def test_the_two_commands_are_what_ci_runs() -> None:
+    commands = re.findall(r"pip install uv && (uv run .*)", README.read_text())
+    assert commands == ["uv run nextbest demo", "uv run pytest"]
+    assert commands[1] in (README.parent / ".ci" / "run").read_text()
