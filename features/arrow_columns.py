@@ -223,7 +223,7 @@ def wire_form(table: pa.Table, rows: list[int]) -> Iterable[bytes]:
     if not rows:
         return
     bad = table.take(pa.array(rows))
-    fields = {name: _to_python(bad.column(name)) for name in bad.column_names}
+    fields = {name: to_python(bad.column(name)) for name in bad.column_names}
     for row in range(len(rows)):
         event = {name: fields[name][row] for name in RESERVED if name in fields}
         event["properties"] = {
@@ -234,7 +234,7 @@ def wire_form(table: pa.Table, rows: list[int]) -> Iterable[bytes]:
         yield json.dumps(event, default=str, ensure_ascii=False).encode()
 
 
-def _to_python(column: Any) -> list[Any]:
+def to_python(column: Any) -> list[Any]:
     """Return a column's values, timestamps as integer microseconds, bad UTF-8 made readable."""
     kind = column.type
     if pa.types.is_timestamp(kind):

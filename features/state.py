@@ -14,7 +14,7 @@ from .errors import StateError
 from .kernels.hashing import hash_strings
 from .kernels.keys import assign_slots, find_slots, rehash
 from .kernels.layout import I64, U8, U64, make_chunk
-from .kernels.pack import encode_mset
+from .kernels.pack import FULL, encode_mset
 from .kernels.read import read_rows
 from .kernels.records_log import pack_records, unpack_records
 from .kernels.step import apply_events
@@ -71,10 +71,9 @@ class ShardState:
     def __init__(self, plan: Plan, *, max_slots: int = MAX_SLOTS) -> None:
         self.plan = plan
         self.rows = reserve_rows(plan.words, max_slots)
-        self._max_slots = max_slots
         self._chunk = make_chunk(plan.tables)
         self._table: U64 = np.zeros((1024, 4), np.uint64)
-        self._sizes: I64 = np.array([1, 0], np.int64)  # slot 0 is nobody's
+        self._sizes: I64 = np.array([1, 0, max_slots], np.int64)  # slot 0 is nobody's
         self._names: I64 = np.zeros((0, 2), np.int64)
         self._arena: U8 = np.zeros(1 << 12, np.uint8)
         self._seen = np.zeros(0, np.int32)
@@ -215,6 +214,8 @@ class ShardState:
                 self._table, self._names, self._arena, self._sizes,
                 (self._marks, self._for_store, self._dirty),
             )  # fmt: skip
+            if status == FULL:
+                raise StateError(f"the shard is full: it holds {len(self)} customers")
             if status:
                 raise StateError(
                     f"row at byte {8 * taken} of a state record is damaged or of another schema "
@@ -230,9 +231,11 @@ class ShardState:
         n = len(batch)
         slots = np.empty(n, np.int64)
         self._grow(n, int((batch.records[:, 5] & np.uint64(0xFFFF)).sum()))
-        assign_slots(
+        found = assign_slots(
             self._table, batch.records, batch.ids, slots, self._names, self._arena, self._sizes
         )
+        if found < n:
+            raise StateError(f"the shard is full: it holds {len(self)} customers")
         return slots
 
     def _read_slots(self, slots: I64, at: I64) -> FeatureRows:
@@ -244,11 +247,6 @@ class ShardState:
     def _grow(self, customers: int, text: int) -> None:
         """Make room for so many new customers and bytes of their ids before a kernel binds it."""
         slots = int(self._sizes[0]) + customers
-        if slots > self._max_slots:
-            raise StateError(
-                f"the shard holds {len(self)} of at most {self._max_slots} customers and "
-                f"{customers} more may come"
-            )
         if 2 * slots > len(self._table):
             table = np.zeros((1 << (4 * slots - 1).bit_length(), 4), np.uint64)
             rehash(self._table, table)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..features.arrow_columns import _to_python
+from ..features.arrow_columns import to_python
 from ..features.batch import EventBatch
 from ..features.codec import Decoded, EventDecoder
 from ..features.encoder import RecordEncoder
@@ -160,7 +160,7 @@ class ChunkDecoder:
         if not names:
             return table.append_column(EXTRA, pa.nulls(table.num_rows, pa.string()))
         texts: list[str | None] = []
-        for values in zip(*(_to_python(table[name]) for name in names), strict=True):
+        for values in zip(*(to_python(table[name]) for name in names), strict=True):
             kept = {n: v for n, v in zip(names, values, strict=True) if v is not None}
             texts.append(_JSON.encode(kept).decode() if kept else None)
         known = table.select([name for name in table.column_names if name in declared])

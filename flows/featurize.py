@@ -24,8 +24,11 @@ from ..features.state import FeatureRows, RowCommands, ShardState
 from .decode import ADDED_COLUMNS, ShardEvents
 
 _POSITION, _LATE = ADDED_COLUMNS
-_PUBLISHING_SHARE = 4.0
-"""Publishing may take one part in so many of a shard's time; more often only when idle."""
+_PUBLISHING_SHARE = 8.0
+"""Encoding rows may take one part in so many of the worker's time; sending takes as much again."""
+
+_LONGEST_PAUSE = 0.25
+"""Seconds between two publications of a shard, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class ShardLogic:
         Where delta logs are kept; None: nowhere, a snapshot then keeps nothing.
     pointer
         What `snapshot` returned last; None: a new shard.
+    peers
+        How many shards share the worker's time.
 
     Raises
     ------
@@ -94,9 +99,16 @@ class ShardLogic:
     """
 
     def __init__(
-        self, plan: Plan, shard: int, state_dir: Path | None = None, pointer: int | None = None
+        self,
+        plan: Plan,
+        shard: int,
+        state_dir: Path | None = None,
+        pointer: int | None = None,
+        *,
+        peers: int = 1,
     ) -> None:
         self.shard = shard
+        self._peers = peers
         self._state = ShardState(plan)
         self._prefix = key_prefix(plan.catalog)
         self._log: DeltaLog | None = None
@@ -141,7 +153,8 @@ class ShardLogic:
         received, self._oldest = self._oldest, None
         yield Published(self._state.encode_changes(self._prefix), received or began)
         ended = time.perf_counter()
-        self._not_before = ended + (_PUBLISHING_SHARE - 1.0) * (ended - began)
+        pause = _PUBLISHING_SHARE * self._peers * (ended - began)
+        self._not_before = ended + min(pause, _LONGEST_PAUSE)
 
     def publish_at(self) -> float | None:
         """Seconds from now at which waiting rows should be published; None if none wait."""

@@ -277,6 +277,9 @@ class LearnLogic:
                 "arm": [self.point.arms[d.arm] for d in decisions],
                 "propensity": [d.propensity for d in decisions],
                 "score": [d.score for d in decisions],
+                "context": pa.array(
+                    [list(d.context.items()) for d in decisions], pa.map_(pa.string(), pa.string())
+                ),
                 "features": pa.array(
                     [d.features[d.arm].tolist() for d in decisions], pa.list_(pa.float64())
                 ),

@@ -55,7 +55,7 @@ class _Shard(StatefulBatchLogic[ShardEvents, Any, Pointer]):
     """One key of the featurize step; the key is only known from its first item."""
 
     def __init__(self, plan: Plan, settings: Settings, resume: Pointer | None) -> None:
-        self._make = partial(ShardLogic, plan, state_dir=settings.state_dir)
+        self._make = partial(ShardLogic, plan, state_dir=settings.state_dir, peers=settings.shards)
         self._logic: ShardLogic | None = None
         if resume is not None:
             self._logic = self._make(resume[0], pointer=resume[1])

@@ -69,6 +69,12 @@ def _recovery(settings: Settings, *, recover: bool) -> RecoveryConfig | None:
         return None
     shards = settings.data_dir / "shards"
     if not directory.exists():
+        if any(settings.state_dir.glob("*.log")):
+            raise StateError(
+                f"{settings.data_dir}: its recovery store {directory.name!r} is gone, and without "
+                "it the state beside it means nothing; restore it, or begin in another data "
+                "directory"
+            )
         shards.write_text(f"{settings.shards}\n")
         # Under another name until it is whole: a crash in between must not leave half of it.
         unfinished = directory.with_suffix(".unfinished")

@@ -77,9 +77,6 @@ customers; fixed for the life of a data directory)
     archive: Annotated[
         bool, Meta(description="whether accepted events are kept as Parquet (training needs them)")
     ] = True
-    max_id_bytes: Annotated[
-        int, Meta(ge=16, le=65_535, description="longest customer or event id accepted, in bytes")
-    ] = 256
     max_event_bytes: Annotated[
         int, Meta(ge=1024, le=64 << 20, description="longest event accepted, in bytes of JSON")
     ] = 1 << 20

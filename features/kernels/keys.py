@@ -6,7 +6,7 @@ import numpy as np
 
 from ._jit import inline, kernel
 from .intrinsics import prefetch
-from .layout import I64, U8, U64
+from .layout import I64, U8, U64, Int
 
 _AHEAD = 12
 
@@ -44,12 +44,13 @@ def find_slots(table: U64, key_1: U64, key_2: U64, slots: I64) -> None:
 @kernel
 def assign_slots(
     table: U64, records: U64, ids: U8, slots: I64, names: I64, arena: U8, sizes: I64
-) -> None:
+) -> Int:
     """Look up the slot of every record's customer; give new customers the next one.
 
     The caller has grown ``table``, ``names`` (int64[slots, 2]: start and length of the customer
     id in ``arena``) and ``arena`` (uint8) far enough for all records to be new. ``sizes`` is
-    int64[2]: slots in use, bytes of the arena in use.
+    int64[3]: slots in use, bytes of the arena in use, the most slots there may be. Returns how
+    many records have a slot: fewer than all if one more customer would have been too many.
     """
     flat = table.reshape(table.size)
     mask = np.uint64(len(table) - 1)
@@ -59,6 +60,8 @@ def assign_slots(
         at = find(table, records[i, 2], records[i, 3])
         if table[at, 2] == 0:
             slot = sizes[0]
+            if slot >= sizes[2]:
+                return i
             sizes[0] += 1
             table[at, 0] = records[i, 2]
             table[at, 1] = records[i, 3]
@@ -71,3 +74,4 @@ def assign_slots(
                 arena[sizes[1] + j] = ids[start + j]
             sizes[1] += length
         slots[i] = np.int64(table[at, 2])
+    return len(records)

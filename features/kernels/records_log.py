@@ -8,7 +8,7 @@ from ._jit import kernel
 from .hashing import murmur3
 from .keys import find
 from .layout import I64, U8, U64, Int
-from .pack import BAD_LENGTH, OK, copy_bytes, pack_row, unpack_row
+from .pack import BAD_LENGTH, FULL, OK, copy_bytes, pack_row, unpack_row
 
 MAX_ID_BYTES = 256
 _ONE = np.uint64(1)
@@ -74,6 +74,8 @@ def unpack_records(
         is_new = slot == 0
         if is_new:
             slot = sizes[0]
+            if slot >= sizes[2]:
+                return at, FULL
         status = unpack_row(
             packed, at + 1 + padded, end, schema_id, memory, slot * row_words, row_words
         )

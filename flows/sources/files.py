@@ -13,7 +13,7 @@ from typing import NamedTuple, TypedDict
 
 import pyarrow as pa
 
-from ...features.errors import SourceError
+from ...features.errors import SourceError, StateError
 from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk
 from .ndjson import LineReader
@@ -158,6 +158,8 @@ class _FilePartition(LogPartition[FileState]):
         self._marks: dict[bytes, _Mark] = {}
         current = None
         if state:
+            if "files" not in state:
+                raise StateError("the state is that of another kind of source, not of files")
             if state["version"] != 1:
                 raise SourceError(f"a file position of version {state['version']} is not known")
             for digest, *mark in _MARK.iter_unpack(state["files"]):

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 import redis
 
-from ...features.errors import EventError, StoreError
+from ...features.errors import EventError, StateError, StoreError
 from ..connection import ask, pool, store_errors, without_password
 from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk, count_records
@@ -162,6 +162,8 @@ class _StreamPartition(LogPartition[StreamState]):
         self._key = key
         self._url = source._url
         self._client = redis.Redis(connection_pool=pool(source._url, seconds=source._timeout))
+        if state is not None and "id" not in state:
+            raise StateError(f"{key}: the state is that of another kind of source")
         if state is not None and state["version"] != 1:
             raise StoreError(f"{key}: a position of version {state['version']} is not known")
         self._last = state["id"] if state else "0-0"

@@ -154,7 +154,7 @@ def test_colliding_hashes_keep_their_slots(hashes: list[tuple[int, int]], cut: i
     small: npt.NDArray[np.uint64] = np.zeros((64, 4), np.uint64)
     large: npt.NDArray[np.uint64] = np.zeros((128, 4), np.uint64)
     names, arena = np.zeros((42, 2), np.int64), np.zeros(900, np.uint8)
-    sizes, slots = np.array([1, 0]), np.zeros(len(hashes), np.int64)
+    sizes, slots = np.array([1, 0, 1 << 40]), np.zeros(len(hashes), np.int64)
     for table, part in ((small, slice(0, cut)), (large, slice(cut, None))):
         if table is large:
             keys.rehash(small, large)

@@ -212,7 +212,7 @@ def test_no_bytes_make_a_state_record_write_outside(
     table: npt.NDArray[np.uint64] = np.zeros((64, 4), np.uint64)
     names = np.zeros((rows_kept, 2), np.int64)
     arena = np.full(4096, 0xAB, np.uint8)
-    sizes = np.array([1, 0])
+    sizes = np.array([1, 0, 1 << 40])
     dirty = (np.zeros(rows_kept, np.uint8), np.zeros(rows_kept, np.int64), np.zeros(2, np.int64))
     stop, status = unpack_records(packed, 0, 5, 7, 3, memory, table, names, arena, sizes, dirty)
     assert (memory[3 * rows_kept :] == CANARY).all()

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from nextbest.features import StateError, event
 from nextbest.features import aggregations as agg
-from nextbest.features import event
 from nextbest.features.batch import ACCEPTED, DUPLICATE, LATE
 from nextbest.features.kernels.prepare import floor_divide
+from nextbest.features.state import ShardState
 from tests.laws.cases import (
     GAP,
     MISSING,
@@ -54,6 +55,21 @@ def test_a_bridge_inside_a_batch(split: int) -> None:
     assert answer(kernels, 46 * MINUTE)[0] == 7.0
     assert_equal_answers(kernels, naive, ["ada"], [at])
     assert_same_answers(kernels.state, one_by_one.state, definition.columns, ["ada"], at)
+
+
+def test_a_full_shard_says_so_and_still_serves_the_customers_it_has() -> None:
+    kernels = Kernels(catalog(COUNT_NOW))
+    kernels.state = ShardState(kernels.plan, max_slots=3)  # the first slot is nobody's
+    kernels.apply([row(0, customer="ada"), row(1, customer="bob")])
+    with pytest.raises(StateError, match="the shard is full: it holds 2 customers"):
+        kernels.apply([row(2, customer="cyd")])
+    assert kernels.apply([row(3, customer="ada"), row(4, customer="bob")]) == [ACCEPTED] * 2
+    changes = kernels.state.take_changes()
+    restored = ShardState(kernels.plan, max_slots=3)
+    restored.load_changes(changes)
+    assert list(restored.customers()) == ["ada", "bob"]
+    with pytest.raises(StateError, match="the shard is full: it holds 1 customers"):
+        ShardState(kernels.plan, max_slots=2).load_changes(changes)
 
 
 def test_an_event_before_the_session_that_does_not_reach_the_one_before() -> None:

@@ -216,3 +216,18 @@ def test_a_crash_while_recovery_is_made_leaves_no_half(tmp_path: Path, worker: W
     worker.run(FileSource(write(tmp_path, make_log(34, 20))))
     assert worker.rows()
     assert os.listdir(worker.settings.recovery_dir) == ["part-0.sqlite3"]
+
+
+def test_state_of_another_kind_of_source(tmp_path: Path, worker: Worker) -> None:
+    path = write(tmp_path, make_log(3, 20))
+    worker.run(FileSource(path))
+    with pytest.raises(StateError, match="another kind of source"):
+        worker.run(ValkeyStreamSource(worker.url, "events", drain=True))
+
+
+def test_state_without_its_recovery_store(tmp_path: Path, worker: Worker) -> None:
+    path = write(tmp_path, make_log(3, 20))
+    worker.run(FileSource(path))
+    (worker.settings.recovery_dir).rename(tmp_path / "lost")
+    with pytest.raises(StateError, match="recovery store 'recovery' is gone"):
+        worker.run(FileSource(path))

@@ -260,7 +260,7 @@ def test_a_full_shard_says_so(tmp_path: Path) -> None:
         for x in place.decode(c)
         if isinstance(x, ShardEvents)
     )
-    with pytest.raises(StateError, match="holds 0 of at most 512 customers"):
+    with pytest.raises(StateError, match="the shard is full: it holds 511 customers"):
         ShardState(plan, max_slots=512).apply(part.batch)
 
 
