@@ -338,7 +338,8 @@ class _Compiler:
             ),
             scales=np.array([op.scale for op in self.operations.values()], np.float64),
             program=_matrix(self.predicates.program, 3),
-            constants=np.array(self.predicates.constants, np.float64),
+            # Kernels read a first constant, and code, whether or not there is one to be used.
+            constants=np.array(self.predicates.constants or [0.0], np.float64),
             predicates=np.array(self.predicates.bounds, np.int64),
             codes=np.array(self.predicates.codes or [-1], np.int32),
             keys=_matrix(self.keys, 2),

@@ -7,7 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    raise SystemExit(
+        "nextbest: the command line belongs to the worker: pip install 'nextbest[worker]'"
+    ) from None
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
 

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 
-_HERE = Path(__file__).parent
-
-
-def _drop_stale_cache() -> None:
-    """Delete cached machine code that was compiled from other sources than today's.
-
-    numba looks only at the file of the function itself; a kernel also holds the constants and
-    the inlined functions of the files it imports.
-    """
-    sources = sorted(_HERE.glob("*.py"))
-    digest = hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
-    stamp = _HERE / "__pycache__" / "kernels.stamp"
-    with suppress(OSError):  # a read-only installation has no cache here
-        if stamp.exists() and stamp.read_text() == digest:
-            return
-        for pattern in ("*.nbi", "*.nbc"):
-            for cached in stamp.parent.glob(pattern):
-                cached.unlink(missing_ok=True)
-        stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(digest)
-
-
-_drop_stale_cache()
+# numba looks only at the file of the function itself to tell whether its cached machine code is
+# of today's source; a kernel also holds the constants and inlined functions of the files that it
+# imports. So the stamp that it compares covers them all.
+_SOURCES = hashlib.blake2b(
+    b"\0".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -43,16 +25,25 @@ _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"
 _njit: Any = numba.njit  # its types know neither the options as a dict nor `_nrt`
 
 
+def _compiled(function: _F, **options: Any) -> _F:
+    dispatcher = _njit(**_OPTIONS, **options)(function)
+    # Absent without just-in-time compilation.
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = (file._source_stamp, _SOURCES)
+    return dispatcher  # type: ignore[no-any-return]  # the function, as far as types go
+
+
 def kernel(function: _F) -> _F:
     """Compile a kernel: it works on the arrays that it is given and allocates none."""
-    return _njit(**_OPTIONS, _nrt=False)(function)  # type: ignore[no-any-return]
+    return _compiled(function, _nrt=False)
 
 
 def inline(function: _F) -> _F:
     """As `kernel`, for a small function that becomes part of the kernels that call it."""
-    return _njit(**_OPTIONS, _nrt=False, forceinline=True)(function)  # type: ignore[no-any-return]
+    return _compiled(function, _nrt=False, forceinline=True)
 
 
 def allocating(function: _F) -> _F:
     """Compile a function that returns new arrays."""
-    return _njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+    return _compiled(function)

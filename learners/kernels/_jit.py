@@ -1,9 +1,17 @@
 """The numba options of every learner kernel, in one place."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
+
+# numba compares only the file of the function itself with its cached machine code, which also
+# holds what that file imports; the stamp that it compares is made to cover every kernel file.
+_SOURCES = hashlib.blake2b(
+    b"\0".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,4 +25,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     or NaN as in NumPy instead of an exception.
     """
     compiled = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function)
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if file is not None:  # there is none without just-in-time compilation
+        file._source_stamp = (file._source_stamp, _SOURCES)
     return cast("Callable[P, R]", compiled)
