@@ -269,14 +269,16 @@ class _Compiler:
         for scope in scopes:
             scope.index, seen[scope.kind] = seen[scope.kind], seen[scope.kind] + 1
         sessions = [scope for scope in scopes if scope.kind == L.SESSION]
-        at = L.RECENT_IDS
+        at = 0
         for scope in sessions:
             if scope.keeps_previous:
                 scope.prev2 = at
             else:
                 scope.prev = at
             at += scope.words
-        header, at = at, at + L.HEADER_WORDS
+        ids = -(-at // _LINE) * _LINE
+        header = ids + L.RECENT_IDS
+        at = header + L.HEADER_WORDS
         for scope in scopes:
             scope.header = at
             if scope.kind == L.SESSION:
@@ -296,11 +298,12 @@ class _Compiler:
             raise DeclarationError(
                 self.catalog.name, f"a row would take {words * 8} bytes, of at most 65536"
             )
-        return words, header, -(-hot // _LINE)
+        return words, header, -(-(hot - ids) // _LINE)
 
     def _tables(
         self, words: int, header: int, hot_lines: int, places: dict[ScopeKey, int]
     ) -> L.Tables:
+        kinds = [scope.kind for scope in self.scopes.values()]
         config = [
             words,
             len(self.predicates.categorical),
@@ -308,6 +311,9 @@ class _Compiler:
             self.catalog.lateness_us,
             header,
             hot_lines,
+            kinds.count(L.SESSION),
+            kinds.count(L.SESSION) + kinds.count(L.LIFETIME),
+            len(kinds) - kinds.count(L.RING),
         ]
         stride = {L.OP_MASK: 0}
         return L.Tables(

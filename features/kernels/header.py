@@ -21,9 +21,11 @@ from .layout import (
     C_HEADER,
     C_HOT_LINES,
     C_LATENESS,
+    C_MOVING,
+    C_RINGS,
+    C_SESSIONS,
     C_WORDS,
     COUNT,
-    DECAY,
     F64,
     FIRST,
     I64,
@@ -44,7 +46,6 @@ from .layout import (
     S_SPAN,
     S_TILES,
     S_WORDS,
-    SESSION,
     START,
     U8,
     U64,
@@ -64,14 +65,13 @@ _MAX = np.int64(2**62)
 
 
 @inline
-def _bridges(i64: I64, scopes: I64, b: Int, t: Int) -> bool:
+def _bridges(i64: I64, scopes: I64, sessions: Int, b: Int, t: Int) -> bool:
     """Would an on-time event at ``t`` join the open session to the previous one?"""
-    for s in range(len(scopes)):
-        if scopes[s, S_KIND] == SESSION:
-            h = b + scopes[s, S_HEADER]
-            if t < i64[h + START] and i64[h + PREV_START] != 0:
-                if t - i64[h + PREV_END] <= scopes[s, S_SPAN]:
-                    return True
+    for s in range(sessions):
+        h = b + scopes[s, S_HEADER]
+        if t < i64[h + START] and i64[h + PREV_START] != 0:
+            if t - i64[h + PREV_END] <= scopes[s, S_SPAN]:
+                return True
     return False
 
 
@@ -79,9 +79,7 @@ def _bridges(i64: I64, scopes: I64, b: Int, t: Int) -> bool:
 def _move_sessions(
     rows: Rows, tables: Tables, u64: U64, i64: I64, scopes: I64, b: Int, t: Int, last: Int
 ) -> None:
-    for s in range(len(scopes)):
-        if scopes[s, S_KIND] != SESSION:
-            continue
+    for s in range(tables.config[C_SESSIONS]):
         h = b + scopes[s, S_HEADER]
         now = b + scopes[s, S_BLOCK]
         prev = b + scopes[s, S_PREV]
@@ -127,6 +125,7 @@ def _advance(
     i64: I64,
     f64: F64,
     scopes: I64,
+    moving: Int,
     tiles: I64,
     places: I64,
     periods: I64,
@@ -136,7 +135,7 @@ def _advance(
 ) -> Int:
     """Move ring heads and decay bases up to the chunk's event ``i``; return the next boundary."""
     boundary = _MAX
-    for s in range(len(scopes)):
+    for s in range(moving, len(scopes)):
         kind = scopes[s, S_KIND]
         h = b + scopes[s, S_HEADER]
         start = b + scopes[s, S_BLOCK]
@@ -159,7 +158,7 @@ def _advance(
                             u64[start + place * words + w] = 0
                         place += size - 1 if place == 0 else -1
                 i64[h] = head = tile
-        elif kind == DECAY:
+        else:
             period = periods[index, i]
             head = i64[h]
             if is_first:
@@ -169,18 +168,15 @@ def _advance(
                 for w in range(words):
                     f64[start + w] *= factor
                 i64[h] = head = period
-        else:
-            continue
         boundary = min(boundary, (head + 1) * scopes[s, S_SPAN])
     return boundary
 
 
 @inline
-def _prefetch_tiles(u64: U64, scopes: I64, places: I64, b: Int, i: Int) -> None:
-    for s in range(len(scopes)):
-        if scopes[s, S_KIND] == RING:
-            place = places[scopes[s, S_INDEX], i]
-            prefetch(u64, b + scopes[s, S_BLOCK] + place * scopes[s, S_WORDS])
+def _prefetch_tiles(u64: U64, scopes: I64, rings: Int, places: I64, b: Int, i: Int) -> None:
+    for s in range(rings, len(scopes)):
+        place = places[scopes[s, S_INDEX], i]
+        prefetch(u64, b + scopes[s, S_BLOCK] + place * scopes[s, S_WORDS])
 
 
 @kernel
@@ -208,20 +204,24 @@ def update_headers(
     time, tiles, places, periods = chunk.time, chunk.tiles, chunk.places, chunk.periods
     words = tables.config[C_WORDS]
     header = tables.config[C_HEADER]
+    ids = header - RECENT_IDS
     lateness = tables.config[C_LATENESS]
     lines = tables.config[C_HOT_LINES]
+    sessions = tables.config[C_SESSIONS]
+    moving = tables.config[C_MOVING]
+    rings = tables.config[C_RINGS]
     marks, for_store, for_log, lengths = dirty
     for i in range(lo, hi):
         if i + _AHEAD < len(slots):
             for line in range(lines):
-                prefetch(u64, slots[i + _AHEAD] * words + 8 * line)
+                prefetch(u64, slots[i + _AHEAD] * words + ids + 8 * line)
         if i + _NEAR < hi:
-            _prefetch_tiles(u64, scopes, places, slots[i + _NEAR] * words, i + _NEAR - lo)
+            _prefetch_tiles(u64, scopes, rings, places, slots[i + _NEAR] * words, i + _NEAR - lo)
         b = slots[i] * words
         event_id = records[i, 1]
         repeats = 0
         for j in range(RECENT_IDS):
-            repeats += u64[b + j] == event_id
+            repeats += u64[b + ids + j] == event_id
         if repeats:
             flags[i] = _DUPLICATE
             continue
@@ -231,15 +231,15 @@ def update_headers(
         last = i64[h + LAST]
         late = count > 0 and t < last - lateness
         if not late:
-            if i > lo and t < last and _bridges(i64, scopes, b, t):
+            if i > lo and t < last and _bridges(i64, scopes, sessions, b, t):
                 return i
             _move_sessions(rows, tables, u64, i64, scopes, b, t, last)
         if count == 0 or t >= i64[h + BOUNDARY]:
             i64[h + BOUNDARY] = _advance(
-                u64, i64, f64, scopes, tiles, places, periods, b, i - lo, count == 0
+                u64, i64, f64, scopes, moving, tiles, places, periods, b, i - lo, count == 0
             )
         flags[i] = _LATE if late else _ACCEPTED
-        u64[b + count % RECENT_IDS] = event_id
+        u64[b + ids + count % RECENT_IDS] = event_id
         i64[h + COUNT] = count + 1
         i64[h + LAST] = max(last, t)
         if count == 0 or t < i64[h + FIRST]:

@@ -2,13 +2,13 @@
 
 A row is ``words`` 8-byte words, zero when new:
 
-    ids         the last RECENT_IDS event-id hashes
     sessions    blocks that only bridging needs: the previous session, or the one before it
+    ids         the last RECENT_IDS event-id hashes, from a line's beginning to the header
     header      HEADER_WORDS fixed words, then 3 or 5 a session gap, one a ring, one a half-life
     blocks      one a scope: the open session; lifetime; one a half-life; rings of tiles
 
-Lookups need the words from the header on; a store holds only those. What every event touches
-comes first, so that one run of prefetches brings it.
+Lookups need the words from the header on; a store holds only those. What every event touches, ids
+to open session, lies together, so that one run of prefetches brings it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HEADER_WORDS = 5
 START, PREV_START, PREV_END, PREV2_START, PREV2_END = range(5)
 
 # Kinds of scope, and columns of the scope table.
-SESSION, LIFETIME, DECAY, RING = range(4)
+SESSION, LIFETIME, DECAY, RING = range(4)  # the order of the scopes, too
 (
     S_KIND,  # one of the four above
     S_BLOCK,  # word offset of the block in the row
@@ -75,13 +75,23 @@ STACK = 16
 V_ONE, V_NUMERIC, V_CODE = range(3)
 
 # Configuration words.
-C_WORDS, C_CATEGORICAL, C_NUMERIC, C_LATENESS, C_HEADER, C_HOT_LINES = range(6)
+(
+    C_WORDS,
+    C_CATEGORICAL,
+    C_NUMERIC,
+    C_LATENESS,
+    C_HEADER,  # word of the row at which its header begins
+    C_HOT_LINES,  # cache lines that every event needs, from the ids on
+    C_SESSIONS,  # how many scopes are sessions: the first ones
+    C_MOVING,  # the first scope that moves with time: the half-lives, then the rings
+    C_RINGS,  # the first scope that is a ring: the last ones
+) = range(9)
 
 
 class Tables(NamedTuple):
     """The compiled plan, as arrays (2-D even when empty)."""
 
-    config: I64  # [6]
+    config: I64  # [9]
     scopes: I64  # [scopes, 9]
     operations: I64  # [operations, 9]
     scales: F64  # [operations], factor on the value

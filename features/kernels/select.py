@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline, kernel
+from .intrinsics import prefetch
 from .layout import (
     C_WORDS,
     DECAY,
@@ -74,10 +75,12 @@ def address(
         if kind == LIFETIME:
             for i in range(n):
                 base[i] = slots[lo + i] * row_words + block
+                prefetch(rows.u64, base[i])
         elif kind == DECAY:
             for i in range(n):
                 b = slots[lo + i] * row_words
                 base[i] = b + block
+                prefetch(rows.u64, base[i])
                 behind = i64[b + header] - chunk.periods[index, i]
                 if behind > 0:
                     chunk.weights[index, i] *= 2.0 ** (-64.0 * behind)

@@ -60,7 +60,8 @@ def check_layout(plan: Plan) -> None:
     row = [""] * plan.words
     assert plan.words % 8 == 0
     assert plan.words <= MAX_ROW_WORDS
-    take(row, 0, lay.RECENT_IDS, "ids")
+    assert (plan.header - lay.RECENT_IDS) % 8 == 0
+    take(row, plan.header - lay.RECENT_IDS, lay.RECENT_IDS, "ids")
     take(row, plan.header, lay.HEADER_WORDS, "header")
     for s, scope in enumerate(tables.scopes.tolist()):
         kind, block, words = scope[lay.S_KIND], scope[lay.S_BLOCK], scope[lay.S_WORDS]
@@ -82,7 +83,10 @@ def check_layout(plan: Plan) -> None:
         assert len(halves) == len(set(halves))
         assert max(halves, default=0) < 2 * words
     assert row.count("") < 16  # but for the rounding up to lines, nothing is unused
-    assert "" not in row[: plan.header]
+    # The ids begin on a line; what lies before them leaves less than a line unused.
+    before = row[: plan.header - lay.RECENT_IDS]
+    assert before.count("") < 8
+    assert "" not in before[: len(before) - before.count("")]
 
 
 def check_reads(plan: Plan) -> None:
