@@ -6,6 +6,7 @@ NextbestError
 ├── SourceError        input that is missing or cannot be read
 ├── SettingsError      a setting with a value that cannot be used
 ├── StateError         state on disk, or a packed row, that is damaged or foreign
+│   └── RowError       one stored row, and which
 └── StoreError         an online store that is away, refuses, or is not ours
 """
 
@@ -52,6 +53,19 @@ class SettingsError(NextbestError, ValueError):
 
 class StateError(NextbestError):
     """State on disk, or a packed row, is damaged or was made under another declaration."""
+
+
+class RowError(StateError):
+    """A stored row cannot be read: ``ordinal`` says which of those asked for, ``reason`` why.
+
+    >>> str(RowError(2, "is damaged (checksum)"))
+    'stored row 2 is damaged (checksum)'
+    """
+
+    def __init__(self, ordinal: int, reason: str, row: str | None = None) -> None:
+        super().__init__(f"{row or f'stored row {ordinal}'} {reason}")
+        self.ordinal = ordinal
+        self.reason = reason
 
 
 class StoreError(NextbestError):

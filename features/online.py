@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .catalog import Catalog
-from .errors import SettingsError, StateError, StoreError
+from .errors import RowError, SettingsError, StoreError
 from .kernels.layout import I64, U8
 from .kernels.pack import BAD_CHECKSUM, BAD_LENGTH, BAD_MAGIC, OK, OTHER_SCHEMA, unpack_rows
 from .kernels.read import EXPIRED, MISSING, PRESENT, read_rows
@@ -73,7 +73,7 @@ class RowDecoder:
 
         Raises
         ------
-        StateError
+        RowError
             Naming the ordinal of a row that is damaged or of another declaration.
         """
         n = len(stored)
@@ -82,7 +82,7 @@ class RowDecoder:
         known = [row for row in stored if row is not None]
         if any(len(row) % 8 for row in known):
             bad = next(i for i, row in enumerate(stored) if row is not None and len(row) % 8)
-            raise StateError(f"stored row {bad} {_DAMAGE[BAD_LENGTH]}")
+            raise RowError(bad, _DAMAGE[BAD_LENGTH])
         present = np.fromiter((row is not None for row in stored), np.bool_, n)
         bounds = np.cumsum([0, *(len(row) // 8 for row in known)], dtype=np.int64)
         packed = np.frombuffer(b"".join(known), np.uint64)
@@ -95,7 +95,7 @@ class RowDecoder:
         if (status != OK).any():
             bad = int(np.flatnonzero(status != OK)[0])
             ordinal = int(np.flatnonzero(present)[bad])
-            raise StateError(f"stored row {ordinal} {_DAMAGE[int(status[bad])]}")
+            raise RowError(ordinal, _DAMAGE[int(status[bad])])
         offsets = np.full(n, -1, np.int64)
         offsets[present] = np.arange(len(known)) * plan.served_words
         times: I64 = np.broadcast_to(np.asarray(at, np.int64), (n,)).copy()
@@ -178,7 +178,7 @@ class FeatureClient:
         ------
         StoreError
             When the store is away.
-        StateError
+        RowError
             When a stored row is damaged.
         ValueError
             For more than 10,000 ids, an id that is not a string, or a time beyond 64 bits.
@@ -197,7 +197,12 @@ class FeatureClient:
                 stored = self._redis.mget([self._prefix + i for i in wanted])
             except redis.RedisError as error:
                 raise StoreError(f"feature lookup failed: {error}") from error
-        return Features(wanted, self.catalog.columns, self._decoder.decode(stored, time_), time_)
+        try:
+            rows = self._decoder.decode(stored, time_)
+        except RowError as error:
+            customer = f"the row of customer {wanted[error.ordinal]!r}"
+            raise RowError(error.ordinal, error.reason, customer) from error
+        return Features(wanted, self.catalog.columns, rows, time_)
 
     def close(self) -> None:
         """Close the connections."""

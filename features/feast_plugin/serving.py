@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..declaration import Feature
-from ..errors import StateError
+from ..errors import RowError as UnreadableRow
 from ..kernels.layout import COUNT, I64, LAST, U8
 from ..kernels.read import PRESENT
 from ..online import RowDecoder, key_prefix, now_us
@@ -92,7 +92,7 @@ class ServedCatalog:
         """
         try:
             rows = self._decoder.decode(stored, at)
-        except StateError as error:
+        except UnreadableRow as error:
             raise self._damage(ids, stored) or error from error
         newest = np.array([0 if row is None else _newest(row) for row in stored], np.int64)
         newest[rows.age_ms < 0] = 0
@@ -174,11 +174,10 @@ class ServedCatalog:
         for customer_id, row in zip(ids, stored, strict=True):
             try:
                 self._decoder.decode([row], 0)
-            except StateError as error:
-                what = str(error).removeprefix("stored row 0 ")
+            except UnreadableRow as error:
                 return RowError(
-                    f"the row of customer {customer_id!r} {what}: is the worker running the "
-                    "catalog that was applied to the registry?"
+                    f"the row of customer {customer_id!r} {error.reason}: is the worker running "
+                    "the catalog that was applied to the registry?"
                 )
         return None
 

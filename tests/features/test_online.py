@@ -115,7 +115,7 @@ def test_every_damaged_byte_of_a_row_is_noticed(
         broken = bytearray(row)
         broken[at] ^= 1 << at % 8
         store.set(key, bytes(broken))
-        with pytest.raises(StateError, match=r"stored row 1 (is|was) "):
+        with pytest.raises(StateError, match=r"row of customer 'ann' (is|was) "):
             client.get(["ben", "ann"])
     store.set(key, row)
     assert_equal(client.get(["ann"]), kernels, NOW)
@@ -138,7 +138,7 @@ def test_a_row_that_is_cut_off(
     row = store.get(PREFIX + "x")
     assert isinstance(row, bytes)
     store.set(PREFIX + "x", row[cut])
-    with pytest.raises(StateError, match=f"stored row 2 {reason}"):
+    with pytest.raises(StateError, match=f"row of customer 'x' {reason}"):
         client.get(["ann", "nobody", "x"])
 
 
@@ -147,7 +147,7 @@ def test_values_that_are_not_ours(
 ) -> None:
     for value in (b"hello", b"hello world, 16 ", b"\x00" * 64, b"\xff" * 512):
         store.set(PREFIX + "x", value)
-        with pytest.raises(StateError, match="stored row 0 is"):
+        with pytest.raises(StateError, match="row of customer 'x' is"):
             client.get(["x"])
     store.delete(PREFIX + "x")
     store.hset(PREFIX + "x", "a", "b")
@@ -156,7 +156,7 @@ def test_values_that_are_not_ours(
 
 def test_rows_of_another_declaration(kernels: Kernels, store_url: str) -> None:
     other = Catalog(name="demo", views=catalog.views, lateness="1m")
-    with pytest.raises(StateError, match="stored row 0 was written under another declaration"):
+    with pytest.raises(StateError, match="row of customer 'ann' was written under another"):
         FeatureClient(store_url, other).get(["ann"])
     elsewhere = Catalog(name="elsewhere", views=catalog.views)
     found = FeatureClient(store_url, elsewhere).get(["ann"])
