@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import SourceError
-from .events import MAX_ID_BYTES, MAX_TIMESTAMP, RESERVED, EventSchema, PropertyType
+from .events import MAX_TIMESTAMP, RESERVED, EventSchema, PropertyType
+from .kernels.layout import MAX_ID_BYTES
 
 _MAX_INT = 2**53
 _MAX_CHARACTERS = {"channel": 64}

@@ -21,18 +21,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .kernels.layout import (
+    ACCEPTED,
+    DUPLICATE,
+    EVENT_ID,
+    FIXED_WORDS,
+    ID_TEXT,
+    KEY_1,
+    KEY_2,
+    LATE,
+    MISSING,
+    POSITION,
+    TIMESTAMP,
+    UNKNOWN,
+)
 from .kernels.records import split_by_shard
 
-TIMESTAMP, EVENT_ID, KEY_1, KEY_2, POSITION, ID_TEXT = range(6)
-FIXED_WORDS = 6
-
-MISSING = -1
-"""Code of a string column that the event does not carry."""
-UNKNOWN = -2
-"""Code of a string that no filter or vocabulary mentions."""
-
-ACCEPTED, LATE, DUPLICATE = 0, 1, 2
-"""What became of an event: applied; applied, but not to sessions; dropped."""
+__all__ = [
+    "ACCEPTED",
+    "DUPLICATE",
+    "EVENT_ID",
+    "FIXED_WORDS",
+    "ID_TEXT",
+    "KEY_1",
+    "KEY_2",
+    "LATE",
+    "MISSING",
+    "POSITION",
+    "TIMESTAMP",
+    "UNKNOWN",
+    "EventBatch",
+    "shard_of",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from .durable import sync_path
 from .errors import StateError
 
 MAGIC = b"NBLOG\x00\x00\x01"
@@ -57,7 +58,7 @@ class DeltaLog:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = path.open("w+b", buffering=0)
                 self._write(MAGIC)
-                _sync_directory(path.parent)
+                sync_path(path.parent)
             self.pointer = len(MAGIC)
             return
         try:
@@ -134,12 +135,3 @@ class DeltaLog:
             yield
         except OSError as error:
             raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
-
-
-def _sync_directory(path: Path) -> None:
-    """A new file's name must outlive a power failure, too."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

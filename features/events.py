@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from .errors import DeclarationError
+from .kernels.layout import MAX_ID_BYTES
 
 RESERVED = ("event_id", "event_timestamp", "customer_id", "type", "channel")
 EXTRA = "extra"
 """The column of an event table that keeps undeclared properties, as JSON text."""
-MAX_ID_BYTES = 256
 MAX_TIMESTAMP = 4_102_444_800_000_000
 """2100-01-01, microseconds: nothing later is a timestamp of ours (often milliseconds mixed up)."""
 

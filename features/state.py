@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .batch import EventBatch
+from .batch import ID_TEXT, TIMESTAMP, EventBatch
 from .errors import StateError
 from .kernels.hashing import hash_strings
 from .kernels.keys import assign_slots, find_slots, rehash
-from .kernels.layout import I64, U8, U64, make_chunk
+from .kernels.layout import I64, MAX_ID_BYTES, U8, U64, make_chunk
 from .kernels.pack import FULL, encode_mset
 from .kernels.read import read_rows
 from .kernels.records_log import pack_records, unpack_records
@@ -26,6 +26,7 @@ MAX_SLOTS = 1 << 22
 """Customers of one shard: an address-space reservation, not memory."""
 
 ROWS_PER_COMMAND = 512
+_RECORDS = 4096  # of a delta log, put back at a time
 
 
 class FeatureRows(NamedTuple):
@@ -134,7 +135,7 @@ class ShardState:
             flags[take] = wave_flags
             reads = marked[take]
             into = row_of[take[reads]]
-            got = self._read_slots(wave_slots[reads], records[reads, 0].view(np.int64))
+            got = self._read_slots(wave_slots[reads], records[reads, TIMESTAMP].view(np.int64))
             rows.values[into] = got.values
             rows.state[into] = got.state
             rows.age_ms[into] = got.age_ms
@@ -208,9 +209,9 @@ class ShardState:
         at = 0
         while at < len(packed):
             # Records are read in bounded steps, as every one of them may be a new customer.
-            self._grow(4096, 4096 * 256)
+            self._grow(_RECORDS, _RECORDS * MAX_ID_BYTES)
             taken, status = unpack_records(
-                packed, at, 4096, self.plan.schema_id, self.plan.words, self.rows.u64,
+                packed, at, _RECORDS, self.plan.schema_id, self.plan.words, self.rows.u64,
                 self._table, self._names, self._arena, self._sizes,
                 (self._marks, self._for_store, self._dirty),
             )  # fmt: skip
@@ -230,7 +231,7 @@ class ShardState:
     def _slots_of(self, batch: EventBatch) -> I64:
         n = len(batch)
         slots = np.empty(n, np.int64)
-        self._grow(n, int((batch.records[:, 5] & np.uint64(0xFFFF)).sum()))
+        self._grow(n, int((batch.records[:, ID_TEXT] & np.uint64(0xFFFF)).sum()))
         found = assign_slots(
             self._table, batch.records, batch.ids, slots, self._names, self._arena, self._sizes
         )

@@ -123,22 +123,18 @@ class ChunkDecoder:
                 received_at=self._now(),
                 size=chunk.size,
             )
-            decoded = None
+            events, positions = pa.table({}), np.zeros(0, np.int64)
         else:
             decoded = self._decode(chunk)
             yield from self._rejected(chunk, decoded)
-        events = decoded.table if decoded is not None else pa.table({})
+            events, positions = decoded.table, chunk.position + decoded.index
         marked, parts = None, []
-        if decoded is not None and events.num_rows:
-            positions = chunk.position + decoded.index
+        if events.num_rows:
             batch = self._encoder.encode(events, positions, keep_table=self._settings.archive)
             if self._decisions is not None:
                 marked = self._decisions.triggers(events)
             parts = list(self._split(chunk, batch, marked, received))
         if self._decisions is not None:
-            positions = chunk.position + (
-                decoded.index if decoded is not None else np.zeros(0, np.int64)
-            )
             yield write_script(self._decisions, chunk.seq, len(parts), events, positions)
         yield from parts
 

@@ -125,7 +125,7 @@ class LearnLogic:
             self._report()
         if self._resolved:
             yield Examples(self._take_examples())
-        if self._unpublished and time.monotonic() - self._published >= PUBLISH_SECONDS:
+        if self.publish_at() == 0.0:
             yield from self.publish()
 
     def publish(self) -> Iterator[LearnOutput]:

@@ -39,20 +39,22 @@ def run_flow(flow: Dataflow, settings: Settings, *, recover: bool = True) -> Non
     NextbestError
         What one of our own steps, sources or sinks raised.
     """
-    failure: BaseException | None = None
     with _alone_in(settings.data_dir):
-        config = _recovery(settings, recover=recover)
-        try:
-            run_main(  # type: ignore[no-untyped-call]  # the engine is untyped
-                flow,
-                epoch_interval=timedelta(seconds=settings.epoch_seconds),
-                recovery_config=config,
-            )
-        except BytewaxRuntimeError as error:
-            # The engine wraps an error once for each of its own steps.
-            failure = error
-            while isinstance(failure, BytewaxRuntimeError) and failure.__cause__ is not None:
-                failure = failure.__cause__
+        run_engine(flow, settings.epoch_seconds, _recovery(settings, recover=recover))
+
+
+def run_engine(flow: Dataflow, epoch_seconds: float, recovery: RecoveryConfig | None) -> None:
+    """Run a dataflow in the engine; raise what its own code raised, as it was raised."""
+    failure: BaseException | None = None
+    try:
+        run_main(  # type: ignore[no-untyped-call]  # the engine is untyped
+            flow, epoch_interval=timedelta(seconds=epoch_seconds), recovery_config=recovery
+        )
+    except BytewaxRuntimeError as error:
+        # The engine wraps an error once for each of its own steps.
+        failure = error
+        while isinstance(failure, BytewaxRuntimeError) and failure.__cause__ is not None:
+            failure = failure.__cause__
     if failure is not None:
         # Not from the engine's error, whose cause it is: a chain must not be a circle.
         raise failure

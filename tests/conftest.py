@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 import redis
 from bytewax.dataflow import Dataflow
-from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from bytewax.testing import run_main
 
 from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.run import run_engine
 
 
 @pytest.fixture(scope="session")
@@ -62,15 +60,6 @@ def run_flow() -> RunFlow:
                 recovery.mkdir()
                 init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
             config = RecoveryConfig(recovery)  # type: ignore[no-untyped-call]
-        try:
-            run_main(  # type: ignore[no-untyped-call]
-                flow, epoch_interval=timedelta(seconds=every), recovery_config=config
-            )
-        except BytewaxRuntimeError as error:
-            # The engine wraps an error once for each of its own steps.
-            cause: BaseException = error
-            while isinstance(cause, BytewaxRuntimeError) and cause.__cause__ is not None:
-                cause = cause.__cause__
-            raise cause from error
+        run_engine(flow, every, config)
 
     return run

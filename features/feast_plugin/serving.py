@@ -93,7 +93,10 @@ class ServedCatalog:
         try:
             rows = self._decoder.decode(stored, at)
         except UnreadableRow as error:
-            raise self._damage(ids, stored) or error from error
+            raise RowError(
+                f"the row of customer {ids[error.ordinal]!r} {error.reason}: is the worker running "
+                "the catalog that was applied to the registry?"
+            ) from error
         newest = np.array([0 if row is None else _newest(row) for row in stored], np.int64)
         newest[rows.age_ms < 0] = 0
         return ServedRows(rows, newest)
@@ -169,17 +172,6 @@ class ServedCatalog:
             np.array(columns, np.int64),
             parts,
         )
-
-    def _damage(self, ids: Sequence[str], stored: Sequence[bytes | None]) -> RowError | None:
-        for customer_id, row in zip(ids, stored, strict=True):
-            try:
-                self._decoder.decode([row], 0)
-            except UnreadableRow as error:
-                return RowError(
-                    f"the row of customer {customer_id!r} {error.reason}: is the worker running "
-                    "the catalog that was applied to the registry?"
-                )
-        return None
 
 
 def served(source: EventSource, schema: str) -> ServedCatalog:

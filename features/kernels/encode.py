@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from ._jit import kernel
 from .hashing import murmur3
+from .layout import EVENT_ID, ID_TEXT, KEY_1, KEY_2, MISSING, POSITION, TIMESTAMP
 
 LENGTH_BITS = 16
 """A text's place is ``start << LENGTH_BITS | length``."""
 
-_TIMESTAMP, _EVENT_ID, _KEY_1, _KEY_2, _POSITION, _ID_TEXT = range(6)
-_MISSING = np.uint64(0xFFFFFFFFFFFFFFFF)  # -1 as int64: nextbest.features.batch.MISSING
+_MISSING = np.int64(MISSING).view(np.uint64)
 _NAN = np.uint64(0x7FF8000000000000)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -55,13 +55,13 @@ def put_identity(
         start = customer_offsets[i]
         length = customer_offsets[i + 1] - start
         first, second = murmur3(customer_text, start, length)
-        records[i, _TIMESTAMP] = np.uint64(timestamps[i])
+        records[i, TIMESTAMP] = np.uint64(timestamps[i])
         # 0 marks an empty place in tables of hashes.
-        records[i, _EVENT_ID] = event if event != _ZERO else _ONE
-        records[i, _KEY_1] = first if first != _ZERO else _ONE
-        records[i, _KEY_2] = second
-        records[i, _POSITION] = np.uint64(positions[i])
-        records[i, _ID_TEXT] = np.uint64(start) << np.uint64(LENGTH_BITS) | np.uint64(length)
+        records[i, EVENT_ID] = event if event != _ZERO else _ONE
+        records[i, KEY_1] = first if first != _ZERO else _ONE
+        records[i, KEY_2] = second
+        records[i, POSITION] = np.uint64(positions[i])
+        records[i, ID_TEXT] = np.uint64(start) << np.uint64(LENGTH_BITS) | np.uint64(length)
         longest = max(longest, length)
     return longest
 

@@ -17,6 +17,7 @@ import numpy as np
 from ._jit import inline, kernel
 from .intrinsics import prefetch
 from .layout import (
+    ACCEPTED,
     BOUNDARY,
     C_HEADER,
     C_HOT_LINES,
@@ -26,11 +27,15 @@ from .layout import (
     C_SESSIONS,
     C_WORDS,
     COUNT,
+    DUPLICATE,
+    EVENT_ID,
     F64,
     FIRST,
     I64,
     LAST,
+    LATE,
     LOG_POSITION,
+    POSITION,
     PREV2_END,
     PREV2_START,
     PREV_END,
@@ -59,7 +64,6 @@ from .operations import merge_session
 
 _AHEAD = 16
 _NEAR = 16
-_ACCEPTED, _LATE, _DUPLICATE = np.uint8(0), np.uint8(1), np.uint8(2)
 _DIRTY = np.uint8(3)
 _MAX = np.int64(2**62)
 
@@ -218,12 +222,12 @@ def update_headers(
         if i + _NEAR < hi:
             _prefetch_tiles(u64, scopes, rings, places, slots[i + _NEAR] * words, i + _NEAR - lo)
         b = slots[i] * words
-        event_id = records[i, 1]
+        event_id = records[i, EVENT_ID]
         repeats = 0
         for j in range(RECENT_IDS):
             repeats += u64[b + ids + j] == event_id
         if repeats:
-            flags[i] = _DUPLICATE
+            flags[i] = DUPLICATE
             continue
         t = time[i - lo]
         h = b + header
@@ -238,13 +242,13 @@ def update_headers(
             i64[h + BOUNDARY] = _advance(
                 u64, i64, f64, scopes, moving, tiles, places, periods, b, i - lo, count == 0
             )
-        flags[i] = _LATE if late else _ACCEPTED
+        flags[i] = LATE if late else ACCEPTED
         u64[b + ids + count % RECENT_IDS] = event_id
         i64[h + COUNT] = count + 1
         i64[h + LAST] = max(last, t)
         if count == 0 or t < i64[h + FIRST]:
             i64[h + FIRST] = t
-        i64[h + LOG_POSITION] = np.int64(records[i, 4])
+        i64[h + LOG_POSITION] = np.int64(records[i, POSITION])
         slot = slots[i]
         if marks[slot] != _DIRTY:
             if not marks[slot] & 1:

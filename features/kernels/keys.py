@@ -6,7 +6,7 @@ import numpy as np
 
 from ._jit import inline, kernel
 from .intrinsics import prefetch
-from .layout import I64, U8, U64, Int
+from .layout import I64, ID_TEXT, KEY_1, KEY_2, U8, U64, Int
 
 _AHEAD = 12
 
@@ -56,18 +56,18 @@ def assign_slots(
     mask = np.uint64(len(table) - 1)
     for i in range(len(records)):
         if i + _AHEAD < len(records):
-            prefetch(flat, np.int64((records[i + _AHEAD, 3] & mask) * np.uint64(4)))
-        at = find(table, records[i, 2], records[i, 3])
+            prefetch(flat, np.int64((records[i + _AHEAD, KEY_2] & mask) * np.uint64(4)))
+        at = find(table, records[i, KEY_1], records[i, KEY_2])
         if table[at, 2] == 0:
             slot = sizes[0]
             if slot >= sizes[2]:
                 return i
             sizes[0] += 1
-            table[at, 0] = records[i, 2]
-            table[at, 1] = records[i, 3]
+            table[at, 0] = records[i, KEY_1]
+            table[at, 1] = records[i, KEY_2]
             table[at, 2] = np.uint64(slot)
-            start = np.int64(records[i, 5] >> np.uint64(16))
-            length = np.int64(records[i, 5] & np.uint64(0xFFFF))
+            start = np.int64(records[i, ID_TEXT] >> np.uint64(16))
+            length = np.int64(records[i, ID_TEXT] & np.uint64(0xFFFF))
             names[slot, 0] = sizes[1]
             names[slot, 1] = length
             for j in range(length):

@@ -30,6 +30,18 @@ Int = int | np.int64
 CHUNK = 256
 """Events that one pass of the operations covers: their hot lines stay in the L2 cache."""
 RECENT_IDS = 16
+MAX_ID_BYTES = 256
+"""The longest event or customer id."""
+
+# Words of an event record (see `nextbest.features.batch`); columns follow.
+TIMESTAMP, EVENT_ID, KEY_1, KEY_2, POSITION, ID_TEXT = range(6)
+FIXED_WORDS = 6
+MISSING = -1
+"""Code of a string column that the event does not carry."""
+UNKNOWN = -2
+"""Code of a string that no filter or vocabulary mentions."""
+ACCEPTED, LATE, DUPLICATE = 0, 1, 2
+"""What became of an event: applied; applied, but not to sessions; dropped."""
 
 # Header words of a row.
 COUNT, LAST, FIRST, LOG_POSITION, BOUNDARY = range(5)

@@ -10,7 +10,21 @@ import math
 import numpy as np
 
 from ._jit import inline, kernel
-from .layout import DECAY, F64, I64, RING, S_INDEX, S_KIND, S_SPAN, S_TILES, U64, Chunk, Int, Tables
+from .layout import (
+    DECAY,
+    F64,
+    I64,
+    RING,
+    S_INDEX,
+    S_KIND,
+    S_SPAN,
+    S_TILES,
+    TIMESTAMP,
+    U64,
+    Chunk,
+    Int,
+    Tables,
+)
 
 _POW2 = 2.0 ** np.arange(64)
 # Taylor coefficients of exp: with |y| <= ln(2)/2 the remainder after y^13 is below 1e-17.
@@ -50,7 +64,7 @@ def prepare(tables: Tables, chunk: Chunk, records: U64, lo: Int, hi: Int) -> Non
     """Fill the chunk's times, tiles, periods and weights for events ``lo`` to ``hi``."""
     n = hi - lo
     for i in range(n):
-        chunk.time[i] = np.int64(records[lo + i, 0])
+        chunk.time[i] = np.int64(records[lo + i, TIMESTAMP])
     for s in range(len(tables.scopes)):
         kind = tables.scopes[s, S_KIND]
         index = tables.scopes[s, S_INDEX]

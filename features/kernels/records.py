@@ -6,9 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._jit import allocating
-from .layout import Int
-
-_KEY_1 = 2
+from .layout import KEY_1, Int
 
 
 @allocating
@@ -33,7 +31,7 @@ def split_by_shard(
     shard = np.empty(n, dtype=np.int32)
     bounds = np.zeros(shards + 1, dtype=np.int64)
     for i in range(n):
-        own = np.int32(records[i, _KEY_1] % np.uint64(shards))
+        own = np.int32(records[i, KEY_1] % np.uint64(shards))
         shard[i] = own
         bounds[own + 1] += 1
     for s in range(shards):

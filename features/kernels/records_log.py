@@ -7,10 +7,9 @@ import numpy as np
 from ._jit import kernel
 from .hashing import murmur3
 from .keys import find
-from .layout import I64, U8, U64, Int
+from .layout import I64, MAX_ID_BYTES, U8, U64, Int
 from .pack import BAD_LENGTH, FULL, OK, copy_bytes, pack_row, unpack_row
 
-MAX_ID_BYTES = 256
 _ONE = np.uint64(1)
 
 

@@ -9,9 +9,13 @@ from .intrinsics import prefetch
 from .layout import (
     C_WORDS,
     DECAY,
+    DUPLICATE,
     F64,
+    FIXED_WORDS,
     I64,
+    LATE,
     LIFETIME,
+    MISSING,
     P_AND,
     P_EQ,
     P_HAS_CODE,
@@ -49,10 +53,6 @@ from .layout import (
     Rows,
     Tables,
 )
-
-_FIXED = 6
-_LATE = 1
-_DUPLICATE = 2
 
 
 @kernel
@@ -98,7 +98,7 @@ def address(
                 b = slots[lo + i] * row_words
                 h = b + header
                 t = chunk.time[i]
-                if flags[lo + i] == _LATE:
+                if flags[lo + i] == LATE:
                     base[i] = block
                 elif t >= i64[h + START]:
                     base[i] = b + block
@@ -117,11 +117,11 @@ def load_columns(tables: Tables, chunk: Chunk, records: U64, lo: Int, hi: Int) -
     categorical = len(chunk.codes)
     for i in range(n):
         for c in range(categorical):
-            chunk.codes[c, i] = np.int32(np.int64(records[lo + i, _FIXED + c]))
+            chunk.codes[c, i] = np.int32(np.int64(records[lo + i, FIXED_WORDS + c]))
     numbers = chunk.numbers.view(np.uint64)
     for i in range(n):
         for c in range(len(numbers)):
-            numbers[c, i] = records[lo + i, _FIXED + categorical + c]
+            numbers[c, i] = records[lo + i, FIXED_WORDS + categorical + c]
     for k in range(1, len(tables.keys)):
         codes = chunk.codes[tables.keys[k, 0]]
         start = tables.keys[k, 1]
@@ -200,11 +200,11 @@ def select(tables: Tables, chunk: Chunk, lo: Int, hi: Int, flags: U8) -> None:
                 elif code == P_NE:
                     for i in range(n):
                         top[i] = (chunk.codes[column, i] != operand) & (
-                            chunk.codes[column, i] != -1
+                            chunk.codes[column, i] != MISSING
                         )
                 elif code == P_HAS_CODE:
                     for i in range(n):
-                        top[i] = chunk.codes[column, i] != -1
+                        top[i] = chunk.codes[column, i] != MISSING
                 elif code == P_TABLE:
                     for i in range(n):
                         c = chunk.codes[column, i]
@@ -214,5 +214,5 @@ def select(tables: Tables, chunk: Chunk, lo: Int, hi: Int, flags: U8) -> None:
         found = np.int64(0)
         for i in range(n):
             chunk.selected[p, found] = i
-            found += np.int64(stack[0, i] & np.uint8(flags[lo + i] != _DUPLICATE))
+            found += np.int64(stack[0, i] & np.uint8(flags[lo + i] != DUPLICATE))
         chunk.counts[p] = found

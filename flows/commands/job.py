@@ -71,8 +71,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     plan = Plan.compile(load(job.catalog, Catalog))
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     with stop_on_signals() as stop:
-        store = _StoreOf(settings) if job.stream else None
-        source = _source(job, settings, stop, store)
+        stream_url = store_url(settings) if job.stream else None
+        source = _source(job, settings, stop, stream_url)
         with place.claimed(settings.data_dir):
             this = place.Remembered(
                 catalog=absolute(job.catalog),
@@ -82,7 +82,7 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
                 store=place.store_name(settings),
             )
             place.check(settings, this)
-            url = store_url(settings)
+            url = stream_url or store_url(settings)
             place.remember(settings.data_dir, this)
             console.print(f"[bold]nextbest run[/bold]  {source.describe()}", soft_wrap=True)
             measures = Measures()
@@ -113,19 +113,14 @@ def store_url(settings: Settings) -> str:
         return settings.redis_url or ensure_server(settings.data_dir)
 
 
-class _StoreOf:
-    def __init__(self, settings: Settings) -> None:
-        self.url = store_url(settings)
-
-
 def _source(
-    job: Job, settings: Settings, stop: StopFlag, store: _StoreOf | None
+    job: Job, settings: Settings, stop: StopFlag, stream_url: str | None
 ) -> EventSource[Any]:
-    if job.stream is not None and store is not None:
+    if job.stream is not None and stream_url is not None:
         if job.paths:
             raise SettingsError("give files or --stream, not both")
         return ValkeyStreamSource(
-            store.url,
+            stream_url,
             job.stream,
             drain=job.drain,
             epoch_bytes=settings.epoch_bytes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bytewax.outputs import StatefulSinkPartition
 
+from ...features.durable import sync_path
 from ...features.errors import StateError
 from .base import KeyedSink
 
@@ -119,9 +119,9 @@ class _ArchivePartition(StatefulSinkPartition[pa.Table, int]):
             self._write_held(self._writer)
             self._writer.close()
             self._writer = None
-            _sync(self._unfinished)
+            sync_path(self._unfinished)
             self._unfinished.rename(self._final)
-            _sync(self._directory)
+            sync_path(self._directory)
             self._number += 1
         return self._number
 
@@ -155,12 +155,4 @@ def _drop_uncommitted(directory: Path, number: int, most: int) -> None:
     for file in sorted(beyond, reverse=True):
         file.unlink()
     if beyond:
-        _sync(directory)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_path(directory)
