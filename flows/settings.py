@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,8 @@ from msgspec import Meta
 from ..features.errors import SettingsError
 
 _PREFIX = "NEXTBEST_"
+_JSON = frozenset({"kafka_config"})
+"""Settings that a variable gives as JSON."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,11 +89,41 @@ customers; fixed for the life of a data directory)
     redis_timeout_seconds: Annotated[
         float, Meta(gt=0.0, le=600.0, description="seconds to wait for one answer of the store")
     ] = 10.0
+    outage_seconds: Annotated[
+        float,
+        Meta(ge=0.0, description="seconds to wait for a store or log that went away in a run"),
+    ] = 600.0
+    embedded_fsync: Annotated[
+        Literal["always", "everysec"],
+        Meta(description="when the embedded server writes to disk: at each command, or a second"),
+    ] = "everysec"
+    memory_bytes: Annotated[
+        int,
+        Meta(ge=16 << 20, description="memory for the rows of all shards; others stay on disk"),
+    ] = 4 << 30
+    idle_seconds: Annotated[
+        float,
+        Meta(gt=0.0, description="seconds without an event after which a customer leaves memory"),
+    ] = 3600.0
+    stream_retention_seconds: Annotated[
+        float, Meta(ge=0.0, description="age at which entries of a stream are trimmed; 0: never")
+    ] = 0.0
+    kafka_brokers: Annotated[
+        str | None, Meta(description="host:port,... of the Kafka cluster to read from")
+    ] = None
+    kafka_config: Annotated[
+        dict[str, str],
+        Meta(description="more of librdkafka's configuration, for example sasl.*, as JSON"),
+    ] = msgspec.field(default_factory=dict)
+    dead_letter_topic: Annotated[
+        str | None, Meta(description="Kafka topic that dead letters are sent to as well")
+    ] = None
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
-            fit = _convert(field, value, f"{field.name}={value!r}", strict=True)
+            shown = "***" if field.name in _JSON else repr(value)
+            fit = _convert(field, value, f"{field.name}={shown}", strict=True)
             msgspec.structs.force_setattr(self, field.name, fit)  # a path given as text
 
     @classmethod
@@ -133,7 +165,8 @@ Expected `float`, got `str` (seconds between two snapshots)
             variable = _PREFIX + name.upper()
             text = source.get(variable, "")
             if text and name not in values:
-                values[name] = _convert(field, text, f"{variable}={text!r}", strict=False)
+                shown = "***" if name in _JSON else repr(text)  # there may be a password in it
+                values[name] = _convert(field, text, f"{variable}={shown}", strict=False)
         return cls(**values)
 
     @property
@@ -167,8 +200,10 @@ def _convert(
 ) -> object:
     """`value` as the field's type, or a SettingsError that begins with `shown`."""
     try:
+        if isinstance(value, str) and field.name in _JSON:
+            return msgspec.json.decode(value, type=field.type)
         return msgspec.convert(value, field.type, strict=strict, dec_hook=_path)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         meaning = _meaning(field.type)
         raise SettingsError(f"{shown}: {error} ({meaning})") from None
 
