@@ -1,0 +1,61 @@
+"""A log that is as bad as logs are: disorder, late events, duplicates, lines that are no events."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from .declared import ARMS
+
+START = 1_767_225_600_000_000  # 2026-01-01
+SECOND = 1_000_000
+_BAD = (
+    b'{"event_id":"x"',
+    b"[1,2]",
+    b'{"event_id":"x","event_timestamp":1,"customer_id":"c","type":"steal"}',
+    b'{"event_id":"x","event_timestamp":1,"customer_id":7,"type":"buy"}',
+    b"\xff\xfe{}",
+)
+
+
+def make_blobs(seed: int, events: int, customers: int, *, blob: int = 40) -> Iterator[list[bytes]]:
+    """Yield lists of lines: about ``events`` events of ``customers`` customers.
+
+    One line in 20 is sent again, soon or at once; one event in 10 comes up to 40 minutes late,
+    which is more than the allowed lateness; one line in 200 is no event.
+    """
+    rng = random.Random(seed)
+    now = START
+    again: list[bytes] = []
+    lines: list[bytes] = []
+    for number in range(events):
+        now += rng.randrange(2 * SECOND)
+        line = json.dumps(_event(rng, number, now, customers)).encode()
+        lines.append(line)
+        if rng.random() < 0.05:
+            again.append(line)
+        if again and rng.random() < 0.05:
+            lines.append(again.pop(rng.randrange(len(again))))
+        if rng.random() < 0.005:
+            lines.append(rng.choice(_BAD))
+        if len(lines) >= blob:
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+def _event(rng: random.Random, number: int, now: int, customers: int) -> dict[str, Any]:
+    # A few customers are busy, most are rare: some are always in memory, most are not.
+    customer = int(customers * rng.random() ** 3)
+    delay = rng.randrange(2400) * SECOND if rng.random() < 0.1 else 0
+    return {
+        "event_id": f"e{number}",
+        "event_timestamp": now - delay,
+        "customer_id": f"customer-{customer}",
+        "type": rng.choice(("visit", "view", "view", "buy", "leave")),
+        "channel": rng.choice(("web", "app", None)) or "web",
+        "properties": {"category": rng.choice(ARMS), "value": rng.randrange(10_000) / 100},
+    }
