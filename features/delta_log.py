@@ -15,14 +15,14 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
-from .durable import sync_path
+from . import durable
 from .errors import StateError
 
 MAGIC = b"NBLOG\x00\x00\x01"
 _RECORD = struct.Struct("<II")
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the stronger one
 
 
 class DeltaLog:
@@ -51,34 +51,39 @@ class DeltaLog:
     [b'changes of one epoch']
     """
 
+    HEAD_BYTES = _RECORD.size
+    """What a record takes besides its payload."""
+
     def __init__(self, path: Path, pointer: int | None) -> None:
         self.path = path
         if pointer is None:
-            with self._errors():
+            with durable.named_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("w+b", buffering=0)
-                self._write(MAGIC)
-                sync_path(path.parent)
+                self._file = durable.create(path)
+                durable.write(self._file, MAGIC)
+                durable.sync(self._file)
+                durable.sync_path(path.parent)
             self.pointer = len(MAGIC)
             return
         try:
-            self._file = path.open("r+b", buffering=0)
+            self._file = FileIO(path, "r+b")
         except FileNotFoundError:
             raise StateError(
                 f"{path}: the state log is gone; it should hold {pointer} bytes"
             ) from None
-        with self._errors():
+        except OSError as error:
+            raise StateError(f"{path}: cannot be opened: {error.strerror}") from error
+        with durable.named_errors(path):
             size = os.fstat(self._file.fileno()).st_size
             if not len(MAGIC) <= pointer <= size or self._file.read(len(MAGIC)) != MAGIC:
                 self._file.close()
                 raise StateError(
                     f"{path}: not a state log, or cut off ({size} bytes, {pointer} committed)"
                 )
-            self._file.truncate(pointer)
-            self._file.seek(pointer)
+            durable.truncate(self._file, pointer)
         self.pointer = pointer
 
-    def append(self, payload: bytes) -> int:
+    def append(self, *parts: bytes) -> int:
         """Write a record and wait until it is on disk; return the new pointer.
 
         Raises
@@ -86,11 +91,37 @@ class DeltaLog:
         StateError
             If the disk is full or fails; the log must then be opened anew.
         """
-        with self._errors():
-            self._write(_RECORD.pack(len(payload), zlib.crc32(payload)))
-            self._write(payload)
-            _sync(self._file.fileno())
-        self.pointer += _RECORD.size + len(payload)
+        self.write(*parts)
+        return self.sync()
+
+    def write(self, *parts: bytes) -> None:
+        """Write a record, whose payload is the parts together, without waiting for the disk.
+
+        Raises
+        ------
+        StateError
+            As `append`.
+        """
+        length, checksum = 0, 0
+        for part in parts:
+            length += len(part)
+            checksum = zlib.crc32(part, checksum)
+        with durable.named_errors(self.path):
+            durable.write(self._file, _RECORD.pack(length, checksum))
+            for part in parts:
+                durable.write(self._file, part)
+        self.pointer += _RECORD.size + length
+
+    def sync(self) -> int:
+        """Wait until all that was written is on disk; return the pointer.
+
+        Raises
+        ------
+        StateError
+            As `append`.
+        """
+        with durable.named_errors(self.path):
+            durable.sync(self._file)
         return self.pointer
 
     def replay(self) -> Iterator[bytes]:
@@ -101,19 +132,43 @@ class DeltaLog:
         StateError
             Naming file and offset of a damaged record.
         """
+        for at, length in self.bounds():
+            yield self.read(at, length)
+
+    def bounds(self) -> Iterator[tuple[int, int]]:
+        """Yield where each record begins and how long its payload is, in bytes.
+
+        Raises
+        ------
+        StateError
+            If a record reaches behind the pointer.
+        """
         at = len(MAGIC)
-        with self.path.open("rb") as file:
-            file.seek(at)
-            while at < self.pointer:
-                head = file.read(_RECORD.size)
-                length, checksum = _RECORD.unpack(head) if len(head) == _RECORD.size else (-1, 0)
-                if not 0 <= length <= self.pointer - at - _RECORD.size:
-                    raise StateError(f"{self.path}: the record at byte {at} is cut off")
-                payload = file.read(length)
-                if zlib.crc32(payload) != checksum:
-                    raise StateError(f"{self.path}: the record at byte {at} is damaged (checksum)")
-                yield payload
-                at += _RECORD.size + length
+        while at < self.pointer:
+            head = os.pread(self._file.fileno(), _RECORD.size, at)
+            length = _RECORD.unpack(head)[0] if len(head) == _RECORD.size else -1
+            if not 0 <= length <= self.pointer - at - _RECORD.size:
+                raise StateError(f"{self.path}: the record at byte {at} is cut off")
+            yield at, length
+            at += _RECORD.size + length
+
+    def peek(self, at: int, size: int) -> bytes:
+        """Return the first bytes of the payload of the record that begins at byte ``at``."""
+        return os.pread(self._file.fileno(), size, at + _RECORD.size)
+
+    def read(self, at: int, length: int) -> bytes:
+        """Return the payload of the record that begins at byte ``at``.
+
+        Raises
+        ------
+        StateError
+            If it is damaged.
+        """
+        record = os.pread(self._file.fileno(), _RECORD.size + length, at)
+        payload = record[_RECORD.size :]
+        if len(payload) != length or zlib.crc32(payload) != _RECORD.unpack_from(record)[1]:
+            raise StateError(f"{self.path}: the record at byte {at} is damaged (checksum)")
+        return payload
 
     def close(self) -> None:
         """Close the file."""
@@ -123,15 +178,3 @@ class DeltaLog:
         # The dataflow engine tells no step that it is over.
         with contextlib.suppress(AttributeError):
             self._file.close()
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error

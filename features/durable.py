@@ -1,9 +1,44 @@
-"""Making what was written outlive a power failure."""
+"""Every change to files of durable state, in one place: what is done in which order is what
+makes a crash harmless, and here a test can stop each step.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
+
+from .errors import StateError
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only the stronger one
+
+
+@contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Raise what the system says of a file as a `StateError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def create(path: Path) -> FileIO:
+    """Create a file, or empty it."""
+    return path.open("w+b", buffering=0)
+
+
+def write(file: FileIO, data: bytes | memoryview) -> None:
+    """Write all of the data where the file stands."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def sync(file: FileIO) -> None:
+    """Wait until a file's bytes are on disk."""
+    _fdatasync(file.fileno())
 
 
 def sync_path(path: Path) -> None:
@@ -13,3 +48,32 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def truncate(file: FileIO, size: int) -> None:
+    """Cut a file off and stand at its end."""
+    file.truncate(size)
+    file.seek(size)
+
+
+def allocate(file: FileIO, start: int, size: int) -> None:
+    """Have the disk reserve bytes, all zero: writing to a map of them cannot fail for want of room.
+
+    The file ends behind them.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), start, size)
+        return
+    file.seek(start)
+    for at in range(0, size, 1 << 20):
+        write(file, bytes(min(1 << 20, size - at)))
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file its name."""
+    source.rename(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from .errors import StateError
 from .kernels.layout import Rows
 
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if hasattr(mmap, "MADV_HUGEPAGE") else 0)
+_HUGE_PAGE = 1 << 21
 
 
 def reserve_rows(words: int, capacity: int) -> Rows:
@@ -31,3 +33,15 @@ def reserve_rows(words: int, capacity: int) -> Rows:
         memory.madvise(mmap.MADV_HUGEPAGE)
     u64 = np.frombuffer(memory, np.uint64)
     return Rows(u64, u64.view(np.int64), u64.view(np.float64), u64.view(np.uint32))
+
+
+def release_rows(rows: Rows, start: int, stop: int) -> None:
+    """Make the words from ``start`` to ``stop`` zero and give their pages back to the system."""
+    if sys.platform != "linux":  # elsewhere the advice does not promise zeros
+        rows.u64[start:stop] = 0
+        return
+    page = min(-(-8 * start // _HUGE_PAGE) * _HUGE_PAGE, 8 * len(rows.u64))
+    rows.u64[start : min(stop, page // 8)] = 0
+    if 8 * stop > page:
+        memory = rows.u64.base.obj  # type: ignore[union-attr]  # what `reserve_rows` mapped
+        memory.madvise(mmap.MADV_DONTNEED, page, 8 * len(rows.u64) - page)

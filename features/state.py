@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,15 +11,16 @@ import numpy.typing as npt
 
 from .batch import ID_TEXT, TIMESTAMP, EventBatch
 from .errors import StateError
+from .kernels.evict import hash_names, keep_rows
 from .kernels.hashing import hash_strings
 from .kernels.keys import assign_slots, find_slots, rehash
-from .kernels.layout import I64, MAX_ID_BYTES, U8, U64, make_chunk
+from .kernels.layout import I64, MAX_ID_BYTES, U8, U32, U64, make_chunk
 from .kernels.pack import FULL, encode_mset
 from .kernels.read import read_rows
 from .kernels.records_log import pack_records, unpack_records
 from .kernels.step import apply_events
 from .kernels.waves import order_by_wave
-from .memory import reserve_rows
+from .memory import release_rows, reserve_rows
 from .plan import Plan
 
 MAX_SLOTS = 1 << 22
@@ -27,6 +28,8 @@ MAX_SLOTS = 1 << 22
 
 ROWS_PER_COMMAND = 512
 _RECORDS = 4096  # of a delta log, put back at a time
+_SLOT_BYTES = 256 + 64
+"""What a customer takes besides row and id: the table right after it grew, and the lists."""
 
 
 class FeatureRows(NamedTuple):
@@ -67,6 +70,16 @@ class ShardState:
         The compiled catalog.
     max_slots
         The most customers the shard may hold.
+
+    Attributes
+    ----------
+    rows
+        The rows, by slot; slot 0 is nobody's.
+    stamps
+        uint32[slots]: the version of the state in which the row was last written to the log.
+    on_new
+        Called with the slots (int64[n]) of customers that are new to memory, before their events
+        are applied; their rows are zero.
     """
 
     def __init__(self, plan: Plan, *, max_slots: int = MAX_SLOTS) -> None:
@@ -81,9 +94,10 @@ class ShardState:
         self._marks: U8 = np.zeros(0, np.uint8)
         self._for_store: I64 = np.zeros(0, np.int64)
         self._for_log: I64 = np.zeros(0, np.int64)
+        self.stamps: U32 = np.zeros(0, np.uint32)
+        self.on_new: Callable[[I64], None] | None = None
         self._dirty: I64 = np.zeros(2, np.int64)
         self._scratch: U64 = np.zeros(plan.words + plan.words // 64 + 8, np.uint64)
-        self._out: U8 = np.zeros(0, np.uint8)
         self._grow(512, 0)
 
     def __len__(self) -> int:
@@ -94,6 +108,21 @@ class ShardState:
     def unpublished(self) -> int:
         """How many rows changed since they were last encoded for the store."""
         return int(self._dirty[0])
+
+    @property
+    def unlogged(self) -> int:
+        """How many rows changed since they were last taken for the log."""
+        return int(self._dirty[1])
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory that the customers take, at most."""
+        return len(self) * self.customer_bytes + int(self._sizes[1])
+
+    @property
+    def customer_bytes(self) -> int:
+        """Bytes of memory that a customer takes besides the id, at most."""
+        return 8 * self.plan.words + _SLOT_BYTES
 
     def apply(self, batch: EventBatch) -> U8:
         """Apply events in log order; return uint8[n]: ACCEPTED, LATE or DUPLICATE.
@@ -135,7 +164,8 @@ class ShardState:
             flags[take] = wave_flags
             reads = marked[take]
             into = row_of[take[reads]]
-            got = self._read_slots(wave_slots[reads], records[reads, TIMESTAMP].view(np.int64))
+            times = records[reads, TIMESTAMP].view(np.int64)
+            got = read_rows_at(self.plan, self.rows.u64, wave_slots[reads], times)
             rows.values[into] = got.values
             rows.state[into] = got.state
             rows.age_ms[into] = got.age_ms
@@ -143,46 +173,41 @@ class ShardState:
 
     def read(self, ids: Sequence[str], at: int) -> FeatureRows:
         """Read customers as of ``at`` (microseconds), or of their newest event if that is later."""
-        raw = [customer_id.encode() for customer_id in ids]
-        offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
-        keys = np.empty((2, len(raw)), np.uint64)
-        hash_strings(np.frombuffer(b"".join(raw), np.uint8), offsets, keys[0], keys[1])
-        slots = np.empty(len(raw), np.int64)
-        find_slots(self._table, keys[0], keys[1], slots)
-        return self._read_slots(slots, np.full(len(raw), at, np.int64))
+        return read_rows_at(self.plan, self.rows.u64, self.find(hash_ids(ids)), at)
+
+    def find(self, keys: U64) -> I64:
+        """Return the slots (0 = not in memory) of keys (uint64[n, 2])."""
+        slots = np.empty(len(keys), np.int64)
+        find_slots(self._table, keys, slots)
+        return slots
+
+    def keys(self, slots: I64) -> U64:
+        """Return the keys (uint64[n, 2]) of the customers of these slots."""
+        keys = np.empty((len(slots), 2), np.uint64)
+        hash_names(self._names, self._arena, slots, keys)
+        return keys
 
     def customers(self) -> Iterator[str]:
         """Yield the customer ids, in order of their first event."""
         for start, length in self._names[1 : self._sizes[0]].tolist():
             yield self._arena[start : start + length].tobytes().decode()
 
-    def encode_changes(self, key_prefix: bytes) -> RowCommands:
-        """Encode the rows that changed since the last call as ``MSET`` commands."""
-        slots = np.sort(self._for_store[: self._dirty[0]])
+    def encode_changes(self, key_prefix: bytes, most: int = MAX_SLOTS) -> RowCommands:
+        """Encode at most so many of the rows that changed and were not encoded since."""
+        slots = self._take(self._for_store, 0, most)
         self._marks[slots] &= np.uint8(2)
-        self._dirty[0] = 0
-        plan = self.plan
-        prefix = np.frombuffer(key_prefix, np.uint8)
-        row_bytes = 8 * len(self._scratch) + len(prefix) + 64
-        names = int(self._names[slots, 1].sum())
-        room = row_bytes * len(slots) + names + 64 * (len(slots) // ROWS_PER_COMMAND + 1)
-        if len(self._out) < room:
-            self._out = np.empty(room, np.uint8)
-        end, replies = 0, 0
-        for first in range(0, len(slots), ROWS_PER_COMMAND):
-            end += int(encode_mset(
-                self.rows.u64, plan.words, plan.header, plan.schema_id,
-                slots[first : first + ROWS_PER_COMMAND], self._names, self._arena, prefix,
-                self._scratch, self._out[end:],
-            ))  # fmt: skip
-            replies += 1
-        return RowCommands(self._out[:end].copy(), replies, len(slots))
+        return encode_rows(
+            self.plan, self.rows.u64, slots, self._names, self._arena, key_prefix, self._scratch
+        )
 
-    def take_changes(self) -> bytes:
-        """Return the rows that changed since the last call, whole, as the delta log stores them."""
-        slots = np.sort(self._for_log[: self._dirty[1]])
+    def take_changes(self, version: int = 0, most: int = MAX_SLOTS) -> bytes:
+        """Return at most so many of the rows that changed and were not taken since.
+
+        They are whole, as the delta log stores them, and stamped with the ``version``.
+        """
+        slots = self._take(self._for_log, 1, most)
         self._marks[slots] &= np.uint8(1)
-        self._dirty[1] = 0
+        self.stamps[slots] = version
         per_row = len(self._scratch) + 1
         names = int(((self._names[slots, 1] + 7) // 8).sum())
         out = np.empty(per_row * len(slots) + names, np.uint64)
@@ -197,8 +222,10 @@ class ShardState:
         )
         return out[:end].tobytes()
 
-    def load_changes(self, changes: bytes) -> None:
+    def load_changes(self, changes: bytes, version: int = 0) -> None:
         """Put rows back that `take_changes` returned; later ones win. They are published again.
+
+        They are stamped with the ``version``.
 
         Raises
         ------
@@ -213,7 +240,7 @@ class ShardState:
             taken, status = unpack_records(
                 packed, at, _RECORDS, self.plan.schema_id, self.plan.words, self.rows.u64,
                 self._table, self._names, self._arena, self._sizes,
-                (self._marks, self._for_store, self._dirty),
+                (self._marks, self._for_store, self._dirty), self.stamps, version,
             )  # fmt: skip
             if status == FULL:
                 raise StateError(f"the shard is full: it holds {len(self)} customers")
@@ -224,6 +251,62 @@ class ShardState:
                 )
             at = int(taken)
 
+    def log_nothing(self, version: int) -> None:
+        """As `take_changes`, where nothing is logged."""
+        slots = self._take(self._for_log, 1, MAX_SLOTS)
+        self._marks[slots] &= np.uint8(1)
+        self.stamps[slots] = version
+
+    def publish_again(self, since: int | None) -> None:
+        """Mark the rows that are stamped later than ``since`` (None: all) for the store.
+
+        Rows that are to be logged count as changed.
+        """
+        used = slice(1, int(self._sizes[0]))
+        chosen = np.flatnonzero(
+            (self._marks[used] != 0) | (since is None or self.stamps[used] > since)
+        )
+        self._for_store[: len(chosen)] = chosen + 1
+        self._marks[chosen + 1] |= np.uint8(1)
+        self._dirty[0] = len(chosen)
+
+    def publish_nothing(self) -> None:
+        """Forget which rows wait for the store."""
+        self._marks[self._for_store[: self._dirty[0]]] &= np.uint8(2)
+        self._dirty[0] = 0
+
+    def idle(self, before: int) -> I64:
+        """Return the slots of rows stamped less than ``before`` that wait for nothing.
+
+        Those that changed longest ago are first.
+        """
+        used = slice(1, int(self._sizes[0]))
+        slots = 1 + np.flatnonzero((self._marks[used] == 0) & (self.stamps[used] < before))
+        return slots[np.argsort(self.stamps[slots], kind="stable")]
+
+    def evict(self, slots: I64) -> None:
+        """Forget the rows of these slots; the others move together, so that memory is freed."""
+        stays = np.ones(int(self._sizes[0]), np.bool_)
+        stays[0] = False
+        stays[slots] = False
+        kept = np.flatnonzero(stays)
+        end = self.plan.words * len(stays)
+        self._table = np.zeros((max(1024, 1 << (4 * len(kept)).bit_length()), 4), np.uint64)
+        dirty = (self._marks, self._for_store, self._for_log, self._dirty)
+        keep_rows(
+            kept, self.rows.u64, self.plan.words, self._table, self._names, self._arena,
+            self.stamps, dirty, self._sizes,
+        )  # fmt: skip
+        release_rows(self.rows, self.plan.words * (len(kept) + 1), end)
+
+    def _take(self, listed: I64, which: int, most: int) -> I64:
+        """Take the first slots off a list; return them in order."""
+        length = int(self._dirty[which])
+        taken = np.sort(listed[: min(most, length)])
+        listed[: length - len(taken)] = listed[len(taken) : length].copy()
+        self._dirty[which] = length - len(taken)
+        return taken
+
     def _apply(self, records: U64, slots: I64, flags: U8) -> None:
         dirty = (self._marks, self._for_store, self._for_log, self._dirty)
         apply_events(self.rows, self.plan.tables, self._chunk, records, slots, flags, dirty)
@@ -232,18 +315,15 @@ class ShardState:
         n = len(batch)
         slots = np.empty(n, np.int64)
         self._grow(n, int((batch.records[:, ID_TEXT] & np.uint64(0xFFFF)).sum()))
+        known = int(self._sizes[0])
         found = assign_slots(
             self._table, batch.records, batch.ids, slots, self._names, self._arena, self._sizes
         )
+        if self.on_new is not None and self._sizes[0] > known:
+            self.on_new(np.arange(known, self._sizes[0]))
         if found < n:
             raise StateError(f"the shard is full: it holds {len(self)} customers")
         return slots
-
-    def _read_slots(self, slots: I64, at: I64) -> FeatureRows:
-        rows = empty_rows(len(slots), self.plan.reads.columns)
-        offsets = np.where(slots > 0, slots * self.plan.words, -1)
-        read_rows(self.rows.u64, offsets, at, self.plan.reads, *rows)
-        return rows
 
     def _grow(self, customers: int, text: int) -> None:
         """Make room for so many new customers and bytes of their ids before a kernel binds it."""
@@ -256,10 +336,47 @@ class ShardState:
             self._names = _extend(self._names, 2 * slots)
             self._seen = _extend(self._seen, 2 * slots)
             self._marks = _extend(self._marks, 2 * slots)
+            self.stamps = _extend(self.stamps, 2 * slots)
             self._for_store = _extend(self._for_store, 2 * slots)
             self._for_log = _extend(self._for_log, 2 * slots)
         if self._sizes[1] + text > len(self._arena):
             self._arena = _extend(self._arena, 2 * (int(self._sizes[1]) + text))
+
+
+def read_rows_at(plan: Plan, memory: U64, slots: I64, at: int | I64) -> FeatureRows:
+    """Read the rows of slots (0 = nobody) of a memory as of a time, or each as of its own."""
+    rows = empty_rows(len(slots), plan.reads.columns)
+    offsets = np.where(slots > 0, slots * plan.words, -1)
+    times = np.full(len(slots), at, np.int64) if isinstance(at, int) else at
+    read_rows(memory, offsets, times, plan.reads, *rows)
+    return rows
+
+
+def hash_ids(ids: Sequence[str]) -> U64:
+    """Return the keys (uint64[n, 2]) of customer ids."""
+    raw = [customer_id.encode() for customer_id in ids]
+    offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+    keys = np.empty((len(raw), 2), np.uint64)
+    hash_strings(np.frombuffer(b"".join(raw), np.uint8), offsets, keys[:, 0], keys[:, 1])
+    return keys
+
+
+def encode_rows(
+    plan: Plan, memory: U64, slots: I64, names: I64, arena: U8, key_prefix: bytes, scratch: U64
+) -> RowCommands:
+    """Encode rows as ``MSET`` commands; the parameters are those of `encode_mset`."""
+    prefix = np.frombuffer(key_prefix, np.uint8)
+    row_bytes = 8 * len(scratch) + len(prefix) + MAX_ID_BYTES + 64
+    out = np.empty(row_bytes * min(len(slots), ROWS_PER_COMMAND) + 64, np.uint8)
+    commands = []
+    for first in range(0, len(slots), ROWS_PER_COMMAND):
+        end = int(encode_mset(
+            memory, plan.words, plan.header, plan.schema_id,
+            slots[first : first + ROWS_PER_COMMAND], names, arena, prefix, scratch, out,
+        ))  # fmt: skip
+        commands.append(out[:end].copy())
+    payload = np.concatenate(commands) if commands else out[:0]
+    return RowCommands(payload, len(commands), len(slots))
 
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])

@@ -76,6 +76,13 @@ def murmur3(data: U8, start: Int, length: Int) -> tuple[np.uint64, np.uint64]:
     return h1, h2
 
 
+@inline
+def hash_key(data: U8, start: Int, length: Int) -> tuple[np.uint64, np.uint64]:
+    """As `murmur3`; a first half of 0 becomes 1, as 0 marks an empty place in tables of hashes."""
+    h1, h2 = murmur3(data, start, length)
+    return (h1 if h1 != _ZERO else _ONE), h2
+
+
 @kernel
 def hash_strings(
     data: npt.NDArray[np.uint8],
@@ -96,9 +103,7 @@ def hash_strings(
         marks an empty place in tables of hashes.
     """
     for i in range(len(offsets) - 1):
-        h1, h2 = murmur3(data, offsets[i], offsets[i + 1] - offsets[i])
-        first[i] = h1 if h1 != _ZERO else _ONE
-        second[i] = h2
+        first[i], second[i] = hash_key(data, offsets[i], offsets[i + 1] - offsets[i])
 
 
 def hash_string(text: str) -> tuple[Int, Int]:

@@ -183,6 +183,19 @@ def _prefetch_tiles(u64: U64, scopes: I64, rings: Int, places: I64, b: Int, i: I
         prefetch(u64, b + scopes[s, S_BLOCK] + place * scopes[s, S_WORDS])
 
 
+@inline
+def _mark(dirty: Dirty, slot: Int) -> None:
+    marks, for_store, for_log, lengths = dirty
+    if marks[slot] != _DIRTY:
+        if not marks[slot] & 1:
+            for_store[lengths[0]] = slot
+            lengths[0] += 1
+        if not marks[slot] & 2:
+            for_log[lengths[1]] = slot
+            lengths[1] += 1
+        marks[slot] = _DIRTY
+
+
 @kernel
 def update_headers(
     rows: Rows,
@@ -214,7 +227,6 @@ def update_headers(
     sessions = tables.config[C_SESSIONS]
     moving = tables.config[C_MOVING]
     rings = tables.config[C_RINGS]
-    marks, for_store, for_log, lengths = dirty
     for i in range(lo, hi):
         if i + _AHEAD < len(slots):
             for line in range(lines):
@@ -228,6 +240,11 @@ def update_headers(
             repeats += u64[b + ids + j] == event_id
         if repeats:
             flags[i] = DUPLICATE
+            # Whoever sent an event again waits for the later position to be applied.
+            position = np.int64(records[i, POSITION])
+            if position > i64[b + header + LOG_POSITION]:
+                i64[b + header + LOG_POSITION] = position
+                _mark(dirty, slots[i])
             continue
         t = time[i - lo]
         h = b + header
@@ -249,13 +266,5 @@ def update_headers(
         if count == 0 or t < i64[h + FIRST]:
             i64[h + FIRST] = t
         i64[h + LOG_POSITION] = np.int64(records[i, POSITION])
-        slot = slots[i]
-        if marks[slot] != _DIRTY:
-            if not marks[slot] & 1:
-                for_store[lengths[0]] = slot
-                lengths[0] += 1
-            if not marks[slot] & 2:
-                for_log[lengths[1]] = slot
-                lengths[1] += 1
-            marks[slot] = _DIRTY
+        _mark(dirty, slots[i])
     return hi

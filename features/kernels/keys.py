@@ -35,10 +35,10 @@ def find(table: U64, key_1: np.uint64, key_2: np.uint64) -> np.uint64:
 
 
 @kernel
-def find_slots(table: U64, key_1: U64, key_2: U64, slots: I64) -> None:
-    """Look up slots (0 = unknown) for n keys without adding any."""
+def find_slots(table: U64, keys: U64, slots: I64) -> None:
+    """Look up slots (0 = unknown) for n keys (uint64[n, 2]) without adding any."""
     for i in range(len(slots)):
-        slots[i] = np.int64(table[find(table, key_1[i], key_2[i]), 2])
+        slots[i] = np.int64(table[find(table, keys[i, 0], keys[i, 1]), 2])
 
 
 @kernel

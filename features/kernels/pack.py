@@ -27,7 +27,8 @@ _CR, _LF, _DOLLAR, _STAR, _ZERO = 13, 10, 36, 42, 48
 
 
 @inline
-def _mix(h: np.uint64, word: np.uint64) -> np.uint64:
+def mix(h: np.uint64, word: np.uint64) -> np.uint64:
+    """Take one more word into a checksum."""
     h = (h ^ word) * _MIX
     return h ^ (h >> np.uint64(29))
 
@@ -49,23 +50,16 @@ def pack_row(memory: U64, start: Int, words: Int, schema_id: Int, out: U64, at: 
             kept += np.int64(present)
             mask |= np.uint64(present) << np.uint64(w - low)
         out[at + 2 + m] = mask
-    h = _mix(_MIX, out[at])
+    h = mix(_MIX, out[at])
     for w in range(at + 2, kept):
-        h = _mix(h, out[w])
+        h = mix(h, out[w])
     out[at + 1] = h
     return kept
 
 
 @kernel
-def unpack_row(
-    packed: U64, at: Int, end: Int, schema_id: Int, memory: U64, start: Int, words: Int
-) -> Int:
-    """Unpack ``packed[at:end]`` (uint64) into ``memory[start : start + words]``.
-
-    A stored row may be longer than ``words`` (then its prefix is taken) or shorter (then the rest
-    stays zero). Returns OK or what is wrong; the memory is then zero.
-    """
-    memory[start : start + words] = 0
+def check_row(packed: U64, at: Int, end: Int, schema_id: Int) -> Int:
+    """Return OK if ``packed[at:end]`` (uint64) is a whole row of that schema, or what is wrong."""
     if end - at < 2 or packed[at] >> np.uint64(48) != np.uint64(MAGIC):
         return BAD_MAGIC
     stored = np.int64((packed[at] >> np.uint64(32)) & np.uint64(0xFFFF))
@@ -83,13 +77,32 @@ def unpack_row(
             present += 1
     if kept + present != end:
         return BAD_LENGTH
-    h = _mix(_MIX, packed[at])
+    h = mix(_MIX, packed[at])
     for w in range(at + 2, end):
-        h = _mix(h, packed[w])
+        h = mix(h, packed[w])
     if h != packed[at + 1]:
         return BAD_CHECKSUM
     if packed[at] & np.uint64(0xFFFFFFFF) != np.uint64(schema_id):
         return OTHER_SCHEMA
+    return OK
+
+
+@kernel
+def unpack_row(
+    packed: U64, at: Int, end: Int, schema_id: Int, memory: U64, start: Int, words: Int
+) -> Int:
+    """Unpack ``packed[at:end]`` (uint64) into ``memory[start : start + words]``.
+
+    A stored row may be longer than ``words`` (then its prefix is taken) or shorter (then the rest
+    stays zero). Returns OK or what is wrong; the memory is then zero.
+    """
+    memory[start : start + words] = 0
+    status = check_row(packed, at, end, schema_id)
+    if status != OK:
+        return status
+    stored = np.int64((packed[at] >> np.uint64(32)) & np.uint64(0xFFFF))
+    bitmap = (stored + 63) // 64
+    kept = at + 2 + bitmap
     for m in range(bitmap):
         mask = packed[at + 2 + m]
         for j in range(64):

@@ -168,7 +168,7 @@ def test_colliding_hashes_keep_their_slots(hashes: list[tuple[int, int]], cut: i
     asked = [*order, (4, 0), (1, 2**62)]
     found = np.zeros(len(asked), np.int64)
     columns = np.array(asked, np.uint64).reshape(-1, 2)
-    keys.find_slots(large, columns[:, 0].copy(), columns[:, 1].copy(), found)
+    keys.find_slots(large, columns, found)
     assert found.tolist() == [*range(1, len(order) + 1), 0, 0]
     place = call_find(large, np.uint64(4), np.uint64(0))
     assert large[place, 2] == 0

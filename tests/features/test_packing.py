@@ -214,7 +214,11 @@ def test_no_bytes_make_a_state_record_write_outside(
     arena = np.full(4096, 0xAB, np.uint8)
     sizes = np.array([1, 0, 1 << 40])
     dirty = (np.zeros(rows_kept, np.uint8), np.zeros(rows_kept, np.int64), np.zeros(2, np.int64))
-    stop, status = unpack_records(packed, 0, 5, 7, 3, memory, table, names, arena, sizes, dirty)
+    stamps = np.zeros(rows_kept, np.uint32)
+    stop, status = unpack_records(
+        packed, 0, 5, 7, 3, memory, table, names, arena, sizes, dirty, stamps, 9
+    )
+    assert (stamps[1 : sizes[0]] == 9).all()
     assert (memory[3 * rows_kept :] == CANARY).all()
     assert (arena[sizes[1] :] == 0xAB).all()
     assert 0 <= stop <= end

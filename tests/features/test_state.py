@@ -371,3 +371,24 @@ def test_reading_nobody_and_applying_nothing() -> None:
     kernels.apply([row(0)])
     assert kernels.apply([]) == []
     assert answer(kernels, 0) == [1.0, "missing"]
+
+
+def test_a_duplicate_moves_the_log_position_on_and_nothing_else() -> None:
+    """Whoever sent it again waits for its later position."""
+    kernels = Kernels(catalog(COUNT_NOW, COUNT_LAST))
+    kernels.apply([row(0, "a"), row(1, "b")])
+    state, words = kernels.state, kernels.plan.words
+    header = words + kernels.plan.header
+    before = state.rows.u64[words : 2 * words].copy()
+    state.encode_changes(b"p:")
+    state.take_changes()
+    assert kernels.apply([row(0, "a")]) == [DUPLICATE]
+    after = state.rows.u64[words : 2 * words].copy()
+    assert (before[kernels.plan.header + 3], after[kernels.plan.header + 3]) == (1, 2)
+    after[kernels.plan.header + 3] = 1
+    assert after.tolist() == before.tolist()
+    assert (state.unpublished, state.unlogged) == (1, 1)
+    state.encode_changes(b"p:")
+    kernels.position = 0  # a log that is read again
+    assert kernels.apply([row(0, "a")]) == [DUPLICATE]
+    assert (state.rows.u64[header + 3], state.unpublished) == (2, 0)
