@@ -39,6 +39,10 @@ the snapshot that both know, hence:
   versions up to the smaller of the mark's and the snapshot's are shared and in the store;
 - no mark, or any other: nothing is known, and everything is published.
 
+So that the mark is never further away than that, a timeline's first snapshot must come after its
+first mark: with its first events a shard sends an empty flush, `command(publication.version, -1)`.
+A snapshot without a change since the start keeps the writer and version that it began from.
+
 **Never back in time.** After a crash the store may be ahead of the snapshot. A row published from
 a state behind `position` could be older than what a reader saw, so nothing is published before the
 shard's own position has passed it. The events that come again bring it there.

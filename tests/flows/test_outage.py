@@ -20,7 +20,7 @@ from nextbest.flows.embedded import ensure_server, revive_server, stop_server
 from nextbest.flows.publication import Publication
 from nextbest.flows.sinks import RowFlush, RowSink
 from nextbest.flows.sinks.wire import KEPT_BYTES
-from tests.flows.test_embedded import pid_of
+from tests.flows.test_embedded import pid_alive, pid_of
 from tests.flows.test_sinks import resp
 
 Told = list[tuple[str, float | None]]
@@ -38,7 +38,10 @@ def url(data_dir: Path) -> str:
 
 
 def kill(url: str) -> None:
-    os.kill(pid_of(url), signal.SIGKILL)
+    pid = pid_of(url)
+    os.kill(pid, signal.SIGKILL)
+    while pid_alive(pid):
+        time.sleep(0.005)
 
 
 def values(url: str, n: int) -> list[int]:
