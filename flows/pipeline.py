@@ -23,13 +23,15 @@ from ..features.plan import Plan
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script
 from .decode import ChunkDecoder, ShardEvents
+from .embedded import revive_server
 from .featurize import Archived, Counted, Pointer, Published, ReadFeatures, ShardLogic
 from .learn import Examples, LearnLogic, Model, Progress
 from .resp import encode_command
 from .settings import Settings
 from .sinks.archive import ArchiveSink
 from .sinks.dead_letters import DeadLetterSink
-from .sinks.rows import RowFlush, RowSink
+from .sinks.flush import RowFlush
+from .sinks.rows import RowSink
 from .sources.base import EventSource
 
 _LEARNER = "learner"
@@ -42,6 +44,7 @@ class Observers:
 
     counted: Callable[[Counted], None] = field(default=lambda _: None)
     stored: Callable[[int, float], None] = field(default=lambda rows, seconds: None)
+    outage: Callable[[str, float | None], None] = field(default=lambda reason, seconds: None)
     refused: Callable[[DeadLetter], None] = field(default=lambda _: None)
     progress: Callable[[Progress], None] = field(default=lambda _: None)
 
@@ -197,7 +200,19 @@ def _at(seconds: float | None) -> datetime | None:
 
 
 def _row_sink(url: str, parts: list[str], settings: Settings, watch: Observers) -> RowSink:
-    return RowSink(url, parts, timeout=settings.redis_timeout_seconds, on_stored=watch.stored)
+    return RowSink(
+        url,
+        parts,
+        timeout=settings.redis_timeout_seconds,
+        outage_seconds=settings.outage_seconds,
+        reconnect=(
+            None
+            if settings.redis_url
+            else partial(revive_server, settings.data_dir, settings.embedded_fsync)
+        ),
+        on_outage=watch.outage,
+        on_stored=watch.stored,
+    )
 
 
 def _learner(point: DecisionPoint, watch: Observers, resume: bytes | None) -> _Learner:

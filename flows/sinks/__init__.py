@@ -3,6 +3,7 @@
 from .archive import ArchiveSink
 from .base import KeyedSink
 from .dead_letters import DeadLetterSink
-from .rows import RowFlush, RowSink
+from .flush import RowFlush
+from .rows import RowSink
 
 __all__ = ["ArchiveSink", "DeadLetterSink", "KeyedSink", "RowFlush", "RowSink"]

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import select
-import socket
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Sequence
 
-import numpy as np
-import redis
 from bytewax.outputs import StatefulSinkPartition
-from numpy.typing import NDArray
 
-from ...features.errors import StoreError
-from ..connection import pool, store_errors, without_password
+from ..sources.base import StopFlag
 from .base import KeyedSink
-
-_SLICE_BYTES = 16 << 10  # fits into any socket that says it has room
-
-
-@dataclass(frozen=True, slots=True)
-class RowFlush:
-    """Rows of one shard, encoded.
-
-    Attributes
-    ----------
-    payload
-        Whole RESP commands, one after the other. Bytes or a contiguous uint8 array if the
-        item may travel between processes; a memoryview only within one.
-    replies
-        How many commands, and so replies, that is.
-    rows
-        How many rows they write.
-    received
-        When the oldest event in them was received, ``time.perf_counter`` seconds, or None.
-    """
-
-    payload: bytes | memoryview | NDArray[np.uint8]
-    replies: int
-    rows: int
-    received: float | None = None
+from .flush import RowFlush
+from .outage import Patience
+from .wire import Sent, Wire
 
 
 class RowSink(KeyedSink[RowFlush, int]):
@@ -53,6 +20,11 @@ class RowSink(KeyedSink[RowFlush, int]):
     The rows hold absolute, versioned values, so writing one twice after a crash is harmless.
     All partitions of a worker share one connection. Replies are read while later commands
     are on their way, and all of them in `snapshot()`.
+
+    A store that goes away in a run (killed, restarted and loading, failing over, its disk full)
+    is waited for, with growing pauses, and is then sent again, in order, what it had not
+    answered. The worker stands still meanwhile, so nothing piles up. At the start of a run a
+    store that is away is an error at once, unless it is loading.
 
     Parameters
     ----------
@@ -65,6 +37,14 @@ class RowSink(KeyedSink[RowFlush, int]):
         Replies that may be unread, at most, after a flush.
     timeout
         Seconds to wait for the store, for a reply or for room to send.
+    outage_seconds
+        How long to wait for a store that went away; 0: not at all.
+    stop
+        Ends such a wait once it is set, or when the try under way has failed.
+    reconnect
+        Called before each try, to start a server that died, say.
+    on_outage
+        Told the reason and None when an outage begins, the reason and its seconds when it ends.
     on_stored
         Called with the rows of a flush, and the seconds from receiving its oldest event until
         the store had answered it.
@@ -72,7 +52,8 @@ class RowSink(KeyedSink[RowFlush, int]):
     Raises
     ------
     StoreError
-        The store is away or refused a command; with its own words.
+        The store is away for too long, or refused a command that waiting cannot help (a wrong
+        password, a full memory); with its own words.
 
     Examples
     --------
@@ -91,6 +72,10 @@ class RowSink(KeyedSink[RowFlush, int]):
         *,
         outstanding: int = 2_000,
         timeout: float = 30.0,
+        outage_seconds: float = 600.0,
+        stop: StopFlag | None = None,
+        reconnect: Callable[[], None] | None = None,
+        on_outage: Callable[[str, float | None], None] = lambda reason, seconds: None,
         on_stored: Callable[[int, float], None] | None = None,
     ) -> None:
         super().__init__(parts)
@@ -98,28 +83,33 @@ class RowSink(KeyedSink[RowFlush, int]):
         self._url = url
         self._outstanding = outstanding
         self._timeout = timeout
+        self._patience = Patience(outage_seconds, stop, reconnect, on_outage)
         # A worker is a thread, and a connection must stay with one.
-        self._wires: dict[int, _Wire] = {}
+        self._wires: dict[int, Wire] = {}
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _RowPartition:
         """A partition on this worker's connection; `resume_state` counts rows."""
         thread = threading.get_ident()
         wire = self._wires.get(thread)
         if wire is None or wire.closed:
-            wire = _Wire(self._url, self._outstanding, self._timeout, self._on_stored)
+            wire = Wire(
+                self._url, self._outstanding, self._timeout, self._patience, self._on_stored
+            )
             self._wires[thread] = wire
         wire.users += 1
         return _RowPartition(wire, resume_state or 0)
 
 
 class _RowPartition(StatefulSinkPartition[RowFlush, int]):
-    def __init__(self, wire: _Wire, rows: int) -> None:
+    def __init__(self, wire: Wire, rows: int) -> None:
         self._wire = wire
+        self._last: Sent | None = None
         self.rows = rows
 
     def write_batch(self, items: list[RowFlush]) -> None:
         for flush in items:
-            self._wire.send(flush)
+            # One flush of a shard after the other: sent again, an older row must not come back.
+            self._last = self._wire.send(flush, after=self._last)
             self.rows += flush.rows
 
     def snapshot(self) -> int:
@@ -128,125 +118,3 @@ class _RowPartition(StatefulSinkPartition[RowFlush, int]):
 
     def close(self) -> None:
         self._wire.leave()
-
-
-class _Connection(Protocol):
-    """What is used of redis-py's connections; the socket only to wait for it."""
-
-    _sock: socket.socket
-
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def send_packed_command(self, command: list[Any], check_health: bool) -> None: ...
-    def can_read(self, timeout: float) -> bool: ...
-    def read_response(self) -> object: ...
-
-
-class _Wire:
-    """One connection on which replies may lag behind commands."""
-
-    def __init__(
-        self,
-        url: str,
-        outstanding: int,
-        timeout: float,
-        on_stored: Callable[[int, float], None] | None,
-    ) -> None:
-        self._url = url
-        self._on_stored = on_stored
-        self._awaited: deque[tuple[int, int, float]] = deque()  # last reply, rows, received
-        self._outstanding = outstanding
-        self._timeout = timeout
-        self._owed = 0
-        self._answered = 0
-        self.users = 0
-        self.closed = False
-        self._connection = cast(
-            _Connection,
-            pool(url, seconds=timeout).make_connection(),
-        )
-        self._poll = select.poll()
-        with self._closing_on_error():
-            self._connect()
-
-    def send(self, flush: RowFlush) -> None:
-        """Send a flush, reading what has been answered meanwhile.
-
-        Sent in slices, each when there is room for it, and replies are taken as they come:
-        a peer that reads no further before its replies are taken never waits for us while
-        we wait for it.
-        """
-        payload = memoryview(cast(bytes, flush.payload)).cast("B")
-        with self._closing_on_error():
-            if not self._owed and self._state(0) & ~select.POLLOUT:
-                # Nothing is owed, so this is the end: a store may hang up on idle clients.
-                self._connect()
-            self._owed += flush.replies
-            if self._on_stored is not None and flush.received is not None and flush.replies:
-                self._awaited.append((self._answered + self._owed, flush.rows, flush.received))
-            for start in range(0, len(payload), _SLICE_BYTES):
-                self._wait_for_room()
-                piece = payload[start : start + _SLICE_BYTES]
-                self._connection.send_packed_command([piece], check_health=False)
-            while self._owed > self._outstanding:
-                self._read()
-
-    def drain(self) -> None:
-        """Wait for every reply that is owed."""
-        with self._closing_on_error():
-            while self._owed:
-                self._read()
-
-    def leave(self) -> None:
-        """One user fewer; the last one closes the connection, when all is answered."""
-        self.users -= 1
-        if self.users == 0 and not self.closed:
-            self.drain()
-            self.closed = True
-            self._connection.disconnect()
-
-    def _connect(self) -> None:
-        self._connection.disconnect()
-        self._connection.connect()
-        self._poll = select.poll()
-        self._poll.register(self._connection._sock, select.POLLIN | select.POLLOUT)
-
-    def _state(self, seconds: float) -> int:
-        """What the socket is ready for, 0 if nothing within `seconds`."""
-        return next((state for _, state in self._poll.poll(seconds * 1000)), 0)
-
-    def _wait_for_room(self) -> None:
-        end = time.monotonic() + self._timeout
-        while True:
-            state = self._state(max(0.0, end - time.monotonic()))
-            if state & select.POLLIN:
-                while self._owed and self._connection.can_read(0):
-                    self._read()
-                if not self._owed and not state & select.POLLOUT:
-                    return  # unasked-for bytes, or the end: sending tells
-            if state & ~select.POLLIN:
-                return
-            if not state:
-                raise redis.TimeoutError("no room to send")
-
-    def _read(self) -> None:
-        self._connection.read_response()
-        self._owed -= 1
-        self._answered += 1
-        while self._awaited and self._awaited[0][0] <= self._answered:
-            _, rows, received = self._awaited.popleft()
-            if self._on_stored is not None:
-                self._on_stored(rows, time.perf_counter() - received)
-
-    @contextlib.contextmanager
-    def _closing_on_error(self) -> Iterator[None]:
-        if self.closed:
-            raise StoreError(f"{without_password(self._url)}: closed after an earlier failure")
-        try:
-            with store_errors(self._url):
-                yield
-        except BaseException:
-            # Commands and replies can no longer be matched on this connection.
-            self.closed = True
-            self._connection.disconnect()
-            raise

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from nextbest.features.errors import SettingsError, StoreError
 from nextbest.flows.connection import without_password
-from nextbest.flows.embedded import connect, ensure_server, find_server, stop_server
+from nextbest.flows.embedded import (
+    Fsync,
+    connect,
+    ensure_server,
+    find_server,
+    revive_server,
+    stop_server,
+)
 from nextbest.flows.settings import Settings
 
 
@@ -73,6 +84,78 @@ def test_rows_survive_a_killed_server(data_dir: Path) -> None:
     assert stop_server(data_dir)
     assert not stop_server(data_dir)
     assert find_server(data_dir) is None
+
+
+def test_a_killed_server_is_revived_but_a_live_one_left_alone(data_dir: Path) -> None:
+    revive_server(data_dir)
+    assert find_server(data_dir) is None  # it was never here
+    url = ensure_server(data_dir)
+    pid = pid_of(url)
+    revive_server(data_dir)
+    assert pid_of(url) == pid
+    os.kill(pid, signal.SIGSTOP)
+    revive_server(data_dir)  # it hangs, but it lives
+    os.kill(pid, signal.SIGKILL)
+    while pid_alive(pid):
+        time.sleep(0.01)
+    revive_server(data_dir)
+    assert pid_of(url) != pid
+
+
+def pid_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_disk_is_written_as_the_settings_say(data_dir: Path) -> None:
+    def of(url: str) -> str:
+        with redis.Redis.from_url(url) as client:
+            return str(client.config_get("appendfsync")["appendfsync"])
+
+    url = ensure_server(data_dir)
+    assert of(url) == "everysec"
+    with connect(Settings(data_dir=data_dir, embedded_fsync="always")):
+        assert of(url) == "always"
+    ensure_server(data_dir)
+    assert of(url) == "always"  # who asks for nothing changes nothing
+    stop_server(data_dir)
+    assert of(ensure_server(data_dir, "always")) == "always"
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_every_answered_row_survives_the_death_of_the_server(data_dir: Path, fsync: Fsync) -> None:
+    """What was answered is in the kernel's hands; only a machine that dies loses a second of it."""
+    url = ensure_server(data_dir, fsync)
+    expected = 0
+    for _ in range(3):
+        with redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+            threading.Timer(0.1, os.kill, (pid_of(url), signal.SIGKILL)).start()
+            with contextlib.suppress(redis.ConnectionError):
+                while True:
+                    client.set(f"row:{expected}", "x" * 1000)
+                    expected += 1
+        url = ensure_server(data_dir)
+        with redis.Redis.from_url(url) as client:
+            assert client.dbsize() in (expected, expected + 1)  # one was not answered
+            expected = client.dbsize()
+
+
+def test_an_append_only_file_that_is_cut_off_loses_its_tail_only(data_dir: Path) -> None:
+    url = ensure_server(data_dir)
+    with redis.Redis.from_url(url) as client:
+        for i in range(100):
+            client.set(f"row:{i}", "x" * 100)
+    os.kill(pid_of(url), signal.SIGKILL)
+    (log,) = (data_dir / "valkey" / "appendonlydir").glob("*.incr.aof")
+    os.truncate(log, log.stat().st_size - 150)  # in the middle of the last command but one
+    with redis.Redis.from_url(ensure_server(data_dir)) as client:
+        assert [i for i in range(100) if not client.exists(f"row:{i}")] == [98, 99]
+        client.set("row:98", "again")
+    os.kill(pid_of(url), signal.SIGKILL)
+    with redis.Redis.from_url(ensure_server(data_dir)) as client:
+        assert client.get("row:98") == b"again"  # what comes after the cut is whole
 
 
 def test_it_is_private_and_opens_no_port(data_dir: Path) -> None:

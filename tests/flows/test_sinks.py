@@ -234,9 +234,9 @@ def test_a_peer_that_stops_reading_until_its_replies_are_taken() -> None:
                 words = [
                     commands.read(int(commands.readline()[1:]) + 2) for _ in range(int(head[1:]))
                 ]
-                setinfo = words[0].startswith(b"CLIENT")
-                peer.sendall(b"+OK\r\n" if setinfo else b"$100\r\n" + b"y" * 100 + b"\r\n")
-                answered.append(not setinfo)
+                greeting = words[0].startswith((b"CLIENT", b"PING"))
+                peer.sendall(b"+OK\r\n" if greeting else b"$100\r\n" + b"y" * 100 + b"\r\n")
+                answered.append(not greeting)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,))
@@ -264,7 +264,7 @@ def test_a_refusal_is_not_missed(run: Run, store_url: str, full_store: redis.Red
     wrong = resp(b"SET", b"a", b"1") + resp(b"LPUSH", b"a", b"1")
     with pytest.raises(StoreError, match="wrong kind of value"):
         run([("0", RowFlush(wrong, 2, 2))], RowSink(store_url))
-    part = RowSink(store_url).build_part("rows", "0", None)
+    part = RowSink(store_url, outage_seconds=0).build_part("rows", "0", None)
     part.write_batch([RowFlush(resp(b"SET", b"a", b"1"), 2, 1)])  # one reply never comes
     full_store.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(StoreError, match="no answer"):
