@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .kernels.encode import LENGTH_BITS
 from .kernels.layout import (
     ACCEPTED,
     DUPLICATE,
@@ -55,6 +56,9 @@ __all__ = [
 ]
 
 
+_LENGTH = np.uint64((1 << LENGTH_BITS) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class EventBatch:
     """Events of one partition in log order.
@@ -75,6 +79,22 @@ class EventBatch:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes with the texts of one's own customers only.
+
+        The parts of a split batch share the texts of the whole.
+        """
+        words, which = np.unique(self.records[:, ID_TEXT], return_inverse=True)
+        starts, lengths = words >> np.uint64(LENGTH_BITS), words & _LENGTH
+        texts = [
+            self.ids[at : at + n] for at, n in zip(starts.tolist(), lengths.tolist(), strict=True)
+        ]
+        ids = np.concatenate(texts) if texts else np.zeros(0, np.uint8)
+        packed = (np.cumsum(lengths) - lengths) << np.uint64(LENGTH_BITS) | lengths
+        records = self.records.copy()
+        records[:, ID_TEXT] = packed[which]
+        return _unpacked, (records, ids, None if self.table is None else _packed(self.table))
 
     @property
     def timestamps(self) -> npt.NDArray[np.int64]:
@@ -101,3 +121,23 @@ class EventBatch:
 def shard_of(key: int, shards: int) -> int:
     """Return the shard of a customer from the first half of its hash."""
     return key % shards
+
+
+def _packed(table: Any) -> bytes:
+    """Write a table's own rows: pickled, a slice brings the buffers of the whole."""
+    import pyarrow as pa  # whoever has a table has it
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _unpacked(
+    records: npt.NDArray[np.uint64], ids: npt.NDArray[np.uint8], table: bytes | None
+) -> EventBatch:
+    if table is None:
+        return EventBatch(records, ids)
+    import pyarrow as pa  # as above
+
+    return EventBatch(records, ids, pa.ipc.open_stream(table).read_all())

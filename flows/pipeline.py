@@ -8,7 +8,7 @@ source ─► decode ─┬─► dead letters
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,13 +20,16 @@ from bytewax.operators import StatefulBatchLogic
 
 from ..features.errors import SettingsError
 from ..features.plan import Plan
+from .cluster import Member
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script
 from .decode import ChunkDecoder, ShardEvents
 from .embedded import revive_server
 from .featurize import Archived, Counted, Pointer, Published, ReadFeatures, ShardLogic
 from .learn import Examples, LearnLogic, Model, Progress
+from .owned import OwnedSink, OwnedSource, noting_failures, owned_logic
 from .resp import encode_command
+from .routing import shard_keys, worker_of
 from .settings import Settings
 from .sinks.archive import ArchiveSink
 from .sinks.dead_letters import DeadLetterSink
@@ -117,6 +120,7 @@ def build_flow(
     decisions: DecisionPoint | None = None,
     observers: Observers | None = None,
     beside: Callable[[Any], Any] | None = None,
+    member: Member | None = None,
     name: str = "nextbest",
 ) -> Dataflow:
     """Build the dataflow from a source to the online store, the archive and the learner.
@@ -138,6 +142,8 @@ def build_flow(
     beside
         Adds steps that see the decisions' scripts too: it is given the stream of
         ``(key, Script)`` and returns one that emits nothing, or row flushes.
+    member
+        This process's part in a cluster; None: it is alone.
     name
         The dataflow's id: recovery finds its state by it.
 
@@ -156,50 +162,82 @@ def build_flow(
             f"{source.describe()} has {len(partitions)}"
         )
     watch = observers or Observers()
-    decoder = ChunkDecoder(plan, settings, decisions)
+    place = _Place(member)
+    decode = place.step(ChunkDecoder(plan, settings, decisions))
     flow = Dataflow(name)
-    chunks = op.input("source", flow, source)
-    decoded = op.flat_map("decode", chunks, decoder)
+    chunks = op.input("source", flow, place.source(source, settings.epoch_seconds))
+    decoded = op.flat_map("decode", chunks, decode)
 
     dead, alive = _divide("dead_or_alive", decoded, DeadLetter)
     dead = op.map("count_dead", dead, partial(_tell, watch.refused))
     letters = op.key_on("key_dead", dead, lambda _: _LOG)
-    op.output("dead_letters", letters, DeadLetterSink(settings.dead_letters_dir / "dead.ndjson"))
+    dead_letters = DeadLetterSink(settings.dead_letters_dir / "dead.ndjson")
+    op.output("dead_letters", letters, place.sink(dead_letters, int))
 
     scripts, events = _divide("script_or_events", alive, Script)
-    keyed = op.key_on("key_shard", events, lambda part: str(part.shard))
-    shards = op.stateful_batch("featurize", keyed, partial(_Shard, plan, settings))
+    stores = shard_keys(settings.shards)
+    keyed = op.key_on("key_shard", events, lambda part: stores[part.shard])
+    shards = op.stateful_batch("featurize", keyed, place.logic(partial(_Shard, plan, settings)))
 
     rows = op.flat_map("row_flushes", shards, _row_flushes)
-    stores = [str(shard) for shard in range(settings.shards)]
     if settings.archive:
         archived = op.flat_map("archived", shards, _archived)
-        op.output("archive", archived, ArchiveSink(settings.archive_dir / "events", partitions))
+        archive = ArchiveSink(settings.archive_dir / "events", partitions)
+        op.output("archive", archived, place.sink(archive, int))
     counted = op.flat_map("counted", shards, partial(_counts, watch.counted))
     if decisions is None:
         merged = op.merge("store_in", rows, counted)
-        op.output("rows", merged, _row_sink(store_url, stores, settings, watch))
+        sink = _row_sink(store_url, stores, settings, watch)
+        op.output("rows", merged, place.sink(sink, place.of_key))
         return flow
 
     features = op.flat_map("read_features", shards, _reads)
     keyed_scripts = op.key_on("key_script", scripts, lambda _: _LEARNER)
     inputs = op.merge("learn_in", keyed_scripts, features)
     logic = partial(_learner, decisions, watch)
-    learned = op.stateful_batch("learn", inputs, logic)
+    learned = op.stateful_batch("learn", inputs, place.logic(logic))
     examples = op.flat_map("examples", learned, _examples)
-    op.output("training_examples", examples, ArchiveSink(settings.archive_dir / "examples", 1))
+    archive = ArchiveSink(settings.archive_dir / "examples", 1)
+    op.output("training_examples", examples, place.sink(archive, lambda _: place.of_key(_LEARNER)))
     models = op.flat_map("models", learned, partial(_models, model_key(plan, decisions)))
     others = [] if beside is None else [beside(keyed_scripts)]
     merged = op.merge("store_in", rows, counted, models, *others)
-    op.output("rows", merged, _row_sink(store_url, [*stores, _LEARNER], settings, watch))
+    sink = _row_sink(store_url, (*stores, _LEARNER), settings, watch)
+    op.output("rows", merged, place.sink(sink, place.of_key))
     return flow
+
+
+class _Place:
+    """Puts the parts of a dataflow where they belong in a cluster, if there is one."""
+
+    def __init__(self, member: Member | None) -> None:
+        self._member = member
+
+    def of_key(self, key: str) -> int:
+        """The worker that a step's key is on: what a sink stores for it stays there."""
+        return worker_of(key, 1 if self._member is None else self._member.worker.count)
+
+    def source(self, source: EventSource[Any], epoch_seconds: float) -> Any:
+        m = self._member
+        return source if m is None else OwnedSource(source, m, epoch_seconds)
+
+    def step(self, step: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+        return step if self._member is None else noting_failures(step, self._member)
+
+    def logic(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return build if self._member is None else owned_logic(build, self._member)
+
+    def sink(self, sink: Any, owner: Callable[[str], int]) -> Any:
+        """Each partition goes to the worker of the number that ``owner`` makes of its name."""
+        m = self._member
+        return sink if m is None else OwnedSink(sink, m, lambda p: owner(p) % m.worker.count)
 
 
 def _at(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def _row_sink(url: str, parts: list[str], settings: Settings, watch: Observers) -> RowSink:
+def _row_sink(url: str, parts: Sequence[str], settings: Settings, watch: Observers) -> RowSink:
     return RowSink(
         url,
         parts,

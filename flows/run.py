@@ -1,4 +1,8 @@
-"""Running a dataflow in this process, with recovery, until its source ends or it is stopped."""
+"""Running a dataflow in this process, with recovery, until its source ends or it is stopped.
+
+One recovery store serves a cluster of any size. It has one partition, because it holds little but
+pointers: more would mean more files to be synced an epoch, and a number fixed for ever.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,21 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from bytewax.dataflow import Dataflow
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from bytewax.testing import run_main
+from bytewax.testing import cluster_main, run_main
 
 from ..features.errors import StateError
+from .cluster import ClusterError, Member
 from .settings import Settings
 
 
-def run_flow(flow: Dataflow, settings: Settings, *, recover: bool = True) -> None:
+def run_flow(
+    flow: Dataflow, settings: Settings, *, recover: bool = True, member: Member | None = None
+) -> None:
     """Run a dataflow to its end, resuming from the last snapshot in the data directory.
 
     Parameters
@@ -30,26 +38,43 @@ def run_flow(flow: Dataflow, settings: Settings, *, recover: bool = True) -> Non
         Where recovery is kept, and how often a snapshot is taken.
     recover
         False: begin anew and keep nothing.
+    member
+        This process's part in a cluster, as `build_flow` was given it; None: it is alone.
 
     Raises
     ------
+    ClusterError
+        If another process of the cluster died; all must be started anew.
     StateError
         If another process works in the data directory, if its state is of another number of
         shards, or with ``recover=False`` if there is state in it that a resumed run would need.
     NextbestError
         What one of our own steps, sources or sinks raised.
     """
-    with _alone_in(settings.data_dir):
-        run_engine(flow, settings.epoch_seconds, _recovery(settings, recover=recover))
+    with working_in(settings.data_dir, member):
+        if not recover:
+            _check_empty(settings)
+        recovery = prepare_recovery(settings) if recover else None
+        run_engine(flow, settings.epoch_seconds, recovery, member)
 
 
-def run_engine(flow: Dataflow, epoch_seconds: float, recovery: RecoveryConfig | None) -> None:
+def run_engine(
+    flow: Dataflow,
+    epoch_seconds: float,
+    recovery: RecoveryConfig | None,
+    member: Member | None = None,
+) -> None:
     """Run a dataflow in the engine; raise what its own code raised, as it was raised."""
     failure: BaseException | None = None
+    options: dict[str, Any] = {
+        "epoch_interval": timedelta(seconds=epoch_seconds), "recovery_config": recovery,
+    }  # fmt: skip
     try:
-        run_main(  # type: ignore[no-untyped-call]  # the engine is untyped
-            flow, epoch_interval=timedelta(seconds=epoch_seconds), recovery_config=recovery
-        )
+        # The engine is untyped.
+        if member is None:
+            run_main(flow, **options)  # type: ignore[no-untyped-call]
+        else:
+            _run_member(flow, member, options)
     except BytewaxRuntimeError as error:
         # The engine wraps an error once for each of its own steps.
         failure = error
@@ -60,15 +85,44 @@ def run_engine(flow: Dataflow, epoch_seconds: float, recovery: RecoveryConfig | 
         raise failure
 
 
-def _recovery(settings: Settings, *, recover: bool) -> RecoveryConfig | None:
+def _run_member(flow: Dataflow, member: Member, options: dict[str, Any]) -> None:
+    """Run one worker of a cluster; the engine tells nothing of what went wrong in it."""
+    failed = True
+    try:
+        cluster_main(flow, list(member.addresses), member.index, **options)  # type: ignore[no-untyped-call]  # as above
+        failed = False
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the engine's panics are no Exceptions
+        if member.failure is None:
+            raise ClusterError(f"another worker of the cluster is gone ({error})") from None
+    if failed and member.failure is not None:
+        raise member.failure
+
+
+def _check_empty(settings: Settings) -> None:
+    if settings.recovery_dir.exists():
+        raise StateError(
+            f"{settings.data_dir}: holds the state of an earlier run, which a run without "
+            "recovery would overwrite; use another data directory"
+        )
+
+
+def prepare_recovery(settings: Settings) -> RecoveryConfig:
+    """Find the recovery store of a data directory, or make it.
+
+    Raises
+    ------
+    StateError
+        If it is gone, or the state is of another number of shards.
+    """
+    # The workers of a cluster come here together.
+    with _locked(settings.data_dir / "recovery.lock"):
+        return _recovery(settings)
+
+
+def _recovery(settings: Settings) -> RecoveryConfig:
     directory = settings.recovery_dir
-    if not recover:
-        if directory.exists():
-            raise StateError(
-                f"{settings.data_dir}: holds the state of an earlier run, which a run without "
-                "recovery would overwrite; use another data directory"
-            )
-        return None
     shards = settings.data_dir / "shards"
     if not directory.exists():
         if any(settings.state_dir.glob("*.log")):
@@ -95,15 +149,35 @@ def _recovery(settings: Settings, *, recover: bool) -> RecoveryConfig | None:
 
 
 @contextlib.contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Hold the data directory: two workers in it would destroy each other's state."""
+def working_in(directory: Path, member: Member | None = None) -> Iterator[None]:
+    """Hold the data directory: two workers in it would destroy each other's state.
+
+    The workers of one cluster share it, and each holds its own place in it.
+
+    Raises
+    ------
+    StateError
+        If it is held.
+    """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(directory / "worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if member is None:
+                held.enter_context(_locked(directory / "worker.lock", fcntl.LOCK_NB))
+            else:
+                held.enter_context(_locked(directory / "worker.lock", fcntl.LOCK_NB, fcntl.LOCK_SH))
+                own = directory / f"worker-{member.index}.lock"
+                held.enter_context(_locked(own, fcntl.LOCK_NB))
         except BlockingIOError:
             raise StateError(f"{directory}: another worker runs in this directory") from None
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, flags: int = 0, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | flags)
         yield
     finally:
         os.close(descriptor)
