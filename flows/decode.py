@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ from .sources.chunk import RawChunk
 ADDED_COLUMNS = ("position", "late")
 """What the archive adds to an event."""
 
+_NOTHING = Decoded(pa.table({}), np.zeros(0, np.int64), [], 0)
 _JSON = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -123,19 +124,20 @@ class ChunkDecoder:
                 received_at=self._now(),
                 size=chunk.size,
             )
-            events, positions = pa.table({}), np.zeros(0, np.int64)
+            decoded = _NOTHING
         else:
             decoded = self._decode(chunk)
             yield from self._rejected(chunk, decoded)
-            events, positions = decoded.table, chunk.position + decoded.index
+        positions = chunk.position + decoded.index
         marked, parts = None, []
-        if events.num_rows:
-            batch = self._encoder.encode(events, positions, keep_table=self._settings.archive)
+        if len(positions):
+            keep = self._settings.archive
+            batch = decoded.encode(self._encoder, positions, keep_table=keep)
             if self._decisions is not None:
-                marked = self._decisions.triggers(events)
+                marked = self._decisions.triggers(decoded.table)
             parts = list(self._split(chunk, batch, marked, received))
         if self._decisions is not None:
-            yield write_script(self._decisions, chunk.seq, len(parts), events, positions)
+            yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
         yield from parts
 
     def _decode(self, chunk: RawChunk) -> Decoded:
@@ -146,7 +148,7 @@ class ChunkDecoder:
         except SourceError as error:
             raise SourceError(f"{chunk.origin}: {error}") from error
         if self._settings.archive:
-            decoded = decoded._replace(table=self._fold_undeclared(decoded.table))
+            decoded = replace(decoded, events=self._fold_undeclared(decoded.events))
         return decoded
 
     def _fold_undeclared(self, table: pa.Table) -> pa.Table:
