@@ -66,6 +66,7 @@ class LineDecoder:
         self._open = msgspec.json.Decoder(event)
         self._closed = msgspec.json.Decoder(strict)
         self._bags = msgspec.json.Decoder(bag)
+        self._none, _ = self._to_table([], [], 0, 0)
 
     def decode(
         self, lines: list[Line], now: int, latest: int
@@ -79,6 +80,8 @@ class LineDecoder:
             chunk's records they are; the others.
         """
         rejected: list[Rejected] = []
+        if not lines:
+            return self._none, np.zeros(0, np.int64), rejected
         whole = self._decode_whole(lines)
         if whole is not None:
             events, extras = whole
@@ -105,7 +108,7 @@ class LineDecoder:
 
     def _decode_whole(self, lines: list[Line]) -> tuple[list[Any], list[str | None] | None] | None:
         """Decode lines without a fault in one call, or return None."""
-        if not lines or not all(
+        if not all(
             # Then no object spans lines, as ``}`` and ``{`` never follow each other inside one,
             # and `decode_lines` has found one a line if it has found that many.
             raw.startswith(b"{") and raw.endswith(b"}") and len(raw) <= self._max_bytes
