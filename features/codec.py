@@ -31,7 +31,7 @@ from .arrow_columns import (
 from .decoded import Decoded, Rejected, ScannedLines
 from .errors import SourceError
 from .events import MAX_TIMESTAMP, RESERVED, EventSchema
-from .line_decoder import Line, LineDecoder
+from .line_decoder import LineDecoder, Lines
 from .scanner import LineScanner
 
 __all__ = ["Decoded", "EventDecoder", "Rejected"]
@@ -89,10 +89,10 @@ class EventDecoder:
         regular = len(found.cells)
         records = regular + len(found.irregular)
         scanned = ScannedLines(found, self._scanner) if regular else None
-        lines = [
-            Line(ordinal, number, payload[start:stop].strip(_BLANK))
-            for ordinal, number, start, stop in found.irregular.tolist()
-        ]
+        ordinals, numbers, starts, stops = found.irregular.T
+        places = zip(starts.tolist(), stops.tolist(), strict=True)
+        raws = [payload[start:stop].strip(_BLANK) for start, stop in places]
+        lines = Lines(ordinals, numbers, raws)
         events, others, rejected = self._lines.decode(lines, now, latest)
         if scanned is None or not len(others):
             index = found.ordinals if len(found.cells) else others

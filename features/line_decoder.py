@@ -19,15 +19,15 @@ _WIRE: dict[PropertyType, Any] = {"float": pa.float64(), "int": pa.int64(), "boo
 _BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EventError)
 
 
-class Line(NamedTuple):
-    """One line that is not blank."""
+class Lines(NamedTuple):
+    """Lines that are not blank; a column each, as an object each would cost the collector."""
 
-    ordinal: int
-    """Which of the chunk's records it is."""
-    number: int
-    """Which of its lines, from 0."""
-    raw: bytes
-    """Without blanks around it, or the newline."""
+    ordinals: npt.NDArray[np.int64]
+    """int64[n]: which of the chunk's records they are."""
+    numbers: npt.NDArray[np.int64]
+    """int64[n]: which of its lines, from 0."""
+    raws: list[bytes]
+    """Without blanks around them, or the newline."""
 
 
 class LineDecoder:
@@ -44,7 +44,7 @@ class LineDecoder:
     --------
     >>> shop = EventSchema("shop", types=("view", "cart"), properties={"value": float})
     >>> good = '{"event_id":"1","event_timestamp":7,"customer_id":"\\u00e9","type":"cart"}'
-    >>> lines = [Line(0, 0, good.encode()), Line(1, 2, b"{}")]
+    >>> lines = Lines(np.array([0, 1]), np.array([0, 2]), [good.encode(), b"{}"])
     >>> table, ordinals, rejected = LineDecoder(shop, max_event_bytes=99).decode(lines, 8, 9)
     >>> table["customer_id"].to_pylist(), ordinals.tolist(), rejected[0].reason
     (['é'], [0], 'Object missing required field `event_id`')
@@ -69,7 +69,7 @@ class LineDecoder:
         self._none, _ = self._to_table([], [], 0, 0)
 
     def decode(
-        self, lines: list[Line], now: int, latest: int
+        self, lines: Lines, now: int, latest: int
     ) -> tuple[pa.Table, npt.NDArray[np.int64], list[Rejected]]:
         """Decode lines, whose timestamps are at most ``latest``; ``now`` is for what is said.
 
@@ -79,43 +79,45 @@ class LineDecoder:
             n events in the canonical form (see `nextbest.features.codec`); int64[n], which of the
             chunk's records they are; the others.
         """
+        if not lines.raws:
+            return self._none, lines.ordinals, []
         rejected: list[Rejected] = []
-        if not lines:
-            return self._none, np.zeros(0, np.int64), rejected
-        whole = self._decode_whole(lines)
+
+        def reject(row: int, reason: str, path: str | None) -> None:
+            ordinal, number = int(lines.ordinals[row]), int(lines.numbers[row])
+            rejected.append(Rejected(ordinal, number, reason, path, lines.raws[row]))
+
+        whole = self._decode_whole(lines.raws)
         if whole is not None:
             events, extras = whole
-            good = lines
+            good = np.arange(len(events))
         else:
-            events, extras, good = [], [], []
-            for line in lines:
+            events, extras, rows = [], [], []
+            for row, raw in enumerate(lines.raws):
                 try:
-                    event, extra = self._decode_line(line.raw)
+                    event, extra = self._decode_line(raw)
                 except _BAD_LINE as error:
-                    rejected.append(Rejected(line.ordinal, line.number, *_explain(error), line.raw))
+                    reject(row, *_explain(error))
                 else:
                     events.append(event)
                     extras.append(extra)
-                    good.append(line)
-        ordinals = np.array([line.ordinal for line in good], dtype=np.int64)
+                    rows.append(row)
+            good = np.array(rows, dtype=np.int64)
         table, found = self._to_table(events, extras, now, latest)
-        for row, (reason, path) in found.rows.items():
-            line = good[row]
-            rejected.append(Rejected(line.ordinal, line.number, reason, path, line.raw))
+        for place, (reason, path) in found.rows.items():
+            reject(int(good[place]), reason, path)
         rejected.sort()
         table, kept = found.drop_from(table)
-        return table, ordinals[kept], rejected
+        return table, lines.ordinals[good[kept]], rejected
 
-    def _decode_whole(self, lines: list[Line]) -> tuple[list[Any], list[str | None] | None] | None:
+    def _decode_whole(self, raws: list[bytes]) -> tuple[list[Any], list[str | None] | None] | None:
         """Decode lines without a fault in one call, or return None."""
-        if not all(
-            # Then no object spans lines, as ``}`` and ``{`` never follow each other inside one,
-            # and `decode_lines` has found one a line if it has found that many.
-            raw.startswith(b"{") and raw.endswith(b"}") and len(raw) <= self._max_bytes
-            for _, _, raw in lines
-        ):
+        # Then no object spans lines, as ``}`` and ``{`` never follow each other inside one, and
+        # `decode_lines` has found one a line if it has found that many.
+        regular = (raw.startswith(b"{") and raw.endswith(b"}") for raw in raws)
+        if not all(regular) or max(map(len, raws)) > self._max_bytes:
             return None
-        payload = b"\n".join([line.raw for line in lines])
+        payload = b"\n".join(raws)
         extras: list[str | None] | None = None
         try:
             if not payload.isascii():
@@ -125,13 +127,13 @@ class LineDecoder:
             except msgspec.ValidationError:
                 # Where the first event has undeclared properties most have; else one by one is
                 # faster.
-                if self._decode_line(lines[0].raw)[1] is None:
+                if self._decode_line(raws[0])[1] is None:
                     return None
                 events = self._open.decode_lines(payload)
                 extras = [self._undeclared(bag) for bag in self._bags.decode_lines(payload)]
         except _BAD_LINE:
             return None
-        return (events, extras) if len(events) == len(lines) else None
+        return (events, extras) if len(events) == len(raws) else None
 
     def _decode_line(self, line: bytes) -> tuple[Any, str | None]:
         if len(line) > self._max_bytes:

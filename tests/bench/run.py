@@ -17,12 +17,13 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import scenario_ingest_parquet, scenario_kernel
+from tests.bench import scenario_ingest_json, scenario_ingest_parquet, scenario_kernel
 from tests.bench.harness import Result
 
 SCENARIOS: dict[str, Callable[..., Result]] = {
     "kernel": scenario_kernel.run,
     "ingest-parquet": scenario_ingest_parquet.run,
+    "ingest-json": scenario_ingest_json.run,
 }
 
 

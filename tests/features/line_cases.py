@@ -10,7 +10,7 @@ import numpy as np
 from nextbest.features.codec import Decoded
 from nextbest.features.encoder import RecordEncoder
 from nextbest.features.events import MAX_TIMESTAMP
-from nextbest.features.line_decoder import Line, LineDecoder
+from nextbest.features.line_decoder import LineDecoder, Lines
 from tests.features.codec_cases import DAY, DECODER, NOW, SCHEMA
 
 MAX_BYTES = 20_000  # as DECODER has it
@@ -130,10 +130,11 @@ def some_chunk(rng: random.Random, lines: int) -> bytes:
     return b"".join(parts[: len(parts) - (rng.random() < 0.5)])
 
 
-def numbered(payload: bytes) -> list[Line]:
+def numbered(payload: bytes) -> Lines:
     lines = enumerate(line.strip(b" \t\r") for line in payload.split(b"\n"))
     kept = [(number, raw) for number, raw in lines if raw]
-    return [Line(ordinal, number, raw) for ordinal, (number, raw) in enumerate(kept)]
+    numbers = np.array([number for number, _ in kept], np.int64)
+    return Lines(np.arange(len(kept)), numbers, [raw for _, raw in kept])
 
 
 def check(payload: bytes) -> Decoded:
@@ -141,7 +142,7 @@ def check(payload: bytes) -> Decoded:
     decoded = DECODER.decode_ndjson(payload)
     lines = numbered(payload)
     table, ordinals, rejected = EXACT.decode(lines, NOW, LATEST)
-    assert decoded.records == len(lines)
+    assert decoded.records == len(lines.raws)
     assert decoded.rejected == rejected
     assert decoded.index.dtype == np.int64
     assert decoded.index.tolist() == ordinals.tolist()
