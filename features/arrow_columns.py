@@ -15,9 +15,13 @@ from .errors import SourceError
 from .events import MAX_TIMESTAMP, RESERVED, EventSchema, PropertyType
 from .kernels.layout import MAX_ID_BYTES
 
+WORDS_TYPE = pa.dictionary(pa.int32(), pa.string())
+TIME_TYPE = pa.timestamp("us", "UTC")
+MAX_CHARACTERS = {"channel": 64}
+MAX_TEXT = 4096
+"""The longest string of a property, in characters; `MAX_CHARACTERS` has the exceptions."""
+
 _MAX_INT = 2**53
-_MAX_CHARACTERS = {"channel": 64}
-_MAX_TEXT = 4096
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -144,6 +148,21 @@ def read_timestamps(column: Any, found: Findings) -> npt.NDArray[np.int64]:
     return stamps if scale == 1 else stamps.clip(0, MAX_TIMESTAMP // scale + 1) * scale
 
 
+def check_timestamps(stamps: npt.NDArray[np.int64], now: int, latest: int, found: Findings) -> None:
+    """Note the timestamps (int64[n], microseconds) below 1 or above ``latest``."""
+
+    def reason(row: int) -> str:
+        us = int(stamps[row])
+        if us < 1:
+            return "Expected `int` >= 1"
+        if us > MAX_TIMESTAMP:
+            return f"Expected `int` <= {MAX_TIMESTAMP}"
+        return f"timestamp is {(us - now) // 1_000_000} s in the future"
+
+    if len(stamps) and (stamps.min() < 1 or stamps.max() > latest):
+        found.add((stamps < 1) | (stamps > latest), "$.event_timestamp", reason)
+
+
 def read_words(name: str, column: Any, schema: EventSchema, found: Findings) -> Any:
     """Read a string column as one dictionary array; what is checked is its dictionary."""
     _require_strings(name, column)
@@ -161,7 +180,7 @@ def read_words(name: str, column: Any, schema: EventSchema, found: Findings) -> 
     else:
         array = read_strings(name, column).dictionary_encode()
     words = array.dictionary
-    longest = _MAX_CHARACTERS.get(name, _MAX_TEXT)
+    longest = MAX_CHARACTERS.get(name, MAX_TEXT)
     if name == "type":
         suspect = ~pc.is_in(words, pa.array(schema.types)).to_numpy(zero_copy_only=False)
     else:

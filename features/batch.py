@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .kernels.encode import LENGTH_BITS
 from .kernels.layout import (
     ACCEPTED,
     DUPLICATE,
@@ -37,6 +36,7 @@ from .kernels.layout import (
     UNKNOWN,
 )
 from .kernels.records import split_by_shard
+from .kernels.words import LENGTH_BITS
 
 __all__ = [
     "ACCEPTED",
@@ -69,13 +69,10 @@ class EventBatch:
         uint64[n, words], C-contiguous; see the module's text.
     ids
         uint8[m]: the UTF-8 text of the customer ids that ``ID_TEXT`` points into.
-    table
-        The events as a ``pyarrow.Table`` of n rows in the same order, for the archive, or None.
     """
 
     records: npt.NDArray[np.uint64]
     ids: npt.NDArray[np.uint8]
-    table: Any = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -94,7 +91,7 @@ class EventBatch:
         packed = (np.cumsum(lengths) - lengths) << np.uint64(LENGTH_BITS) | lengths
         records = self.records.copy()
         records[:, ID_TEXT] = packed[which]
-        return _unpacked, (records, ids, None if self.table is None else _packed(self.table))
+        return EventBatch, (records, ids)
 
     @property
     def timestamps(self) -> npt.NDArray[np.int64]:
@@ -109,35 +106,12 @@ class EventBatch:
     def split(self, shards: int) -> Iterator[tuple[int, EventBatch, npt.NDArray[np.int64]]]:
         """Yield shard, its events in log order, and their ordinals, for the shards with any."""
         records, order, bounds = split_by_shard(self.records, shards)
-        table = None if self.table is None else self.table.take(order)
         for shard in range(shards):
             start, stop = int(bounds[shard]), int(bounds[shard + 1])
             if start < stop:
-                part = None if table is None else table.slice(start, stop - start)
-                batch = EventBatch(records[start:stop], self.ids, part)
-                yield shard, batch, order[start:stop]
+                yield shard, EventBatch(records[start:stop], self.ids), order[start:stop]
 
 
 def shard_of(key: int, shards: int) -> int:
     """Return the shard of a customer from the first half of its hash."""
     return key % shards
-
-
-def _packed(table: Any) -> bytes:
-    """Write a table's own rows: pickled, a slice brings the buffers of the whole."""
-    import pyarrow as pa  # whoever has a table has it
-
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
-
-
-def _unpacked(
-    records: npt.NDArray[np.uint64], ids: npt.NDArray[np.uint8], table: bytes | None
-) -> EventBatch:
-    if table is None:
-        return EventBatch(records, ids)
-    import pyarrow as pa  # as above
-
-    return EventBatch(records, ids, pa.ipc.open_stream(table).read_all())

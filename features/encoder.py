@@ -1,4 +1,4 @@
-"""From an Arrow table of events to the records that kernels read."""
+"""From a table or a scan of events to the records that kernels read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,37 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .batch import FIXED_WORDS, MISSING, UNKNOWN, EventBatch
+from .batch import FIXED_WORDS, ID_TEXT, MISSING, UNKNOWN, EventBatch
 from .errors import SourceError
-from .kernels.encode import LENGTH_BITS, put_codes, put_identity, put_numbers
+from .kernels.encode import (
+    put_codes,
+    put_identity,
+    put_numbers,
+    put_scanned_identity,
+    put_scanned_words,
+)
+from .kernels.records import arrange
+from .kernels.scan import C_CUSTOMER_ID
+from .kernels.words import LENGTH_BITS, put_words
+from .scanner import Scanned
 
 _NO_BITMAP = np.empty(0, dtype=np.uint8)
+_LENGTH = np.uint64((1 << LENGTH_BITS) - 1)
+_MISSING = np.int64(MISSING).view(np.uint64)
+_NO_NUMBER = np.float64(np.nan).view(np.uint64)
+
+
+class _Words:
+    """The strings of one column that features mention, as Arrow and as kernels look them up."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        texts = [word.encode() for word in words]
+        lengths = np.array([len(text) for text in texts], np.int64)
+        self.arrow = pa.array(words, pa.string())
+        self.text = np.frombuffer(b"".join(texts), np.uint8)
+        self.places = (np.cumsum(lengths) - lengths) << LENGTH_BITS | lengths
+        self.slots = np.zeros(2 << len(words).bit_length(), np.int32)
+        put_words(self.places, self.text, self.slots)
 
 
 class RecordEncoder:
@@ -41,7 +67,7 @@ class RecordEncoder:
     ...     }
     ... )
     >>> encoder = RecordEncoder([("type", ("view", "cart"))], ["value"])
-    >>> batch = encoder.encode(table, np.arange(2), keep_table=False)
+    >>> batch = encoder.encode(table, np.arange(2))
     >>> batch.timestamps.tolist(), batch.records[:, 6].tolist(), bytes(batch.ids)
     ([10, 20], [1, 0], b'annben')
     >>> batch.records[:, 7].view(np.float64).tolist()
@@ -51,14 +77,12 @@ class RecordEncoder:
     def __init__(
         self, categorical: Sequence[tuple[str, tuple[str, ...]]], numeric: Sequence[str]
     ) -> None:
-        self._categorical = [(name, pa.array(words, pa.string())) for name, words in categorical]
+        self._categorical = [(name, _Words(words)) for name, words in categorical]
         self._numeric = tuple(numeric)
         self.words = FIXED_WORDS + len(self._categorical) + len(self._numeric)
         """How many 8-byte words a record has."""
 
-    def encode(
-        self, table: pa.Table, positions: npt.NDArray[np.int64], *, keep_table: bool
-    ) -> EventBatch:
+    def encode(self, table: pa.Table, positions: npt.NDArray[np.int64]) -> EventBatch:
         """Encode events that an `EventDecoder` has accepted.
 
         Parameters
@@ -68,8 +92,6 @@ class RecordEncoder:
             every event.
         positions
             int64[n]: the events' places in the log.
-        keep_table
-            Whether the batch carries the table along, for the archive.
 
         Raises
         ------
@@ -95,12 +117,52 @@ class RecordEncoder:
             raise SourceError(f"column 'customer_id' has an id of {longest} bytes")
         word = FIXED_WORDS
         for name, known in self._categorical:
-            _put_categorical(table, name, known, records, word)
+            _put_categorical(table, name, known.arrow, records, word)
             word += 1
         for name in self._numeric:
             _put_numeric(table, name, records, word)
             word += 1
-        return EventBatch(records, ids, table if keep_table else None)
+        return EventBatch(records, ids)
+
+    def encode_scanned(self, found: Scanned, positions: npt.NDArray[np.int64]) -> EventBatch:
+        """Encode the regular lines of a scan, as `encode` does their table.
+
+        Parameters
+        ----------
+        found
+            n regular lines.
+        positions
+            int64[n]: the events' places in the log.
+        """
+        text, cells = found.text, found.cells
+        records = np.empty((len(cells), self.words), dtype=np.uint64)
+        ids = np.empty(int((cells[:, C_CUSTOMER_ID] & _LENGTH).sum()), np.uint8)
+        put_scanned_identity(text, cells, positions, records, ids)
+        word = FIXED_WORDS
+        for name, known in self._categorical:
+            cell = found.columns.get(name)
+            if cell is None:
+                records[:, word] = _MISSING
+            else:
+                put_scanned_words(
+                    text, cells, cell, known.text, known.places, known.slots, records, word
+                )
+            word += 1
+        for name in self._numeric:
+            cell = found.columns.get(name)
+            records[:, word] = _NO_NUMBER if cell is None else cells[:, cell]
+            word += 1
+        return EventBatch(records, ids)
+
+
+def merge(one: EventBatch, other: EventBatch, order: npt.NDArray[np.int64]) -> EventBatch:
+    """Unite two batches; ``order`` (int64[n]) says which record of both comes first, and so on."""
+    records = np.concatenate([one.records, other.records])
+    records[len(one) :, ID_TEXT] += np.uint64(len(one.ids) << LENGTH_BITS)
+    ids = np.concatenate([one.ids, other.ids])
+    out, out_ids = np.empty_like(records), np.empty_like(ids)
+    arrange(records, ids, order, out, out_ids)
+    return EventBatch(out, out_ids)
 
 
 def _column(table: pa.Table, name: str) -> Any:
@@ -158,7 +220,7 @@ def _put_categorical(
     table: pa.Table, name: str, known: Any, records: npt.NDArray[np.uint64], word: int
 ) -> None:
     if name not in table.schema.names:
-        records[:, word] = np.int64(MISSING).view(np.uint64)
+        records[:, word] = _MISSING
         return
     array = _column(table, name)
     if not pa.types.is_dictionary(array.type):

@@ -134,6 +134,11 @@ class ShardStore:
         """How many rows wait to be published, at most."""
         return self.state.unpublished + self._to_walk + len(self._found.names)
 
+    @property
+    def most_events(self) -> int:
+        """How many events may be applied at once, even if each is of a new customer."""
+        return max(1, self._memory_bytes // 4 // self._customer_bytes)
+
     def apply(self, batch: EventBatch) -> U8:
         """Apply events in log order; return uint8[n]: ACCEPTED, LATE or DUPLICATE.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -21,14 +21,13 @@ from ..features.encoder import RecordEncoder
 from ..features.errors import DeclarationError, SourceError
 from ..features.events import EXTRA, RESERVED
 from ..features.plan import Plan
+from .assemble import ADDED_COLUMNS, ChunkTable
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script, write_script
 from .settings import Settings
 from .sources.chunk import RawChunk
 
-ADDED_COLUMNS = ("position", "late")
-"""What the archive adds to an event."""
-
+_NOTHING = Decoded(pa.table({}), np.zeros(0, np.int64), [], 0)
 _JSON = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -50,6 +49,8 @@ class ShardEvents:
         When the chunk entered the worker, ``time.perf_counter`` seconds.
     partition
         Of the log.
+    order
+        int64[n]: the events' ordinals in the chunk's table, if that goes to the archive; else None.
     """
 
     shard: int
@@ -58,6 +59,7 @@ class ShardEvents:
     marked: npt.NDArray[np.bool_] | None
     received: float
     partition: int = 0
+    order: npt.NDArray[np.int64] | None = None
 
 
 class ChunkDecoder:
@@ -109,8 +111,11 @@ class ChunkDecoder:
         )
         self._encoder = RecordEncoder(plan.categorical, plan.numeric)
 
-    def __call__(self, chunk: RawChunk) -> Iterator[ShardEvents | Script | DeadLetter]:
-        """Yield what a chunk holds: dead letters, a script of decisions, each shard's events."""
+    def __call__(self, chunk: RawChunk) -> Iterator[ShardEvents | ChunkTable | Script | DeadLetter]:
+        """Yield what a chunk holds.
+
+        Dead letters, a script of decisions, the archive's table, each shard's events.
+        """
         received = time.perf_counter()
         if chunk.fault is not None:
             assert isinstance(chunk.payload, bytes)
@@ -123,19 +128,21 @@ class ChunkDecoder:
                 received_at=self._now(),
                 size=chunk.size,
             )
-            events, positions = pa.table({}), np.zeros(0, np.int64)
+            decoded = _NOTHING
         else:
             decoded = self._decode(chunk)
             yield from self._rejected(chunk, decoded)
-            events, positions = decoded.table, chunk.position + decoded.index
+        positions = chunk.position + decoded.index
         marked, parts = None, []
-        if events.num_rows:
-            batch = self._encoder.encode(events, positions, keep_table=self._settings.archive)
+        if len(positions):
+            batch = decoded.encode(self._encoder, positions)
             if self._decisions is not None:
-                marked = self._decisions.triggers(events)
+                marked = self._decisions.triggers(decoded.table)
             parts = list(self._split(chunk, batch, marked, received))
         if self._decisions is not None:
-            yield write_script(self._decisions, chunk.seq, len(parts), events, positions)
+            yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
+        if parts and self._settings.archive:
+            yield ChunkTable(chunk.partition, chunk.seq, len(parts), decoded.table, positions)
         yield from parts
 
     def _decode(self, chunk: RawChunk) -> Decoded:
@@ -146,7 +153,7 @@ class ChunkDecoder:
         except SourceError as error:
             raise SourceError(f"{chunk.origin}: {error}") from error
         if self._settings.archive:
-            decoded = decoded._replace(table=self._fold_undeclared(decoded.table))
+            decoded = replace(decoded, events=self._fold_undeclared(decoded.events))
         return decoded
 
     def _fold_undeclared(self, table: pa.Table) -> pa.Table:
@@ -183,4 +190,5 @@ class ChunkDecoder:
     ) -> Iterator[ShardEvents]:
         for shard, part, order in batch.split(self._settings.shards):
             asked = None if marked is None else marked[order]
-            yield ShardEvents(shard, chunk.seq, part, asked, received, chunk.partition)
+            place = order if self._settings.archive else None
+            yield ShardEvents(shard, chunk.seq, part, asked, received, chunk.partition, place)

@@ -1,4 +1,4 @@
-"""The shard step: events in, published rows, archived events and read features out.
+"""The shard step: events in, published rows, verdicts for the archive and read features out.
 
 Knows no dataflow engine.
 """
@@ -6,45 +6,50 @@ Knows no dataflow engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from ..features.batch import DUPLICATE, LATE
-from ..features.delta_log import DeltaLog
-from ..features.errors import StateError
+from ..features.batch import ACCEPTED, DUPLICATE, LATE, EventBatch
 from ..features.online import key_prefix
 from ..features.plan import Plan
-from ..features.state import FeatureRows, RowCommands, ShardState
-from .decode import ADDED_COLUMNS, ShardEvents
+from ..features.state import FeatureRows, RowCommands
+from ..features.store import MEMORY_BYTES, ShardStore
+from .assemble import Verdict
+from .decode import ShardEvents
+from .marks import CHECK_SECONDS, Sighting
+from .publication import Marks, Publication, mark_key, new_timeline
+from .resp import encode_command
 
-_POSITION, _LATE = ADDED_COLUMNS
 _PUBLISHING_SHARE = 8.0
 """Encoding rows may take one part in so many of the worker's time; sending takes as much again."""
 
 _LONGEST_PAUSE = 0.25
 """Seconds between two publications of a shard, at most."""
 
+_ROWS_A_FLUSH = 8192
+_HOLD_SECONDS = 30.0
+"""For so long after a restart at most, rows older than those in the store are not published."""
+
+Snapshot: TypeAlias = dict[str, Any]
+"""Plain values: ``shard``, the store's ``manifest``, the newest ``position``, the ``counts``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Rows to send to the store; the oldest event in them was received at ``received``."""
+    """Commands for the online store; the oldest event in their rows was received at ``received``.
+
+    ``marks``, if any, are to be executed before and after them.
+    """
 
     commands: RowCommands
     received: float
-
-
-@dataclass(frozen=True, slots=True)
-class Archived:
-    """Accepted events of a partition of the log, for the archive."""
-
-    table: pa.Table
-    partition: int = 0
+    marks: Marks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,7 @@ class Counted:
     customers: int
 
 
-ShardOutput: TypeAlias = Published | Archived | ReadFeatures | Counted
-Pointer: TypeAlias = tuple[int, int]
-"""A shard and the committed end of its delta log, bytes."""
+ShardOutput: TypeAlias = Published | Verdict | ReadFeatures | Counted
 
 
 class ShardLogic:
@@ -86,16 +89,21 @@ class ShardLogic:
     shard
         Which shard.
     state_dir
-        Where delta logs are kept; None: nowhere, a snapshot then keeps nothing.
-    pointer
+        Where the state is kept; None: nowhere, a snapshot then keeps nothing.
+    snapshot
         What `snapshot` returned last; None: a new shard.
+    memory_bytes, idle_seconds
+        See `ShardStore`.
+    look
+        Returns what the online store has under a mark's key, if it was looked at since; None:
+        publications are not marked.
     peers
         How many shards share the worker's time.
 
     Raises
     ------
     StateError
-        If the shard's delta log is damaged or of another declaration.
+        If the shard's state is damaged or of another declaration.
     """
 
     def __init__(
@@ -103,78 +111,163 @@ class ShardLogic:
         plan: Plan,
         shard: int,
         state_dir: Path | None = None,
-        pointer: int | None = None,
+        snapshot: Snapshot | None = None,
         *,
+        memory_bytes: int = MEMORY_BYTES,
+        idle_seconds: float = 3600.0,
+        look: Callable[[bytes], Sighting | None] | None = None,
         peers: int = 1,
     ) -> None:
+        timeline = new_timeline()
         self.shard = shard
+        self.store = ShardStore(
+            plan, state_dir, shard, None if snapshot is None else snapshot["manifest"],
+            memory_bytes=memory_bytes, idle_seconds=idle_seconds, timeline=timeline,
+        )  # fmt: skip
         self._peers = peers
-        self._state = ShardState(plan)
+        self._columns = plan.reads.columns
         self._prefix = key_prefix(plan.catalog)
-        self._log: DeltaLog | None = None
+        self._counts_key = f"nextbest:{plan.catalog.name}:shard:{shard}:counts".encode()
+        self._counts = np.zeros(3, np.int64)  # by ACCEPTED, LATE, DUPLICATE
+        self._position = -1
+        if snapshot is not None:
+            self._counts += snapshot["counts"]
+            self._position = int(snapshot["position"])
         self._oldest: float | None = None
         self._not_before = 0.0
-        if state_dir is not None:
-            self._log = DeltaLog(state_dir / f"shard-{shard:04d}.log", pointer)
-            for changes in self._log.replay():
-                try:
-                    self._state.load_changes(changes)
-                except StateError as error:
-                    raise StateError(f"{self._log.path}: {error}") from error
+        self._hold_until = time.perf_counter() + _HOLD_SECONDS
+        self._look = look
+        self._mark_key = mark_key(plan.catalog, shard)
+        self._publication = Publication(
+            self._mark_key, timeline,
+            resumed_timeline=self.store.resumed_timeline,
+            resumed_version=self.store.resumed_version,
+        )  # fmt: skip
+        self._resumed = False
+        if look is None:
+            self.store.republish(None)
 
     def on_events(self, part: ShardEvents) -> Iterator[ShardOutput]:
         """Apply events; yield what follows from them."""
         batch = part.batch
-        if part.marked is None:
-            flags = self._state.apply(batch)
-        else:
-            flags, rows = self._state.apply_and_read(batch, part.marked)
-            positions = batch.positions
-            yield ReadFeatures(
-                part.seq,
-                positions[part.marked].copy(),
-                rows,
-                positions[flags == DUPLICATE].copy(),
-            )
+        flags, rows = yield from self._apply(batch, part.marked)
+        positions = batch.positions
+        if part.marked is not None:
+            dropped = positions[flags == DUPLICATE]
+            yield ReadFeatures(part.seq, positions[part.marked].copy(), rows, dropped.copy())
         counts = np.bincount(flags, minlength=3)
-        yield Counted(int(counts[0]), int(counts[1]), int(counts[2]), len(self._state))
-        if batch.table is not None:
-            yield Archived(_archived(batch.table, batch.positions, flags), part.partition)
-        if self._oldest is None and self._state.unpublished:
+        self._counts += counts
+        self._position = max(self._position, int(positions.max(initial=-1)))
+        accepted, late, duplicate = (int(counts[kind]) for kind in (ACCEPTED, LATE, DUPLICATE))
+        yield Counted(accepted, late, duplicate, len(self.store.state))
+        if part.order is not None:
+            yield Verdict(
+                part.partition, part.seq, part.order[flags == DUPLICATE], part.order[flags == LATE]
+            )
+        if self._oldest is None and self.store.unpublished:
             self._oldest = part.received
 
     def publish(self, *, force: bool = False) -> Iterator[Published]:
-        """Yield the changed rows, unless it is too soon for it (see `publish_at`)."""
-        if not self._state.unpublished:
+        """Yield the rows that wait, unless it is too soon for it (see `publish_at`)."""
+        self._watch()
+        if not self.store.unpublished:
             return
         began = time.perf_counter()
-        if not force and began < self._not_before:
+        if not force and (began < self._not_before or not self._may_publish(began)):
             return
-        received, self._oldest = self._oldest, None
-        yield Published(self._state.encode_changes(self._prefix), received or began)
+        yield self._flush(began)
+        while force and self.store.unpublished:
+            yield self._flush(began)
         ended = time.perf_counter()
         pause = _PUBLISHING_SHARE * self._peers * (ended - began)
         self._not_before = ended + min(pause, _LONGEST_PAUSE)
 
     def publish_at(self) -> float | None:
-        """Seconds from now at which waiting rows should be published; None if none wait."""
-        if not self._state.unpublished:
-            return None
-        return max(0.0, self._not_before - time.perf_counter())
+        """Seconds from now at which `publish` should be called again; None: there is no need."""
+        wait = None if self._look is None else CHECK_SECONDS
+        now = time.perf_counter()
+        if self.store.unpublished and self._may_publish(now):
+            wait = max(0.0, self._not_before - now)
+        return wait
 
-    def snapshot(self) -> Pointer:
+    def snapshot(self) -> Snapshot:
         """Make the state durable; return what the next `ShardLogic` begins from."""
-        if self._log is None:
-            return (self.shard, 0)
-        changes = self._state.take_changes()
-        return (self.shard, self._log.append(changes) if changes else self._log.pointer)
+        return {
+            "shard": self.shard,
+            "manifest": self.store.snapshot(),
+            "position": self._position,
+            "counts": self._counts.tolist(),
+        }
+
+    def _apply(
+        self, batch: EventBatch, marked: npt.NDArray[np.bool_] | None
+    ) -> Generator[Published, None, tuple[npt.NDArray[np.uint8], FeatureRows]]:
+        """Apply a batch, in pieces if memory cannot hold that many new customers."""
+        size = self.store.most_events
+        flags, rows = [], []
+        for first in range(0, len(batch), size):
+            piece = EventBatch(batch.records[first : first + size], batch.ids)
+            if self.store.needs_room(len(piece)):
+                # Who waits to be published cannot leave memory.
+                yield from self.publish(force=True)
+            if marked is None:
+                flags.append(self.store.apply(piece))
+                continue
+            became, read = self.store.apply_and_read(piece, marked[first : first + size])
+            flags.append(became)
+            rows.append(read)
+        return _joined(flags, rows, self._columns)
+
+    def _flush(self, began: float) -> Published:
+        store = self.store
+        commands = store.encode_changes(self._prefix, _ROWS_A_FLUSH)
+        received, left = self._oldest or began, store.unpublished
+        if not left:
+            self._oldest = None
+        counts = encode_command(b"SET", self._counts_key, _shown(self._counts))
+        payload = np.concatenate([commands.payload, np.frombuffer(counts, np.uint8)])
+        commands = RowCommands(payload, commands.replies + 1, commands.rows)
+        if not self._resumed:
+            return Published(commands, received)
+        version = self._publication.version if left else store.version
+        return Published(commands, received, self._publication.command(version, self._position))
+
+    def _may_publish(self, now: float) -> bool:
+        if self._look is None:
+            return True
+        return self._resumed and (
+            self._publication.may_publish(self._position) or now > self._hold_until
+        )
+
+    def _watch(self) -> None:
+        """Send again what the store turns out not to have."""
+        if self._look is None:
+            return
+        sighting = self._look(self._mark_key)
+        if sighting is None:
+            return
+        if self._resumed:
+            again = self._publication.on_seen(sighting.found, sighting.at)
+        else:
+            again = self._publication.on_resume(sighting.found)
+            self._resumed = True
+        if again.needed:
+            self.store.republish(again.since)
 
 
-def _archived(
-    table: pa.Table, positions: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8]
-) -> pa.Table:
-    """Drop duplicates; add each event's log position and whether it was late."""
-    table = table.append_column(_POSITION, pa.array(positions))
-    table = table.append_column(_LATE, pa.array(flags == LATE))
-    kept = flags != DUPLICATE
-    return table if kept.all() else table.filter(pa.array(kept))
+def _joined(
+    flags: list[npt.NDArray[np.uint8]], rows: list[FeatureRows], columns: int
+) -> tuple[npt.NDArray[np.uint8], FeatureRows]:
+    empty = FeatureRows(
+        np.zeros((0, columns)), np.zeros((0, columns), np.uint8), np.zeros(0, np.int64)
+    )
+    one = flags[0] if len(flags) == 1 else np.concatenate([np.zeros(0, np.uint8), *flags])
+    if len(rows) == 1:
+        return one, rows[0]
+    values, states, ages = zip(empty, *rows, strict=True)
+    return one, FeatureRows(np.concatenate(values), np.concatenate(states), np.concatenate(ages))
+
+
+def _shown(counts: npt.NDArray[np.int64]) -> bytes:
+    names = ("accepted", "late", "duplicate")
+    return msgspec.json.encode(dict(zip(names, counts.tolist(), strict=True)))

@@ -134,6 +134,10 @@ class LearnLogic:
             self._published, self._unpublished = time.monotonic(), False
             yield Model(self.ranker.to_bytes())
 
+    def publish_again(self) -> None:
+        """Have the model published once more, as it stands."""
+        self._unpublished = True
+
     def publish_at(self) -> float | None:
         """Seconds from now at which the model should be published; None if it has been."""
         if not self._unpublished:

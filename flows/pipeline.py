@@ -1,33 +1,35 @@
 """The dataflow: sources, the steps, sinks. Only adapters; the steps know no dataflow engine.
 
 source ─► decode ─┬─► dead letters
-                  ├─► featurize (one key a shard) ─┬─► rows in the store
-                  │                                ├─► archive of events
-                  └─► script ─► learn ◄─ features ─┴─► model in the store, archive of examples
+                  ├─► a chunk's table ─► assemble ◄─ verdicts ─┐        ─► archive of events
+                  ├─► events ─► featurize (one key a shard) ───┼─► rows  ─► store
+                  └─► script ─► learn ◄─────── features ───────┘ ─► model ─► store
+                                  └─► archive of examples
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from bytewax.operators import StatefulBatchLogic
 
 from ..features.errors import SettingsError
 from ..features.plan import Plan
+from .assemble import ChunkTable, Verdict
 from .cluster import Member
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script
-from .decode import ChunkDecoder, ShardEvents
+from .decode import ChunkDecoder
 from .embedded import revive_server
-from .featurize import Archived, Counted, Pointer, Published, ReadFeatures, ShardLogic
-from .learn import Examples, LearnLogic, Model, Progress
+from .featurize import Counted, Published, ReadFeatures
+from .learn import Examples, LearnLogic, Progress
+from .marks import MarkReader
 from .owned import OwnedSink, OwnedSource, noting_failures, owned_logic
+from .publication import mark_key
 from .resp import encode_command
 from .routing import shard_keys, worker_of
 from .settings import Settings
@@ -35,7 +37,8 @@ from .sinks.archive import ArchiveSink
 from .sinks.dead_letters import DeadLetterSink
 from .sinks.flush import RowFlush
 from .sinks.rows import RowSink
-from .sources.base import EventSource
+from .sources.base import EventSource, StopFlag
+from .steps import ArchiveStep, LearnStep, PublishedModel, ShardStep
 
 _LEARNER = "learner"
 _LOG = "0"  # the partition of what has no order of its own but the log's
@@ -57,60 +60,6 @@ def model_key(plan: Plan, point: DecisionPoint) -> str:
     return f"nextbest:{plan.catalog.name}:model:{point.name}"
 
 
-class _Shard(StatefulBatchLogic[ShardEvents, Any, Pointer]):
-    """One key of the featurize step; the key is only known from its first item."""
-
-    def __init__(self, plan: Plan, settings: Settings, resume: Pointer | None) -> None:
-        self._make = partial(ShardLogic, plan, state_dir=settings.state_dir, peers=settings.shards)
-        self._logic: ShardLogic | None = None
-        if resume is not None:
-            self._logic = self._make(resume[0], pointer=resume[1])
-
-    def on_batch(self, values: list[ShardEvents]) -> tuple[list[Any], bool]:
-        if self._logic is None:
-            self._logic = self._make(values[0].shard)
-        out: list[Any] = []
-        for part in values:
-            out.extend(self._logic.on_events(part))
-        out.extend(self._logic.publish())
-        return out, StatefulBatchLogic.RETAIN
-
-    def on_notify(self) -> tuple[list[Any], bool]:
-        out = [] if self._logic is None else list(self._logic.publish())
-        return out, StatefulBatchLogic.RETAIN
-
-    def on_eof(self) -> tuple[list[Any], bool]:
-        out = [] if self._logic is None else list(self._logic.publish(force=True))
-        return out, StatefulBatchLogic.RETAIN
-
-    def notify_at(self) -> datetime | None:
-        return None if self._logic is None else _at(self._logic.publish_at())
-
-    def snapshot(self) -> Pointer:
-        assert self._logic is not None
-        return self._logic.snapshot()
-
-
-class _Learner(StatefulBatchLogic[Script | ReadFeatures, Any, bytes]):
-    def __init__(self, logic: LearnLogic) -> None:
-        self._logic = logic
-
-    def on_batch(self, values: list[Script | ReadFeatures]) -> tuple[list[Any], bool]:
-        return list(self._logic.on_items(values)), StatefulBatchLogic.RETAIN
-
-    def on_notify(self) -> tuple[list[Any], bool]:
-        return list(self._logic.publish()), StatefulBatchLogic.RETAIN
-
-    def on_eof(self) -> tuple[list[Any], bool]:
-        return list(self._logic.publish()), StatefulBatchLogic.RETAIN
-
-    def notify_at(self) -> datetime | None:
-        return _at(self._logic.publish_at())
-
-    def snapshot(self) -> bytes:
-        return self._logic.snapshot()
-
-
 def build_flow(
     source: EventSource[Any],
     plan: Plan,
@@ -121,6 +70,7 @@ def build_flow(
     observers: Observers | None = None,
     beside: Callable[[Any], Any] | None = None,
     member: Member | None = None,
+    stop: StopFlag | None = None,
     name: str = "nextbest",
 ) -> Dataflow:
     """Build the dataflow from a source to the online store, the archive and the learner.
@@ -144,6 +94,8 @@ def build_flow(
         ``(key, Script)`` and returns one that emits nothing, or row flushes.
     member
         This process's part in a cluster; None: it is alone.
+    stop
+        When set, a wait for a store that is away ends.
     name
         The dataflow's id: recovery finds its state by it.
 
@@ -174,20 +126,33 @@ def build_flow(
     dead_letters = DeadLetterSink(settings.dead_letters_dir / "dead.ndjson")
     op.output("dead_letters", letters, place.sink(dead_letters, int))
 
-    scripts, events = _divide("script_or_events", alive, Script)
+    scripts, others = _divide("script_or_not", alive, Script)
+    tables, events = _divide("table_or_events", others, ChunkTable)
     stores = shard_keys(settings.shards)
+    marks = [mark_key(plan.catalog, shard) for shard in range(settings.shards)]
+    model = None if decisions is None else model_key(plan, decisions)
+    if model is not None:
+        marks.append(_model_mark(model))
+    look = MarkReader(store_url, marks).look
     keyed = op.key_on("key_shard", events, lambda part: stores[part.shard])
-    shards = op.stateful_batch("featurize", keyed, place.logic(partial(_Shard, plan, settings)))
+    make_shard = place.logic(partial(ShardStep, plan, settings, look))
+    shards = op.stateful_batch("featurize", keyed, make_shard)
 
     rows = op.flat_map("row_flushes", shards, _row_flushes)
     if settings.archive:
-        archived = op.flat_map("archived", shards, _archived)
+        keys = shard_keys(len(partitions))
+        keyed_tables = op.key_on("key_table", tables, lambda chunk: keys[chunk.partition])
+        verdicts = op.flat_map("verdicts", shards, partial(_verdicts, keys))
+        parts = op.merge("assemble_in", keyed_tables, verdicts)
+        whole = op.stateful_batch("assemble", parts, place.logic(ArchiveStep))
+        named = dict(zip(keys, partitions, strict=True))
+        archived = op.map("archived", whole, lambda item: (named[item[0]], item[1]))
         archive = ArchiveSink(settings.archive_dir / "events", partitions)
         op.output("archive", archived, place.sink(archive, int))
     counted = op.flat_map("counted", shards, partial(_counts, watch.counted))
-    if decisions is None:
+    if decisions is None or model is None:
         merged = op.merge("store_in", rows, counted)
-        sink = _row_sink(store_url, stores, settings, watch)
+        sink = _row_sink(store_url, stores, settings, watch, stop)
         op.output("rows", merged, place.sink(sink, place.of_key))
         return flow
 
@@ -195,14 +160,15 @@ def build_flow(
     keyed_scripts = op.key_on("key_script", scripts, lambda _: _LEARNER)
     inputs = op.merge("learn_in", keyed_scripts, features)
     logic = partial(_learner, decisions, watch)
-    learned = op.stateful_batch("learn", inputs, place.logic(logic))
+    make_learner = partial(LearnStep, logic, settings, decisions.name, _model_mark(model), look)
+    learned = op.stateful_batch("learn", inputs, place.logic(make_learner))
     examples = op.flat_map("examples", learned, _examples)
     archive = ArchiveSink(settings.archive_dir / "examples", 1)
     op.output("training_examples", examples, place.sink(archive, lambda _: place.of_key(_LEARNER)))
-    models = op.flat_map("models", learned, partial(_models, model_key(plan, decisions)))
-    others = [] if beside is None else [beside(keyed_scripts)]
-    merged = op.merge("store_in", rows, counted, models, *others)
-    sink = _row_sink(store_url, (*stores, _LEARNER), settings, watch)
+    models = op.flat_map("models", learned, partial(_models, model))
+    more = [] if beside is None else [beside(keyed_scripts)]
+    merged = op.merge("store_in", rows, counted, models, *more)
+    sink = _row_sink(store_url, (*stores, _LEARNER), settings, watch, stop)
     op.output("rows", merged, place.sink(sink, place.of_key))
     return flow
 
@@ -233,16 +199,15 @@ class _Place:
         return sink if m is None else OwnedSink(sink, m, lambda p: owner(p) % m.worker.count)
 
 
-def _at(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def _row_sink(url: str, parts: Sequence[str], settings: Settings, watch: Observers) -> RowSink:
+def _row_sink(
+    url: str, parts: Sequence[str], settings: Settings, watch: Observers, stop: StopFlag | None
+) -> RowSink:
     return RowSink(
         url,
         parts,
         timeout=settings.redis_timeout_seconds,
         outage_seconds=settings.outage_seconds,
+        stop=stop,
         reconnect=(
             None
             if settings.redis_url
@@ -253,8 +218,12 @@ def _row_sink(url: str, parts: Sequence[str], settings: Settings, watch: Observe
     )
 
 
-def _learner(point: DecisionPoint, watch: Observers, resume: bytes | None) -> _Learner:
-    return _Learner(LearnLogic(point, resume, on_progress=watch.progress))
+def _learner(point: DecisionPoint, watch: Observers, state: bytes | None) -> LearnLogic:
+    return LearnLogic(point, state, on_progress=watch.progress)
+
+
+def _model_mark(model: str) -> bytes:
+    return f"{model}:published".encode()
 
 
 def _divide(step: str, stream: Any, kind: type) -> tuple[Any, Any]:
@@ -271,13 +240,13 @@ def _row_flushes(item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
     key, out = item
     if isinstance(out, Published):
         commands = out.commands
-        flush = RowFlush(commands.payload, commands.replies, commands.rows, out.received)
-        yield key, flush
+        received = out.received if commands.rows else None
+        yield key, RowFlush(commands.payload, commands.replies, commands.rows, received, out.marks)
 
 
-def _archived(item: tuple[str, Any]) -> Iterator[tuple[str, Any]]:
-    if isinstance(item[1], Archived):
-        yield str(item[1].partition), item[1].table
+def _verdicts(keys: Sequence[str], item: tuple[str, Any]) -> Iterator[tuple[str, Verdict]]:
+    if isinstance(item[1], Verdict):
+        yield keys[item[1].partition], item[1]
 
 
 def _examples(item: tuple[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -298,5 +267,7 @@ def _reads(item: tuple[str, Any]) -> Iterator[tuple[str, ReadFeatures]]:
 
 
 def _models(key: str, item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
-    if isinstance(item[1], Model):
-        yield _LEARNER, RowFlush(encode_command(b"SET", key.encode(), item[1].data), 1, 0)
+    model = item[1]
+    if isinstance(model, PublishedModel):
+        command = encode_command(b"SET", key.encode(), model.data)
+        yield _LEARNER, RowFlush(command, 1, 0, marks=model.marks)

@@ -1,4 +1,4 @@
-"""Writing the words of event records from Arrow's buffers, one record after another."""
+"""Writing the words of event records: from Arrow's buffers, or from the cells of a scan."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ import numpy.typing as npt
 
 from ._jit import kernel
 from .hashing import murmur3
-from .layout import EVENT_ID, ID_TEXT, KEY_1, KEY_2, MISSING, POSITION, TIMESTAMP
-
-LENGTH_BITS = 16
-"""A text's place is ``start << LENGTH_BITS | length``."""
+from .layout import (
+    EVENT_ID,
+    I32,
+    I64,
+    ID_TEXT,
+    KEY_1,
+    KEY_2,
+    MISSING,
+    POSITION,
+    TIMESTAMP,
+    U8,
+    U64,
+    UNKNOWN,
+    Int,
+)
+from .scan import C_CUSTOMER_ID, C_EVENT_ID, C_TIME
+from .words import ABSENT, LENGTH_BITS, find_word, length_of, start_of
 
 _MISSING = np.int64(MISSING).view(np.uint64)
+_UNKNOWN = np.int64(UNKNOWN).view(np.uint64)
 _NAN = np.uint64(0x7FF8000000000000)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -124,3 +138,60 @@ def put_numbers(
     for i in range(len(values)):
         at = bit + i
         records[i, word] = values[i] if valid[at >> 3] >> (at & 7) & 1 else _NAN
+
+
+@kernel
+def put_scanned_identity(text: U8, cells: U64, positions: I64, records: U64, ids: U8) -> None:
+    """Write the six words that every record has, as `put_identity` does.
+
+    Parameters
+    ----------
+    text, cells
+        What a scan found; see `nextbest.features.kernels.scan`.
+    positions
+        int64[n], places in the log.
+    records
+        uint64[n, words], C-contiguous.
+    ids
+        uint8[bytes of all customer ids]: receives them, end to end.
+    """
+    end: Int = 0
+    for i in range(len(cells)):
+        place = np.int64(cells[i, C_EVENT_ID])
+        event, _ = murmur3(text, start_of(place), length_of(place))
+        place = np.int64(cells[i, C_CUSTOMER_ID])
+        start, length = start_of(place), length_of(place)
+        first, second = murmur3(text, start, length)
+        records[i, TIMESTAMP] = cells[i, C_TIME]
+        records[i, EVENT_ID] = event if event != _ZERO else _ONE
+        records[i, KEY_1] = first if first != _ZERO else _ONE
+        records[i, KEY_2] = second
+        records[i, POSITION] = np.uint64(positions[i])
+        records[i, ID_TEXT] = np.uint64(end << LENGTH_BITS | length)
+        for j in range(length):
+            ids[np.uint64(end + j)] = text[np.uint64(start + j)]
+        end += length
+
+
+@kernel
+def put_scanned_words(
+    text: U8, cells: U64, column: Int, known: U8, places: I64, slots: I32, records: U64, word: Int
+) -> None:
+    """Write one categorical column of a scan.
+
+    Parameters
+    ----------
+    text, cells, column
+        What a scan found, and which column of the cells to read.
+    known, places, slots
+        The words that have a code; see `nextbest.features.kernels.words`.
+    records, word
+        uint64[n, words], and which of its words to write.
+    """
+    for i in range(len(cells)):
+        place = np.int64(cells[i, column])
+        if place == ABSENT:
+            records[i, word] = _MISSING
+            continue
+        code = slots[find_word(text, place, known, places, slots)]
+        records[i, word] = np.uint64(code - 1) if code else _UNKNOWN

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ._jit import inline, kernel
 from .layout import U8, Int
+from .text import first_bytes, word_at
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
@@ -40,14 +41,6 @@ def _finish(k: np.uint64) -> np.uint64:
 
 
 @inline
-def _load(data: U8, start: Int, count: Int) -> np.uint64:
-    word = _ZERO
-    for i in range(count):
-        word |= np.uint64(data[start + i]) << np.uint64(8 * i)
-    return word
-
-
-@inline
 def murmur3(data: U8, start: Int, length: Int) -> tuple[np.uint64, np.uint64]:
     """Return the two 64-bit halves of the hash of ``data[start : start + length]`` (uint8)."""
     h1 = _ZERO
@@ -55,16 +48,16 @@ def murmur3(data: U8, start: Int, length: Int) -> tuple[np.uint64, np.uint64]:
     full = length // 16
     for block in range(full):
         at = start + 16 * block
-        h1 ^= _rotl(_load(data, at, 8) * _C1, 31) * _C2
+        h1 ^= _rotl(word_at(data, at) * _C1, 31) * _C2
         h1 = (_rotl(h1, 27) + h2) * _FIVE + _A1
-        h2 ^= _rotl(_load(data, at + 8, 8) * _C2, 33) * _C1
+        h2 ^= _rotl(word_at(data, at + 8) * _C2, 33) * _C1
         h2 = (_rotl(h2, 31) + h1) * _FIVE + _A2
     tail = length - 16 * full
     at = start + 16 * full
     if tail > 8:
-        h2 ^= _rotl(_load(data, at + 8, tail - 8) * _C2, 33) * _C1
+        h2 ^= _rotl(first_bytes(word_at(data, at + 8), tail - 8) * _C2, 33) * _C1
     if tail > 0:
-        h1 ^= _rotl(_load(data, at, min(tail, 8)) * _C1, 31) * _C2
+        h1 ^= _rotl(first_bytes(word_at(data, at), tail) * _C1, 31) * _C2
     h1 ^= np.uint64(length)
     h2 ^= np.uint64(length)
     h1 += h2

@@ -1,12 +1,13 @@
-"""Grouping event records by shard."""
+"""Putting event records into another order."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from ._jit import allocating
-from .layout import KEY_1, Int
+from ._jit import allocating, kernel
+from .layout import I64, ID_TEXT, KEY_1, U8, U64, Int
+from .words import LENGTH_BITS, length_of, start_of
 
 
 @allocating
@@ -46,3 +47,28 @@ def split_by_shard(
         for w in range(words):
             grouped[j, w] = records[i, w]
     return grouped, order, bounds
+
+
+@kernel
+def arrange(records: U64, ids: U8, order: I64, out: U64, out_ids: U8) -> None:
+    """Put records into an order, and the customer ids with them.
+
+    Parameters
+    ----------
+    records, ids
+        uint64[n, words], and the uint8[m] that their words of text point into.
+    order
+        int64[n]: which record comes first, and so on.
+    out, out_ids
+        uint64[n, words] and uint8[m]: receive them.
+    """
+    end: Int = 0
+    for i in range(len(order)):
+        for w in range(records.shape[1]):
+            out[i, w] = records[order[i], w]
+        place = np.int64(out[i, ID_TEXT])
+        start, length = start_of(place), length_of(place)
+        for j in range(length):
+            out_ids[end + j] = ids[start + j]
+        out[i, ID_TEXT] = np.uint64(end << LENGTH_BITS | length)
+        end += length

@@ -32,3 +32,13 @@ def median_rate(step: Callable[[_T], object], parts: Sequence[_T], runs: int) ->
             step(part)
         rates.append(items / (time.perf_counter() - began))
     return statistics.median(rates)
+
+
+def median_events(once: Callable[[int], Any], events: int, runs: int) -> float:
+    """Return the median events a second of runs of ``events`` events each."""
+    rates = []
+    for i in range(runs):
+        began = time.perf_counter()
+        once(i)
+        rates.append(events / (time.perf_counter() - began))
+    return statistics.median(rates)

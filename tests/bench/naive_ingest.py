@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,9 +73,16 @@ class NaiveIngest:
 
     def run(self, events: pa.Table) -> None:
         """Compute and push the features after every event of the table."""
-        pairs = plain_events(events)
         flow = Dataflow("naive")
-        stream = op.input("in", flow, TestingSource(pairs, batch_size=BATCH))
+        self._finish(flow, op.input("in", flow, TestingSource(plain_events(events), BATCH)))
+
+    def run_lines(self, lines: list[bytes]) -> None:
+        """As `run`, of lines of JSON."""
+        flow = Dataflow("naive")
+        stream = op.input("in", flow, TestingSource(lines, BATCH))
+        self._finish(flow, op.map("parse", stream, _parse))
+
+    def _finish(self, flow: Dataflow, stream: Any) -> None:
         computed = op.stateful_map("features", stream, _update)
         one_key = op.map("one", computed, lambda item: ("0", item))
         batches = op.collect("batch", one_key, timedelta(seconds=10), BATCH)
@@ -90,6 +98,17 @@ class NaiveIngest:
             warnings.simplefilter("ignore")  # pandas' and Feast's own deprecations
             self.store.push("visitor_push", frame)
         return len(rows)
+
+
+def _parse(line: bytes) -> tuple[str, dict[str, Any]]:
+    event = json.loads(line)
+    properties = event.get("properties", {})
+    return event["customer_id"], {
+        "event_id": event["event_id"],
+        "time": event["event_timestamp"],
+        "type": event["type"],
+        **{name: properties.get(name) for name in ("category", "value", "results")},
+    }
 
 
 def _update(

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
     scenario_freshness,
+    scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
     scenario_recovery,
@@ -30,6 +31,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "ingest-parquet": scenario_ingest_parquet.run,
     "recovery": scenario_recovery.run,
     "freshness": scenario_freshness.run,
+    "ingest-json": scenario_ingest_json.run,
 }
 
 

@@ -7,12 +7,8 @@ the same server.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import redis
@@ -25,7 +21,7 @@ from nextbest.flows.settings import Settings
 from nextbest.flows.sources.files import FileSource
 
 from .catalog import catalog
-from .harness import Result
+from .harness import Result, median_events
 from .naive_ingest import NaiveIngest
 from .scenario_kernel import warm_up
 from .workload import shop_events
@@ -45,15 +41,15 @@ def run(*, quick: bool) -> Result:
         try:
             path = home / "events.parquet"
             pq.write_table(shop_events(CUSTOMERS, events, 30.0), path, row_group_size=131_072)
-            ours = _rates(
+            ours = median_events(
                 lambda i: _ours(home / f"run-{i}", path, url, archive=False), events, runs
             )
-            kept = _rates(
+            kept = median_events(
                 lambda i: _ours(home / f"kept-{i}", path, url, archive=True), events, runs
             )
             naive = NaiveIngest(home / "feast", url)
             part = shop_events(CUSTOMERS * naive_events // events, naive_events, 30.0)
-            reference = _rates(lambda _: naive.run(part), naive_events, runs)
+            reference = median_events(lambda _: naive.run(part), naive_events, runs)
         finally:
             stop_server(home / "server")
     return Result(
@@ -68,15 +64,6 @@ def run(*, quick: bool) -> Result:
             "runs": runs,
         },
     )
-
-
-def _rates(once: Callable[[int], Any], events: int, runs: int) -> float:
-    rates = []
-    for i in range(runs):
-        began = time.perf_counter()
-        once(i)
-        rates.append(events / (time.perf_counter() - began))
-    return statistics.median(rates)
 
 
 def _ours(home: Path, path: Path, url: str, *, archive: bool) -> None:

@@ -58,7 +58,7 @@ def encode(plan: Plan, events: pa.Table) -> list[EventBatch]:
     for start in range(0, events.num_rows, BATCH):
         decoded = decoder.decode_arrow(events.slice(start, BATCH).combine_chunks())
         positions = decoded.index + start
-        out.append(encoder.encode(decoded.table, positions, keep_table=False))
+        out.append(encoder.encode(decoded.table, positions))
     return out
 
 

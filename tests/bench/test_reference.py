@@ -42,4 +42,4 @@ def test_a_catalog_of_forty_features() -> None:
 
 
 def test_scenarios_say_what_they_measure() -> None:
-    assert list(SCENARIOS) == ["kernel", "ingest-parquet"]
+    assert list(SCENARIOS) == ["kernel", "ingest-parquet", "ingest-json"]

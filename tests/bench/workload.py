@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,31 @@ def shop_events(customers: int, events: int, days: float, *, seed: int = 0) -> p
             "results": pa.array(rng.poisson(3.0, events), pa.int64(), mask=~searched),
         }
     )
+
+
+def as_lines(events: pa.Table) -> list[bytes]:
+    """Write events as a producer would: compact JSON of about 190 bytes, ids like UUIDs."""
+    columns = events.to_pydict()
+    stamps = events["event_timestamp"].cast("int64").to_pylist()
+    lines = []
+    for i, stamp in enumerate(stamps):
+        names = ("category", "value", "results")
+        event = {
+            "event_id": f"{i:08x}-7c4a-7d1e-9b2f-{i:012x}",
+            "event_timestamp": stamp,
+            "customer_id": columns["customer_id"][i],
+            "type": columns["type"][i],
+            "channel": columns["channel"][i],
+            "properties": {n: columns[n][i] for n in names if columns[n][i] is not None},
+        }
+        lines.append(json.dumps(event, separators=(",", ":")).encode())
+    return lines
+
+
+def as_blobs(lines: list[bytes], size: int = 1 << 20) -> list[bytes]:
+    """Join lines into blobs of about so many bytes."""
+    each = size * len(lines) // sum(len(line) + 1 for line in lines)
+    return [b"\n".join(lines[i : i + each]) + b"\n" for i in range(0, len(lines), each)]
 
 
 def _dictionary(codes: Any, words: tuple[str, ...]) -> pa.DictionaryArray[Any]:

@@ -79,7 +79,7 @@ def read_records(batch: Any) -> list[list[Any]]:
 
 def encode(table: pa.Table, first: int = 0) -> Any:
     positions = np.arange(first, first + table.num_rows)
-    return RecordEncoder(CATEGORICAL, NUMERIC).encode(table, positions, keep_table=False)
+    return RecordEncoder(CATEGORICAL, NUMERIC).encode(table, positions)
 
 
 @settings(deadline=None)  # the first call compiles
@@ -110,7 +110,7 @@ def test_absent_columns_are_missing() -> None:
 def test_a_hash_is_never_zero() -> None:
     """The hash of no bytes is 0, which marks an empty place in tables of hashes."""
     table = pa.table({"event_id": [""], "event_timestamp": [1], "customer_id": [""]})
-    batch = RecordEncoder([], []).encode(table, np.zeros(1, np.int64), keep_table=False)
+    batch = RecordEncoder([], []).encode(table, np.zeros(1, np.int64))
     assert batch.records.tolist() == [[1, 1, 1, 0, 0, 0]]
 
 
@@ -125,18 +125,17 @@ def test_nulls_in_a_slice() -> None:
         assert codes.tolist() == [0 if i % 3 == 0 else MISSING for i in range(start, 20)]
 
 
-def test_the_table_is_kept_on_request() -> None:
+def test_no_events_are_no_records() -> None:
     table = make_table([])
     encoder = RecordEncoder(CATEGORICAL, NUMERIC)
     assert encoder.words == 11
-    assert encoder.encode(table, np.arange(0), keep_table=True).table is table
-    assert encoder.encode(table, np.arange(0), keep_table=False).table is None
+    assert len(encoder.encode(table, np.arange(0))) == 0
 
 
 def test_ids_are_a_view_of_the_slice_only() -> None:
     column = pa.array(["first", "second", "third"])
     table = pa.table({"event_id": column, "event_timestamp": [1, 2, 3], "customer_id": column})
-    batch = RecordEncoder([], []).encode(table.slice(1, 1), np.arange(1), keep_table=False)
+    batch = RecordEncoder([], []).encode(table.slice(1, 1), np.arange(1))
     assert bytes(batch.ids) == b"second"
     assert not batch.ids.flags.owndata
     assert batch.records[0, 5] == len("second")
@@ -170,5 +169,5 @@ def test_tables_that_cannot_be_encoded(name: str, column: Any, message: str) -> 
     columns[name] = column
     table = pa.table({key: values for key, values in columns.items() if values is not None})
     with pytest.raises(SourceError) as caught:
-        RecordEncoder([], []).encode(table, np.arange(2), keep_table=False)
+        RecordEncoder([], []).encode(table, np.arange(2))
     assert str(caught.value).replace("element", "item") == message

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +19,10 @@ from nextbest.features.batch import DUPLICATE, LATE
 from nextbest.features.online import RowDecoder, key_prefix
 from nextbest.features.plan import Plan
 from nextbest.features.state import ShardState
+from nextbest.flows.assemble import Assembler, ChunkTable, Verdict
 from nextbest.flows.decisions import Script
 from nextbest.flows.decode import ChunkDecoder, ShardEvents
-from nextbest.flows.featurize import Archived, Counted, Published, ReadFeatures, ShardLogic
+from nextbest.flows.featurize import Counted, Published, ReadFeatures, ShardLogic, Snapshot
 from tests.flows.test_decode import (
     MINUTE,
     START,
@@ -58,7 +61,7 @@ class Shop:
 
     decode: ChunkDecoder
     state_dir: Path | None = None
-    pointers: dict[int, int] = field(default_factory=dict)
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
     store: dict[bytes, bytes] = field(default_factory=dict)
     archive: list[Event] = field(default_factory=list)
     items: list[Script | ReadFeatures] = field(default_factory=list)
@@ -66,15 +69,19 @@ class Shop:
     flushes: int = 0
 
     def __post_init__(self) -> None:
-        self.shards = {s: self.shard(s) for s in self.pointers}
+        self.shards = {s: self.shard(s) for s in self.snapshots}
+        self.assembler = Assembler()
+        self.totals: dict[bytes, dict[str, int]] = {}
 
     def shard(self, shard: int) -> ShardLogic:
-        return ShardLogic(plan, shard, self.state_dir, self.pointers.get(shard))
+        return ShardLogic(plan, shard, self.state_dir, self.snapshots.get(shard))
 
     def take(self, chunk: Any, *, publish: bool = True) -> None:
         for item in self.decode(chunk):
             if isinstance(item, Script):
                 self.items.append(item)
+            if isinstance(item, ChunkTable):
+                self.assemble(item)
             if not isinstance(item, ShardEvents):
                 continue
             if item.shard not in self.shards:
@@ -82,25 +89,31 @@ class Shop:
             for out in self.shards[item.shard].on_events(item):
                 if isinstance(out, ReadFeatures):
                     self.items.append(out)
-                elif isinstance(out, Archived):
-                    self.archive += out.table.to_pylist()
+                elif isinstance(out, Verdict):
+                    self.assemble(out)
                 elif isinstance(out, Counted):
                     self.counts.append(out)
         if publish:
             self.publish()
+
+    def assemble(self, item: ChunkTable | Verdict) -> None:
+        for table in self.assembler.on_items([item]):
+            self.archive += table.to_pylist()
 
     def publish(self) -> None:
         for logic in self.shards.values():
             for flush in logic.publish(force=True):
                 commands = read_commands(flush.commands.payload.tobytes())
                 assert len(commands) == flush.commands.replies
+                _, counts_key, counts = commands.pop()
+                self.totals[counts_key] = json.loads(counts)
                 rows = {k: v for c in commands for k, v in zip(c[1::2], c[2::2], strict=True)}
                 assert len(rows) == flush.commands.rows
                 self.store |= rows
                 self.flushes += 1
 
-    def snapshot(self) -> dict[int, int]:
-        return dict(logic.snapshot() for logic in self.shards.values())
+    def snapshot(self) -> dict[int, Snapshot]:
+        return {shard: logic.snapshot() for shard, logic in self.shards.items()}
 
 
 def run(
@@ -178,17 +191,19 @@ def test_the_archive_holds_the_accepted_events_with_position_and_lateness(tmp_pa
     assert [row["event_id"] for row in kept] == [log[row["position"]]["event_id"] for row in kept]
     counted = np.array([(c.accepted, c.late, c.duplicate) for c in place.counts]).sum(axis=0)
     assert counted.tolist() == [flags.count(0), flags.count(LATE), flags.count(DUPLICATE)]
+    assert len(place.totals) == 4
+    for n, name in enumerate(("accepted", "late", "duplicate")):
+        assert sum(total[name] for total in place.totals.values()) == counted[n]
 
 
-def test_repeated_events_change_no_row_and_publish_nothing(tmp_path: Path) -> None:
+def test_repeated_events_change_no_feature(tmp_path: Path) -> None:
     log = make_log(13, 10)
     place = run(tmp_path, log, [10], shards=1)
-    assert place.flushes == 1
+    before = repr(features(place))
     place.take(next(iter(chunks(log, [10]))))
-    (logic,) = place.shards.values()
-    assert place.flushes == 1
-    assert logic.publish_at() is None
+    assert repr(features(place)) == before
     assert place.counts[-1].duplicate == 10
+    assert [total["duplicate"] for total in place.totals.values()] == [10]
 
 
 def test_publishing_takes_a_share_of_the_time_and_waits_for_no_one_else(tmp_path: Path) -> None:
@@ -221,35 +236,40 @@ def test_a_resumed_shard_goes_on_bit_for_bit(tmp_path: Path, cut: int) -> None:
         first.take(chunk)
         if n % 3 == 0:
             first.snapshot()
-    pointers = first.snapshot()
-    assert pointers == first.snapshot()  # nothing new, nothing written
+    snapshots = first.snapshot()
+    assert snapshots == first.snapshot()  # nothing new, nothing written
     for chunk in several[cut : cut + 2]:  # an epoch that is never committed
         first.take(chunk)
     first.snapshot()
-    again = Shop(decoder(tmp_path), state_dir=tmp_path / "state", pointers=pointers)
+    again = Shop(decoder(tmp_path), state_dir=tmp_path / "state", snapshots=snapshots)
     again.publish()
     seen = {e["customer_id"] for e in log[: 20 * cut]}
     assert set(features(again)) == seen  # all is published again
     for chunk in several[cut:]:
         again.take(chunk)
     assert again.store == undisturbed.store
+    assert again.totals == undisturbed.totals
     assert again.counts == undisturbed.counts[len(undisturbed.counts) - len(again.counts) :]
 
 
 def test_without_a_state_directory_a_snapshot_keeps_nothing(tmp_path: Path) -> None:
     place = run(tmp_path, make_log(16, 20), [20])
-    assert place.snapshot() == dict.fromkeys(place.shards, 0)
+    assert {s["manifest"]["version"] for s in place.snapshot().values()} == {0}
     assert not list(tmp_path.rglob("*.log"))
 
 
 def test_state_of_another_declaration_or_damaged_names_its_file(tmp_path: Path) -> None:
     place = run(tmp_path, make_log(17, 20), [20], shards=1, state_dir=tmp_path / "state")
-    pointers = place.snapshot()
+    snapshots = place.snapshot()
     other = Plan.compile(type(plan.catalog)(name="mart", views=plan.catalog.views, lateness="1m"))
-    with pytest.raises(StateError, match=r"shard-0000\.log: row at byte 0 .*another schema"):
-        ShardLogic(other, 0, tmp_path / "state", pointers[0])
-    with pytest.raises(StateError, match=r"shard-0001\.log: the state log is gone"):
-        ShardLogic(plan, 1, tmp_path / "state", 100)
+    with pytest.raises(StateError, match=r"shard 0: .* written under another declaration"):
+        ShardLogic(other, 0, tmp_path / "state", snapshots[0])
+    with pytest.raises(StateError, match=r"shard 1: the manifest is that of shard 0"):
+        ShardLogic(plan, 1, tmp_path / "state", snapshots[0])
+    (path,) = (tmp_path / "state").glob("*.log")
+    path.unlink()
+    with pytest.raises(StateError, match=re.escape(f"{path}: ")):
+        ShardLogic(plan, 0, tmp_path / "state", snapshots[0])
 
 
 def test_a_full_shard_says_so(tmp_path: Path) -> None:
@@ -278,5 +298,7 @@ def test_outputs_travel_between_processes(tmp_path: Path) -> None:
                     assert again.commands.payload.tobytes() == out.commands.payload.tobytes()
                 elif isinstance(out, ReadFeatures):
                     assert again.rows.values.tobytes() == out.rows.values.tobytes()
+                elif isinstance(out, Verdict):
+                    assert again.dropped.tolist() == out.dropped.tolist()
                 else:
                     assert again == out

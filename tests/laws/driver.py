@@ -66,7 +66,7 @@ class Kernels:
         assert table.num_rows == len(rows)
         positions = np.arange(self.position, self.position + len(rows), dtype=np.int64)
         self.position += len(rows)
-        return self.encoder.encode(table, positions, keep_table=False)
+        return self.encoder.encode(table, positions)
 
     def apply(self, rows: Sequence[Row]) -> list[int]:
         """Apply one batch; return what became of each event."""

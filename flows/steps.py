@@ -1,0 +1,168 @@
+"""The engine's side of the steps that keep state: adapters, and what they keep where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from bytewax.operators import StatefulBatchLogic
+
+from ..features.manifest import Manifest
+from ..features.plan import Plan
+from ..features.state_log import StateLog
+from .assemble import Assembler, ChunkTable, Verdict
+from .decisions import Script
+from .decode import ShardEvents
+from .featurize import Published, ReadFeatures, ShardLogic, Snapshot
+from .learn import LearnLogic, LearnOutput, Model
+from .marks import CHECK_SECONDS, Sighting
+from .publication import Marks, Publication, new_timeline
+from .settings import Settings
+
+Look = Callable[[bytes], Sighting | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModel:
+    """A model to store, and what is to be executed before and after it."""
+
+    data: bytes
+    marks: Marks | None
+
+
+class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
+    """One key of the featurize step; which shard it is is known from its first item only."""
+
+    def __init__(self, plan: Plan, settings: Settings, look: Look, resume: Snapshot | None) -> None:
+        self._make = partial(
+            ShardLogic, plan,
+            state_dir=settings.state_dir,
+            memory_bytes=settings.memory_bytes // settings.shards,
+            idle_seconds=settings.idle_seconds,
+            look=look,
+            peers=settings.shards,
+        )  # fmt: skip
+        self._logic: ShardLogic | None = None
+        if resume is not None:
+            self._logic = self._make(resume["shard"], snapshot=resume)
+
+    def on_batch(self, values: list[ShardEvents]) -> tuple[list[Any], bool]:
+        """Apply events, and publish if it is time."""
+        if self._logic is None:
+            self._logic = self._make(values[0].shard)
+        out: list[Any] = []
+        for part in values:
+            out.extend(self._logic.on_events(part))
+        out.extend(self._logic.publish())
+        return out, StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        """Publish what waited for its time."""
+        return self._publish(force=False), StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[list[Any], bool]:
+        """Publish whatever waits."""
+        return self._publish(force=True), StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """When rows should be published, or the store be looked at."""
+        return None if self._logic is None else _after(self._logic.publish_at())
+
+    def snapshot(self) -> Snapshot:
+        """Make the shard's state durable."""
+        assert self._logic is not None
+        return self._logic.snapshot()
+
+    def _publish(self, *, force: bool) -> list[Published]:
+        return [] if self._logic is None else list(self._logic.publish(force=force))
+
+
+class ArchiveStep(StatefulBatchLogic[ChunkTable | Verdict, pa.Table, int]):
+    """One partition's chunks become whole; within an epoch, so there is nothing to keep."""
+
+    def __init__(self, resume: int | None) -> None:
+        self._assembler = Assembler()
+
+    def on_batch(self, values: list[ChunkTable | Verdict]) -> tuple[list[pa.Table], bool]:
+        """Take chunks and verdicts about them."""
+        return list(self._assembler.on_items(values)), StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> int:
+        """Check that nothing is left over."""
+        self._assembler.check_empty()
+        return 1
+
+
+class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
+    """The one key of the learning step; its state is kept in a log beside the shards'."""
+
+    def __init__(
+        self,
+        make: Callable[[bytes | None], LearnLogic],
+        settings: Settings,
+        name: str,
+        mark_key: bytes,
+        look: Look,
+        resume: Manifest | None,
+    ) -> None:
+        self._log = StateLog(settings.state_dir, f"learner-{name}", resume)
+        self._logic = make(self._log.load())
+        self._key = mark_key
+        self._look = look
+        # The model is published at each start, so that a mark need not outlive the process.
+        self._publication = Publication(
+            mark_key, new_timeline(), resumed_timeline="", resumed_version=0
+        )
+        self._resumed = False
+        self._published = 0
+
+    def on_batch(self, values: list[Script | ReadFeatures]) -> tuple[list[Any], bool]:
+        """Decide and learn as far as the log is complete."""
+        return self._marked([*self._logic.on_items(values)]), StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        """Publish the model if it has learned, or if the store lost it."""
+        self._watch()
+        return self._marked([*self._logic.publish()]), StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[list[Any], bool]:
+        """Publish the model if it has learned."""
+        return self.on_notify()
+
+    def notify_at(self) -> datetime | None:
+        """When the model should be published, or the store be looked at."""
+        wait = self._logic.publish_at()
+        return _after(CHECK_SECONDS if wait is None else wait)
+
+    def snapshot(self) -> Manifest:
+        """Make weights and open decisions durable."""
+        return self._log.save(self._logic.snapshot())
+
+    def _watch(self) -> None:
+        sighting = self._look(self._key)
+        if sighting is None:
+            return
+        if self._resumed:
+            again = self._publication.on_seen(sighting.found, sighting.at)
+        else:
+            again = self._publication.on_resume(sighting.found)
+            self._resumed = True
+        if again.needed:
+            self._logic.publish_again()
+
+    def _marked(self, out: list[LearnOutput]) -> list[Any]:
+        return [self._mark(item) if isinstance(item, Model) else item for item in out]
+
+    def _mark(self, model: Model) -> PublishedModel:
+        if not self._resumed:
+            return PublishedModel(model.data, None)
+        self._published += 1
+        return PublishedModel(model.data, self._publication.command(self._published, 0))
+
+
+def _after(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
