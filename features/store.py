@@ -210,15 +210,15 @@ class ShardStore:
         """
         if not self.needs_room(events):
             return
-        room = events * self._customer_bytes
-        target = max(0, min(self._memory_bytes // 2, self._memory_bytes - room))
-        surplus = -(-(self.state.memory_bytes - target) // self._customer_bytes)
         if self._files is not None:
+            least = self._surplus(self._memory_bytes - events * self._customer_bytes)
+            # Half of it, so that the work is done seldom.
+            most = max(least, self._surplus(self._memory_bytes // 2))
             leaving = self._evictable()
-            if 2 * len(leaving) < surplus:
+            if len(leaving) < max(least, most // 2):
                 self._spill(self._files)
                 leaving = self._evictable()
-            self.state.evict(leaving[:surplus])
+            self.state.evict(leaving[:most])
         if self.needs_room(events):
             raise StateError(
                 f"shard {self._shard}: memory is full: {len(self.state)} customers and {events} "
@@ -314,6 +314,10 @@ class ShardStore:
     def _customer_bytes(self) -> int:
         return self.state.customer_bytes + _ID_BYTES
 
+    def _surplus(self, target: int) -> int:
+        """Return how many customers must leave memory for it to shrink to so many bytes."""
+        return -(-(self.state.memory_bytes - target) // self.state.customer_bytes)
+
     def _watch(self) -> None:
         """Have new customers looked up, as soon as there is a place to look."""
         self.state.on_new = self._fault_in if self._runs else None
@@ -322,7 +326,9 @@ class ShardStore:
         """Make room for the customers of a batch that are new to memory, if it is needed."""
         if self.needs_room(len(batch)):
             keys = np.ascontiguousarray(batch.records[:, KEY_1 : KEY_2 + 1])
-            self.make_room(len(np.unique(keys[self.state.find(keys) == 0, 0])))
+            if self.needs_room(len(np.unique(keys[self.state.find(keys) == 0, 0]))):
+                # Those who are in memory now may have to leave it, and come back.
+                self.make_room(len(np.unique(keys[:, 0])))
 
     def _fault_in(self, slots: I64) -> None:
         """Bring the rows of customers who are new to memory back from the runs."""
