@@ -32,11 +32,9 @@ from .decoded import Decoded, Rejected, ScannedLines
 from .errors import SourceError
 from .events import MAX_TIMESTAMP, RESERVED, EventSchema
 from .line_decoder import LineDecoder, Lines
-from .scanner import LineScanner
+from .scanner import BLANK, LineScanner
 
 __all__ = ["Decoded", "EventDecoder", "Rejected"]
-
-_BLANK = b" \t\r"
 
 
 class EventDecoder:
@@ -91,7 +89,7 @@ class EventDecoder:
         scanned = ScannedLines(found, self._scanner) if regular else None
         ordinals, numbers, starts, stops = found.irregular.T
         places = zip(starts.tolist(), stops.tolist(), strict=True)
-        raws = [payload[start:stop].strip(_BLANK) for start, stop in places]
+        raws = [payload[start:stop].strip(BLANK) for start, stop in places]
         lines = Lines(ordinals, numbers, raws)
         events, others, rejected = self._lines.decode(lines, now, latest)
         if scanned is None or not len(others):

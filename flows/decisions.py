@@ -6,7 +6,7 @@ travels beside the events, so that the order of learning is that of the log and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..features.errors import DeclarationError
 from ..features.events import EventSchema
 
 TRIGGER, REWARD, CLOSE = 1, 2, 3
+_KINDS = np.array([TRIGGER, REWARD, CLOSE, 0], np.int8)
 
 ActionFeatures = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 """From a customer's feature values (float64[columns]) to those of each action (float64[K, D])."""
@@ -92,7 +93,8 @@ class DecisionPoint:
 
     def triggers(self, events: pa.Table) -> npt.NDArray[np.bool_]:
         """bool[n]: which events ask for a decision."""
-        return _is(events, "type", self.trigger)
+        asked: npt.NDArray[np.bool_] = _codes(events["type"], [self.trigger]) == 0
+        return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,9 @@ def write_script(
     kinds = np.zeros(n, np.int8)
     arms = np.full(n, -1, np.int32)
     if n:
-        kinds[_is(events, "type", point.trigger)] = TRIGGER
-        kinds[_is(events, "type", point.close_type)] = CLOSE
-        arms = _arm_codes(events, point)
-        kinds[_is(events, "type", point.reward_type) & (arms >= 0)] = REWARD
+        kinds = _KINDS[_codes(events["type"], [point.trigger, point.reward_type, point.close_type])]
+        arms = _codes(events[point.reward_property], point.arms)
+        kinds[(kinds == REWARD) & (arms < 0)] = 0
     rows = np.flatnonzero(kinds)
     chosen = events.take(rows) if n else events
     contexts: list[dict[str, str | None] | None] = [None] * len(rows)
@@ -166,19 +167,18 @@ def _column(table: pa.Table, name: str) -> Any:
     return table[name].combine_chunks()
 
 
-def _is(events: pa.Table, column: str, word: str) -> npt.NDArray[np.bool_]:
-    same = pc.fill_null(pc.equal(_plain(events[column]), pa.scalar(word)), False)
-    result: npt.NDArray[np.bool_] = same.to_numpy()
+def _codes(column: Any, words: Sequence[str]) -> npt.NDArray[np.int32]:
+    """int32[n]: which of the words each row has, or -1."""
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        return _index_in(array, words)
+    # Words are compared once for each in the dictionary; -1 finds what is appended.
+    codes = np.append(_index_in(array.dictionary, words), np.int32(-1))
+    result: npt.NDArray[np.int32] = codes[array.indices.fill_null(-1).to_numpy()]
     return result
 
 
-def _arm_codes(events: pa.Table, point: DecisionPoint) -> npt.NDArray[np.int32]:
-    column: Any = _plain(events[point.reward_property])
-    codes = pc.fill_null(pc.index_in(column, value_set=pa.array(point.arms)), -1)
-    result: npt.NDArray[np.int32] = codes.to_numpy()
+def _index_in(array: Any, words: Sequence[str]) -> npt.NDArray[np.int32]:
+    found = pc.index_in(array, value_set=pa.array(words, array.type)).fill_null(-1)
+    result: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
     return result
-
-
-def _plain(column: Any) -> Any:
-    """A dictionary column as its words: comparing words needs no shared dictionary."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nextbest.features import EventSchema
 from nextbest.features.codec import Decoded, EventDecoder
+from nextbest.features.scanner import count_records
 from tests.features.codec_cases import DAY, NOW, SCHEMA, line, with_property
 from tests.features.line_cases import NUMBERS, VALUES, check, mutate, some_chunk, some_line
 
@@ -225,3 +226,10 @@ def test_the_longest_line() -> None:
 def test_records_are_counted_once() -> None:
     decoded = check(b"\n".join([b"", FULL, b"x", b" ", FULL, b"{}"]))
     assert (decoded.records, decoded.index.tolist()) == (4, [0, 2])
+
+
+@given(st.text(" \t\r\n\x0b{a", max_size=30))
+def test_records_are_the_lines_that_are_not_blank(text: str) -> None:
+    payload = text.encode()
+    assert count_records(payload) == sum(1 for raw in payload.split(b"\n") if raw.strip(b" \t\r"))
+    assert count_records(payload) == check(payload).records
