@@ -3,7 +3,7 @@
 from .base import EventSource, LogPartition, StopFlag
 from .chunk import RawChunk, count_records
 from .files import FileSource
-from .valkey_stream import ValkeyStreamSource, publish, stream_keys
+from .valkey_stream import ValkeyStreamSource, publish, publish_events, stream_keys
 
 __all__ = [
     "EventSource",
@@ -14,5 +14,6 @@ __all__ = [
     "ValkeyStreamSource",
     "count_records",
     "publish",
+    "publish_events",
     "stream_keys",
 ]

@@ -115,9 +115,9 @@ class FileSource(EventSource[FileState]):
         more = len(self.files) - 1
         return f"{self.files[0]}" + (f" and {more} more" if more else "")
 
-    def list_parts(self) -> list[str]:
+    def partitions(self) -> int:
         """One partition."""
-        return ["0"]
+        return 1
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: FileState | None
