@@ -1,8 +1,17 @@
-"""Where a dataflow writes: online rows, the event archive, dead letters."""
+"""Where a dataflow writes: online rows, the event archive, dead letters, Kafka topics."""
 
 from .archive import ArchiveSink
 from .base import KeyedSink
 from .dead_letters import DeadLetterSink
+from .kafka import KafkaMessage, KafkaSink
 from .rows import RowFlush, RowSink
 
-__all__ = ["ArchiveSink", "DeadLetterSink", "KeyedSink", "RowFlush", "RowSink"]
+__all__ = [
+    "ArchiveSink",
+    "DeadLetterSink",
+    "KafkaMessage",
+    "KafkaSink",
+    "KeyedSink",
+    "RowFlush",
+    "RowSink",
+]
