@@ -233,13 +233,15 @@ def test_all_partitions_share_one_read_that_waits(store: redis.Redis, store_url:
     assert 0.4 < time.monotonic() - began < 1.5
     assert store.info("commandstats")["cmdstat_xread"]["calls"] - before <= 11
     # An entry of any partition ends the wait at once, and nobody waits while it lies there.
-    threading.Timer(0.02, publish, [store, "events:2", line(1)]).start()
+    later = threading.Timer(0.02, publish, [store, "events:2", line(1)])
+    later.start()
     took: dict[int, float] = {}
     while not took:
         for number, part in enumerate(parts):
             began = time.monotonic()
             if part.next_batch():
                 took[number] = time.monotonic() - began
+    later.join()
     assert took[2] < 0.03
 
 
