@@ -1,18 +1,23 @@
-"""Event logs that a dataflow reads: files, and Valkey or Redis Streams."""
+"""Event logs that a dataflow reads: files, Valkey or Redis Streams, Kafka."""
 
 from .base import EventSource, LogPartition, StopFlag
 from .chunk import RawChunk, count_records
 from .files import FileSource
-from .valkey_stream import ValkeyStreamSource, publish, stream_keys
+from .kafka import KafkaSource
+from .kafka_publish import publish_kafka
+from .valkey_stream import ValkeyStreamSource, publish, publish_events, stream_keys
 
 __all__ = [
     "EventSource",
     "FileSource",
+    "KafkaSource",
     "LogPartition",
     "RawChunk",
     "StopFlag",
     "ValkeyStreamSource",
     "count_records",
     "publish",
+    "publish_events",
+    "publish_kafka",
     "stream_keys",
 ]

@@ -1,7 +1,8 @@
 """What every event log shares: how it ends, how it is held back, what it emits.
 
-Another log is one more file: a subclass of `EventSource` that lists its partitions, and a
-subclass of `LogPartition` with a `read` and a `state`.
+Another log is one more file: a subclass of `EventSource` that says how many partitions it has,
+and a subclass of `LogPartition` with a `read` and a `state`. If its partitions can be read
+together, they take their records from a `SharedReader`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, final
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from ..workers import Worker
 from .chunk import RawChunk
 
 S = TypeVar("S")
 EPOCH_BYTES = 256 << 20
+PAUSE_SECONDS = 0.001
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class StopFlag(Protocol):
@@ -27,11 +31,34 @@ class StopFlag(Protocol):
 
 
 class EventSource(FixedPartitionedSource[RawChunk, S]):
-    """A partitioned, ordered, replayable log of events."""
+    """A partitioned, ordered, replayable log of events.
+
+    Attributes
+    ----------
+    worker
+        Which worker of a cluster reads here: only partitions that it owns. None: all of them.
+    """
+
+    worker: Worker | None = None
 
     @abstractmethod
     def describe(self) -> str:
         """Where the events come from, in a few words for a person."""
+
+    @abstractmethod
+    def partitions(self) -> int:
+        """How many partitions the log has, over all workers."""
+
+    @final
+    def local(self) -> list[int]:
+        """The numbers of the partitions that are read here."""
+        every = range(self.partitions())
+        return [p for p in every if self.worker is None or self.worker.owns(p)]
+
+    @final
+    def list_parts(self) -> list[str]:
+        """The names of the partitions that are read here: their numbers."""
+        return [str(p) for p in self.local()]
 
 
 class LogPartition(StatefulSourcePartition[RawChunk, S]):
@@ -42,19 +69,20 @@ class LogPartition(StatefulSourcePartition[RawChunk, S]):
     stop
         When set, the partition ends; what it emitted is covered by a last snapshot.
     epoch_bytes
-        Bytes emitted between two snapshots, at most (by one chunk more). The engine puts
+        Bytes emitted between two snapshots, at most (by one read more). The engine puts
         no bound on what piles up before a slow step within an epoch; this does.
+
+    Attributes
+    ----------
     pause
-        Seconds to wait after a read that found nothing.
+        Seconds until the next read after one that found nothing. A `read` may set it.
     """
 
-    def __init__(
-        self, *, stop: StopFlag | None, epoch_bytes: int = EPOCH_BYTES, pause: float = 0.001
-    ) -> None:
+    def __init__(self, *, stop: StopFlag | None, epoch_bytes: int = EPOCH_BYTES) -> None:
+        self.pause = PAUSE_SECONDS
         self._stop = stop
         self._epoch_bytes = epoch_bytes
         self._spent = 0
-        self._pause = timedelta(seconds=pause)
         self._awake: datetime | None = None
 
     @abstractmethod
@@ -69,15 +97,22 @@ class LogPartition(StatefulSourcePartition[RawChunk, S]):
         """The next chunks for the engine; see `read`."""
         if self._stop is not None and self._stop.is_set():
             raise StopIteration
-        chunks = self.read() if self._spent < self._epoch_bytes else ()
+        if self._spent >= self._epoch_bytes:
+            self._awake = datetime.now(UTC) + timedelta(seconds=PAUSE_SECONDS)
+            return ()
+        # The engine counts from before the call: a time after a read that waited, even the
+        # present one, would make it wait as long once more.
+        began = datetime.now(UTC)
+        chunks = self.read()
         if chunks is None:
             raise StopIteration
         self._spent += sum(_size(chunk) for chunk in chunks)
-        self._awake = None if chunks else datetime.now(UTC) + self._pause
+        pause = began + timedelta(seconds=self.pause) if self.pause else _LONG_AGO
+        self._awake = None if chunks else pause
         return chunks
 
     def next_awake(self) -> datetime | None:
-        """At once after data, else after the pause."""
+        """None: at once, after data; else after the pause."""
         return self._awake
 
     def snapshot(self) -> S:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import struct
@@ -16,12 +15,11 @@ import pyarrow as pa
 from ...features.errors import SourceError, StateError
 from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk
+from .finding import find, partition_of
+from .following import Follower
 from .ndjson import LineReader
 from .parquet import RowReader
 from .pieces import Piece, Reader
-
-SUFFIXES = (".ndjson", ".jsonl", ".parquet")
-_GLOB = "*?["
 
 
 class FileState(TypedDict):
@@ -44,14 +42,15 @@ class _Mark(NamedTuple):
 
 # The first 8 bytes of the SHA-256 of the absolute path, then the mark.
 _MARK = struct.Struct("<8sqqq")
+_UNREAD = _Mark(-1, 0, 1)
 
 
 class FileSource(EventSource[FileState]):
-    """Events from files, as one partition, resumed at the very record.
+    """Events from files, resumed at the very record.
 
-    The files are read in the order of their paths. What has been read is remembered by
-    path: on a resume, finished files may be gone and new ones may have come; an NDJSON file
-    may have grown by whole lines.
+    The files of a partition are read in the order of their paths. What has been read is
+    remembered by path: on a resume, finished files may be gone and new ones may have come; an
+    NDJSON file may have grown by whole lines.
 
     Parameters
     ----------
@@ -68,6 +67,13 @@ class FileSource(EventSource[FileState]):
         Columns of Parquet files to read; None: all.
     dictionary_columns
         Text columns of Parquet files to read as dictionaries.
+    follow
+        Wait for files to grow and for new ones to come, until stopped. An NDJSON file may grow
+        by lines; the last one counts once its newline is there. A Parquet file must be whole
+        when it gets its name.
+    partitions
+        How many partitions the files make: each must lie in a directory ``partition=K``, and a
+        customer's events in that of ``shard % partitions``. None: all are one partition.
     stop
         Set it to end with a last snapshot.
 
@@ -96,13 +102,17 @@ class FileSource(EventSource[FileState]):
         epoch_bytes: int = EPOCH_BYTES,
         columns: Sequence[str] | None = None,
         dictionary_columns: Sequence[str] = ("type", "channel"),
+        follow: bool = False,
+        partitions: int | None = None,
         stop: StopFlag | None = None,
     ) -> None:
-        several = [paths] if isinstance(paths, str | Path) else list(paths)
-        found = {file for path in several for file in _find(Path(path))}
-        if not found:
+        several = [paths] if isinstance(paths, str | Path) else paths
+        self._paths = [Path(path) for path in several]
+        if not self._paths:
             raise SourceError("no event files were named")
-        self.files = sorted(found)
+        self._follow = follow
+        self._partitions = partitions
+        self.files = self._find()
         self._batch_rows = batch_rows
         self._max_event_bytes = max_event_bytes
         self._epoch_bytes = epoch_bytes
@@ -112,18 +122,26 @@ class FileSource(EventSource[FileState]):
 
     def describe(self) -> str:
         """The first file and how many there are."""
+        if not self.files:
+            return f"{self._paths[0]}, where no file is yet"
         more = len(self.files) - 1
         return f"{self.files[0]}" + (f" and {more} more" if more else "")
 
-    def list_parts(self) -> list[str]:
-        """One partition."""
-        return ["0"]
+    def partitions(self) -> int:
+        """One, unless the files are said to make several."""
+        return self._partitions or 1
+
+    def files_of(self, number: int, *, anew: bool = False) -> list[Path]:
+        """The files of one partition in their order, looked for `anew` or as found at first."""
+        files = self._find() if anew else self.files
+        count = self._partitions
+        return files if count is None else [f for f in files if partition_of(f, count) == number]
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: FileState | None
     ) -> _FilePartition:
         """Begin, or go on where `resume_state` says."""
-        return _FilePartition(self, resume_state)
+        return _FilePartition(self, int(for_part), resume_state)
 
     def open(self, file: Path, offset: int, line: int) -> Reader:
         """A reader of one file from `offset` on."""
@@ -142,15 +160,23 @@ class FileSource(EventSource[FileState]):
                 max_event_bytes=self._max_event_bytes,
                 offset=offset,
                 line=line,
+                growing=self._follow,
             )
         except OSError as error:
             raise SourceError(f"{file}: cannot be read: {error.strerror}") from error
 
+    def _find(self) -> list[Path]:
+        found = {file for path in self._paths for file in find(path, none_yet=self._follow)}
+        for file in found if self._partitions is not None else ():
+            partition_of(file, self._partitions or 1)
+        return sorted(found)
+
 
 class _FilePartition(LogPartition[FileState]):
-    def __init__(self, source: FileSource, state: FileState | None) -> None:
+    def __init__(self, source: FileSource, number: int, state: FileState | None) -> None:
         super().__init__(stop=source._stop, epoch_bytes=source._epoch_bytes)
         self._source = source
+        self._number = number
         self._reader: Reader | None = None
         self._file: Path | None = None
         self._position = state["position"] if state else 0
@@ -166,9 +192,12 @@ class _FilePartition(LogPartition[FileState]):
                 self._marks[digest] = _Mark(*mark)
             current = state["current"]
         self._todo = self._plan(current)
+        self._follower: Follower | None = None
+        if source._follow:
+            self._follower = Follower(lambda: source.files_of(number, anew=True))
 
-    def _plan(self, current: str | None) -> deque[tuple[Path, int, int]]:
-        files = list(self._source.files)
+    def _plan(self, current: str | None) -> deque[Path]:
+        files = list(self._source.files_of(self._number))
         if current is not None:
             begun = Path(current)
             if begun not in files:
@@ -178,21 +207,24 @@ class _FilePartition(LogPartition[FileState]):
                 )
             files.remove(begun)
             files.insert(0, begun)
-        todo: deque[tuple[Path, int, int]] = deque()
-        for file in files:
-            mark = self._marks.get(_digest(file), _Mark(-1, 0, 1))
-            if os.fspath(file) == current or not _finished(file, mark):
-                todo.append((file, mark.offset, mark.line))
-        return todo
+        return deque(
+            file
+            for file in files
+            if os.fspath(file) == current or not _finished(file, self._mark(file))
+        )
+
+    def _mark(self, file: Path) -> _Mark:
+        return self._marks.get(_digest(file), _UNREAD)
 
     def read(self) -> list[RawChunk] | None:
         """The next chunk, from the next file if need be."""
         while True:
             if self._reader is None:
-                if not self._todo:
-                    return None
-                self._file, offset, line = self._todo.popleft()
-                self._reader = self._source.open(self._file, offset, line)
+                if not self._todo and not self._look():
+                    return None if self._follower is None else []
+                self._file = self._todo.popleft()
+                mark = self._mark(self._file)
+                self._reader = self._source.open(self._file, mark.offset, mark.line)
             try:
                 piece = self._reader.read()
                 self._note()
@@ -203,6 +235,15 @@ class _FilePartition(LogPartition[FileState]):
             self._reader.close()
             self._reader = None
 
+    def _look(self) -> bool:
+        """Whether there is more to read now, in files that are followed."""
+        if self._follower is None:
+            return False
+        changed = self._follower.changed()
+        self._todo.extend(file for file in changed if not _finished(file, self._mark(file)))
+        self.pause = self._follower.pause
+        return bool(self._todo)
+
     def _note(self) -> None:
         reader, file = self._reader, self._file
         if reader is not None and file is not None:
@@ -212,7 +253,7 @@ class _FilePartition(LogPartition[FileState]):
 
     def _chunk(self, piece: Piece) -> RawChunk:
         chunk = RawChunk(
-            partition=0,
+            partition=self._number,
             position=self._position,
             format="arrow" if isinstance(piece.payload, pa.Table) else "ndjson",
             payload=piece.payload,
@@ -241,31 +282,6 @@ class _FilePartition(LogPartition[FileState]):
         """Close the open file."""
         if self._reader is not None:
             self._reader.close()
-
-
-def _find(path: Path) -> list[Path]:
-    """The event files that `path` names, absolute."""
-    if path.is_dir():
-        found = [file for file in path.rglob("*") if _is_event_file(file, below=path)]
-        if not found:
-            raise SourceError(f"{path}: no event files ({', '.join(SUFFIXES)}) in this directory")
-        return [file.absolute() for file in found]
-    if not path.exists() and any(sign in os.fspath(path) for sign in _GLOB):
-        matches = [Path(name) for name in glob.glob(os.fspath(path), recursive=True)]
-        found = [file for file in matches if file.suffix in SUFFIXES and file.is_file()]
-        if not found:
-            raise SourceError(f"{path}: no event file matches ({', '.join(SUFFIXES)})")
-        return [file.absolute() for file in found]
-    if not path.exists():
-        raise SourceError(f"{path}: no such file or directory")
-    if path.suffix not in SUFFIXES:
-        raise SourceError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
-    return [path.absolute()]
-
-
-def _is_event_file(file: Path, *, below: Path) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in file.relative_to(below).parts)
-    return file.suffix in SUFFIXES and not hidden and file.is_file()
 
 
 def _digest(file: Path) -> bytes:

@@ -28,7 +28,7 @@ class LineReader:
     Parameters
     ----------
     path
-        The file. A last line without a newline is read.
+        The file.
     batch_rows
         Lines in a piece, at most.
     max_event_bytes
@@ -38,10 +38,19 @@ class LineReader:
         Byte at which to begin; the beginning of a line.
     line
         1-based number of that line.
+    growing
+        Leave a last line without a newline for later: it may not be whole yet.
     """
 
     def __init__(
-        self, path: Path, *, batch_rows: int, max_event_bytes: int, offset: int = 0, line: int = 1
+        self,
+        path: Path,
+        *,
+        batch_rows: int,
+        max_event_bytes: int,
+        offset: int = 0,
+        line: int = 1,
+        growing: bool = False,
     ) -> None:
         self._file = path.open("rb", buffering=0)
         self._file.seek(offset)
@@ -52,6 +61,7 @@ class LineReader:
         self._at = 0
         self._ends: NDArray[np.int64] = np.empty(0, np.int64)
         self._ended = False
+        self._growing = growing
         self.offset = offset
         self.line = line
 
@@ -61,6 +71,8 @@ class LineReader:
             if len(self._ends) < self._rows and not self._ended:
                 self._fill()
             if self._at == len(self._buffer):
+                return None
+            if self._growing and self._ended and not len(self._ends):
                 return None
             piece = self._cut() if len(self._ends) else self._skip_long()
             if piece is not None:
@@ -88,11 +100,12 @@ class LineReader:
             missing -= len(part)
         self._buffer = b"".join(parts)
         self._at = 0
-        if self.offset == 0 and self._buffer.startswith(_BOM):
+        whole = not self._growing or b"\n" in self._buffer
+        if self.offset == 0 and whole and self._buffer.startswith(_BOM):
             self._at = self.offset = len(_BOM)
         data = np.frombuffer(self._buffer, np.uint8)
         ends = np.flatnonzero(data == _NEWLINE)
-        if self._ended and self._at < len(data) and data[-1] != _NEWLINE:
+        if self._ended and not self._growing and self._at < len(data) and data[-1] != _NEWLINE:
             ends = np.append(ends, len(data))
         self._ends = ends
 
@@ -127,8 +140,8 @@ class LineReader:
         suspects = np.flatnonzero(data[starts] <= _SPACE)
         return [int(i) for i in suspects if not self._buffer[starts[i] : ends[i]].strip(BLANK)]
 
-    def _skip_long(self) -> Piece:
-        """Pass over a line that does not end within the window."""
+    def _skip_long(self) -> Piece | None:
+        """Pass over a line that does not end within the window; None if it may still grow."""
         head = self._buffer[self._at : self._at + _KEPT_BYTES]
         size = len(self._buffer) - self._at
         line = self.line
@@ -138,6 +151,8 @@ class LineReader:
             rest = self._file.read(_WINDOW_BYTES)
             if not rest:
                 self._ended = True
+                if self._growing:
+                    return None
                 break
             newline = rest.find(b"\n")
             size += newline if newline >= 0 else len(rest)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict
 
 import msgspec
 import redis
 
 from ...features.errors import EventError, StateError, StoreError
-from ..connection import ask, pool, store_errors, without_password
+from ..connection import ask, store_errors, without_password
 from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk, count_records
+from .outage import OnOutage
+from .routing import customers_of, events_in, partitions_of
+from .valkey_reader import Entry, Place, StreamReader, order, text
 
 FIELD = b"events"
-_FETCH_BYTES = 4 << 20
-_FETCH_ENTRIES = 512
-_PAUSE_SECONDS = 0.002
+_BLOB_BYTES = 1 << 20
 _KEPT_BYTES = 4096
-
-_Entry = tuple[bytes, dict[bytes, bytes]]
+_TRIM_SECONDS = 5.0
 
 
 class StreamState(TypedDict):
@@ -84,8 +85,64 @@ def publish(client: redis.Redis, stream: str, events: bytes | Sequence[bytes]) -
         for blob in blobs:
             ask(pipeline, "XADD", stream, "*", FIELD, blob)
         ids: list[Any] = pipeline.execute()
-    last = ids[-1]
-    return last.decode() if isinstance(last, bytes) else str(last)
+    return text(ids[-1])
+
+
+def publish_events(
+    client: redis.Redis,
+    stream: str,
+    lines: bytes | Iterable[bytes],
+    partitions: int | None,
+    shards: int,
+) -> dict[str, str]:
+    """Append each event to the partition of its customer, in one round trip.
+
+    Parameters
+    ----------
+    client
+        A client of the server that holds the streams.
+    stream
+        The key, or with `partitions` the beginning of the keys, as `ValkeyStreamSource` takes it.
+    lines
+        NDJSON, whole or line by line. A line that cannot be read goes to the first partition,
+        where it becomes a dead letter.
+    partitions
+        How many streams make the log; None: the one stream is all of it.
+    shards
+        How many shards the log's workers have: `Settings.shards`.
+
+    Returns
+    -------
+    dict[str, str]
+        The last id in each stream that was appended to.
+
+    Raises
+    ------
+    EventError
+        No event.
+    StoreError
+        As for `publish`.
+    """
+    keys = stream_keys(stream, partitions)
+    events = list(events_in(lines))
+    if not events:
+        raise EventError("no events to publish")
+    numbers = partitions_of(customers_of(events), len(keys), shards).tolist()
+    blobs: list[list[list[bytes]]] = [[] for _ in keys]
+    room = [0] * len(keys)
+    for event, number in zip(events, numbers, strict=True):
+        if room[number] < len(event):
+            blobs[number].append([])
+            room[number] = _BLOB_BYTES
+        blobs[number][-1].append(event)
+        room[number] -= len(event) + 1
+    with store_errors(stream):
+        pipeline = client.pipeline(transaction=False)
+        sent = [keys[number] for number, mine in enumerate(blobs) for _ in mine]
+        for key, blob in zip(sent, (blob for mine in blobs for blob in mine), strict=True):
+            ask(pipeline, "XADD", key, "*", FIELD, b"\n".join(blob) + b"\n")
+        ids: list[Any] = pipeline.execute()
+    return {key: text(last) for key, last in zip(sent, ids, strict=True)}
 
 
 class ValkeyStreamSource(EventSource[StreamState]):
@@ -93,6 +150,10 @@ class ValkeyStreamSource(EventSource[StreamState]):
 
     Each entry has a field `events`, a blob of NDJSON lines, and becomes one chunk. An entry
     without that field becomes a chunk with a fault.
+
+    A server that goes away in the middle of a run is waited for. If it has lost the tail of its
+    append-only file, entries that were read already, the stream's last id is set to the last one
+    read: an id that is given out a second time would be passed over.
 
     Parameters
     ----------
@@ -108,15 +169,27 @@ class ValkeyStreamSource(EventSource[StreamState]):
     epoch_bytes
         Bytes that a partition emits between two snapshots, at most.
     timeout
-        Seconds to wait for an answer.
+        Seconds to wait for an answer when the run begins; later no answer within a second
+        is an outage.
+    retention_seconds
+        Age at which entries are trimmed, if a snapshot that covers them is committed; 0: never.
+    outage_seconds
+        How long the server may be away in the middle of a run.
+    on_outage
+        Called with a message and None when the server goes away, and with the seconds that it
+        was away when it is back.
+    reconnect
+        Called before each attempt to reach a server that is away, in a thread of its own; it
+        may start the server again.
     stop
         Set it to end with a last snapshot.
 
     Raises
     ------
     StoreError
-        The server is away or refuses, the key is no stream, the stream ends before the
-        place to resume at, or entries were trimmed before they were read.
+        The server is away when the run begins or for too long, or refuses; the key is no stream,
+        the stream ends far before the place to resume at, or entries were trimmed before they
+        were read.
     """
 
     def __init__(
@@ -128,6 +201,10 @@ class ValkeyStreamSource(EventSource[StreamState]):
         drain: bool = False,
         epoch_bytes: int = EPOCH_BYTES,
         timeout: float = 10.0,
+        retention_seconds: float = 0.0,
+        outage_seconds: float = 600.0,
+        on_outage: OnOutage | None = None,
+        reconnect: Callable[[], None] | None = None,
         stop: StopFlag | None = None,
     ) -> None:
         self._url = url
@@ -135,33 +212,49 @@ class ValkeyStreamSource(EventSource[StreamState]):
         self._drain = drain
         self._epoch_bytes = epoch_bytes
         self._timeout = timeout
+        self._retention_seconds = retention_seconds
+        self._outage_seconds = outage_seconds
+        self._on_outage = on_outage
+        self._reconnect = reconnect
         self._stop = stop
+        self._reader: StreamReader | None = None
 
     def describe(self) -> str:
         """The server and the keys."""
         return f"{', '.join(self._keys)} at {without_password(self._url)}"
 
-    def list_parts(self) -> list[str]:
-        """The partitions' numbers."""
-        return [str(p) for p in range(len(self._keys))]
+    def partitions(self) -> int:
+        """One for each stream."""
+        return len(self._keys)
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: StreamState | None
     ) -> _StreamPartition:
         """Begin at the oldest entry, or go on after the last one read."""
         number = int(for_part)
-        return _StreamPartition(self, number, self._keys[number], resume_state)
+        if self._reader is None:
+            self._reader = StreamReader(
+                self._url,
+                timeout=self._timeout,
+                outage_seconds=self._outage_seconds,
+                on_outage=self._on_outage,
+                reconnect=self._reconnect,
+            )
+        return _StreamPartition(self, self._reader, number, self._keys[number], resume_state)
 
 
 class _StreamPartition(LogPartition[StreamState]):
     def __init__(
-        self, source: ValkeyStreamSource, number: int, key: str, state: StreamState | None
+        self,
+        source: ValkeyStreamSource,
+        reader: StreamReader,
+        number: int,
+        key: str,
+        state: StreamState | None,
     ) -> None:
-        super().__init__(stop=source._stop, epoch_bytes=source._epoch_bytes, pause=_PAUSE_SECONDS)
+        super().__init__(stop=source._stop, epoch_bytes=source._epoch_bytes)
         self._number = number
         self._key = key
-        self._url = source._url
-        self._client = redis.Redis(connection_pool=pool(source._url, seconds=source._timeout))
         if state is not None and "id" not in state:
             raise StateError(f"{key}: the state is that of another kind of source")
         if state is not None and state["version"] != 1:
@@ -170,51 +263,30 @@ class _StreamPartition(LogPartition[StreamState]):
         self._entries = state["entries"] if state else 0
         self._position = state["position"] if state else 0
         self._seq = state["seq"] if state else 0
-        end, trimmed = self._inspect()
-        self._trimmed = state["trimmed"] if state else trimmed
-        self._check(end, trimmed)
-        self._end = _order(end) if source._drain else None
-        self._count = 16
-
-    def _inspect(self) -> tuple[str, int]:
-        """The last id ever given, and how many entries are gone from the stream."""
-        with store_errors(self._url):
-            if not ask(self._client, "EXISTS", self._key):
-                return "0-0", 0
-            info: Any = ask(self._client, "XINFO STREAM", self._key)
-        facts = {_text(name): value for name, value in dict(info).items()}
-        gone = int(facts.get("entries-added", facts["length"])) - int(facts["length"])
-        return _text(facts["last-generated-id"]), gone
-
-    def _check(self, end: str, trimmed: int) -> None:
-        if _order(end) < _order(self._last):
-            raise StoreError(
-                f"{self._key}: ends at {end}, before {self._last}, which was read already: it was "
-                "deleted or restored from an older copy. If it is to go on from here: "
-                f"XSETID {self._key} {self._last}"
-            )
-        lost = trimmed - self._trimmed - self._entries
-        if lost > 0:
-            raise StoreError(
-                f"{self._key}: {lost} entries after {self._last} were trimmed before they were "
-                "read; keep more of the stream than a worker can be behind"
-            )
+        self._reader = reader
+        place = Place(key, self._last, self._entries, state["trimmed"] if state else None)
+        self._feed, end = reader.begin(number, place)
+        self._trimmed = place.trimmed or 0
+        self._end = order(end) if source._drain else None
+        self._retention = source._retention_seconds
+        # Ids at the last two snapshots: the engine commits one before it asks for the next but
+        # one, and tells us in no other way.
+        self._snapshots = ("0-0", "0-0")
+        self._trim_at = time.monotonic() + _TRIM_SECONDS
 
     def read(self) -> list[RawChunk] | None:
         """The chunks of the entries that have come."""
-        if self._end is not None and _order(self._last) >= self._end:
+        if self._end is not None and order(self._last) >= self._end:
             return None
-        # Not XREAD BLOCK: it would hold up every other step of this worker.
-        with store_errors(self._url):
-            entries: list[_Entry] = ask(
-                self._client, "XRANGE", self._key, f"({self._last}", "+", "COUNT", self._count
-            )
-        if not entries:
-            return [] if self._end is None else None
+        entries: Sequence[Entry] = self._reader.take(self._feed)
+        self.pause = self._reader.pause
+        if self._end is not None:
+            if self._feed.dry and not entries:
+                return None  # what was the last entry has been deleted
+            entries = [entry for entry in entries if order(text(entry[0])) <= self._end]
         chunks = [self._chunk(fields) for _, fields in entries]
-        size = sum(len(chunk.payload) for chunk in chunks if isinstance(chunk.payload, bytes))
-        self._count = max(1, min(_FETCH_ENTRIES, _FETCH_BYTES * len(entries) // (size + 1)))
-        self._last = _text(entries[-1][0])
+        if entries:
+            self._last = text(entries[-1][0])
         return [chunk for chunk in chunks if chunk.records]
 
     def _chunk(self, fields: dict[bytes, bytes]) -> RawChunk:
@@ -223,7 +295,7 @@ class _StreamPartition(LogPartition[StreamState]):
         fault = None
         size = 0
         if blob is None:
-            whole = msgspec.json.encode([[_text(k), _text(v)] for k, v in fields.items()])
+            whole = msgspec.json.encode([[text(k), text(v)] for k, v in fields.items()])
             fault = f"an entry without the field `{FIELD.decode()}`"
             blob, size = whole[:_KEPT_BYTES], len(whole)
         records = 1 if fault else count_records(blob)
@@ -245,6 +317,11 @@ class _StreamPartition(LogPartition[StreamState]):
 
     def state(self) -> StreamState:
         """The last entry read and the counts up to it."""
+        committed, previous = self._snapshots
+        self._snapshots = (previous, self._last)
+        if self._retention > 0 and time.monotonic() >= self._trim_at:
+            self._trim_at = time.monotonic() + _TRIM_SECONDS
+            self._reader.trim(self._key, committed, self._retention)
         return {
             "version": 1,
             "id": self._last,
@@ -255,14 +332,5 @@ class _StreamPartition(LogPartition[StreamState]):
         }
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._client.close()
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    time, _, number = entry_id.partition("-")
-    return int(time), int(number or 0)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+        """Read no more for this partition."""
+        self._reader.close(self._feed)

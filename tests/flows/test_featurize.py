@@ -27,6 +27,7 @@ from tests.flows.test_decode import (
     MINUTE,
     START,
     Event,
+    chunk_of,
     chunks,
     decoder,
     make_event,
@@ -200,7 +201,7 @@ def test_repeated_events_change_no_feature(tmp_path: Path) -> None:
     log = make_log(13, 10)
     place = run(tmp_path, log, [10], shards=1)
     before = repr(features(place))
-    place.take(next(iter(chunks(log, [10]))))
+    place.take(chunk_of(ndjson(log), 10, position=10, seq=1))
     assert repr(features(place)) == before
     assert place.counts[-1].duplicate == 10
     assert [total["duplicate"] for total in place.totals.values()] == [10]

@@ -345,7 +345,7 @@ def test_a_stream_that_lost_entries_is_refused(store: redis.Redis, store_url: st
     publish(store, "events", [lines(n) for n in range(4)])
     store.xtrim("events", maxlen=3, approximate=False)
     part = source.build_part("in", "0", None)
-    part._count = 1
+    part._reader._count = 1
     assert [chunk.line for chunk in part.next_batch()] == [1]
     state = part.snapshot()
     store.xtrim("events", maxlen=2, approximate=False)

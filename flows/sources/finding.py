@@ -1,0 +1,66 @@
+"""Which event files a path names, and which partition a file belongs to."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from pathlib import Path
+
+from ...features.errors import SourceError
+
+SUFFIXES = (".ndjson", ".jsonl", ".parquet")
+_GLOB = "*?["
+_PARTITION = re.compile(r"partition=(\d+)")
+
+
+def find(path: Path, *, none_yet: bool = False) -> list[Path]:
+    """The event files that `path` names, absolute; of a directory or glob there may be `none_yet`.
+
+    Raises
+    ------
+    SourceError
+        There is no such path, no event file, or a file of another kind.
+    """
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if _is_event_file(file, below=path)]
+        if not found and not none_yet:
+            raise SourceError(f"{path}: no event files ({', '.join(SUFFIXES)}) in this directory")
+        return [file.absolute() for file in found]
+    if not path.exists() and any(sign in os.fspath(path) for sign in _GLOB):
+        matches = [Path(name) for name in glob.glob(os.fspath(path), recursive=True)]
+        found = [file for file in matches if file.suffix in SUFFIXES and file.is_file()]
+        if not found and not none_yet:
+            raise SourceError(f"{path}: no event file matches ({', '.join(SUFFIXES)})")
+        return [file.absolute() for file in found]
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or directory")
+    if path.suffix not in SUFFIXES:
+        raise SourceError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+    return [path.absolute()]
+
+
+def _is_event_file(file: Path, *, below: Path) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in file.relative_to(below).parts)
+    return file.suffix in SUFFIXES and not hidden and file.is_file()
+
+
+def partition_of(file: Path, partitions: int) -> int:
+    """The number in the directory ``partition=K`` that `file` lies in.
+
+    >>> partition_of(Path("in/partition=3/a.ndjson"), 4)
+    3
+
+    Raises
+    ------
+    SourceError
+        It lies in no such directory, or the number is not below `partitions`.
+    """
+    for part in reversed(file.parts[:-1]):
+        match = _PARTITION.fullmatch(part)
+        if match and int(match[1]) < partitions:
+            return int(match[1])
+    raise SourceError(
+        f"{file}: belongs to no partition; of {partitions} partitions, each file must lie in a "
+        f"directory partition=0 to partition={partitions - 1}"
+    )
