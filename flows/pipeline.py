@@ -22,7 +22,7 @@ from ..features.errors import SettingsError
 from ..features.plan import Plan
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script
-from .decode import ChunkDecoder, ShardEvents
+from .decode import ADDED_COLUMNS, ChunkDecoder, ShardEvents
 from .embedded import revive_server
 from .featurize import Archived, Counted, Pointer, Published, ReadFeatures, ShardLogic
 from .learn import Examples, LearnLogic, Model, Progress
@@ -174,7 +174,8 @@ def build_flow(
     stores = [str(shard) for shard in range(settings.shards)]
     if settings.archive:
         archived = op.flat_map("archived", shards, _archived)
-        op.output("archive", archived, ArchiveSink(settings.archive_dir / "events", partitions))
+        sink = ArchiveSink(settings.archive_dir / "events", partitions, order_by=ADDED_COLUMNS[0])
+        op.output("archive", archived, sink)
     counted = op.flat_map("counted", shards, partial(_counts, watch.counted))
     if decisions is None:
         merged = op.merge("store_in", rows, counted)
