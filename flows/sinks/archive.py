@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from bytewax.outputs import StatefulSinkPartition
 
 from ...features.durable import sync_path
 from ...features.errors import StateError
 from .base import KeyedSink
+from .disk import disk_errors
+from .parquet import EpochFile
 
 _FILE = re.compile(r"epoch-(\d{8,})\.parquet")
 
@@ -32,7 +34,7 @@ class ArchiveSink(KeyedSink[pa.Table, int]):
     parts
         Partitions, as their number or their names.
     row_group_rows
-        Rows collected before they are written out to the unfinished file.
+        Rows that are held before they are written.
     max_uncommitted
         How many files a resume may delete. More means that the archive and the recovery
         store do not belong together (the recovery store was lost, say), and the archive is
@@ -41,8 +43,8 @@ class ArchiveSink(KeyedSink[pa.Table, int]):
     Raises
     ------
     StateError
-        More files than `max_uncommitted` lie beyond the resume state, or a table's columns
-        differ from those of its file.
+        More files than `max_uncommitted` lie beyond the resume state, a table's columns
+        differ from those of its file, or the disk is full or fails.
 
     Examples
     --------
@@ -59,12 +61,12 @@ class ArchiveSink(KeyedSink[pa.Table, int]):
         directory: str | Path,
         parts: int | Sequence[str] = 16,
         *,
-        row_group_rows: int = 65_536,
+        row_group_rows: int = 131_072,
         max_uncommitted: int = 8,
     ) -> None:
         super().__init__(parts)
         self._directory = Path(directory)
-        self._row_group_rows = row_group_rows
+        self._open = partial(EpochFile, row_group_rows=row_group_rows)
         self._max_uncommitted = max_uncommitted
 
     def build_part(
@@ -72,70 +74,41 @@ class ArchiveSink(KeyedSink[pa.Table, int]):
     ) -> _ArchivePartition:
         """A partition whose next file has the number `resume_state`."""
         directory = self._directory / f"partition={for_part}"
-        directory.mkdir(parents=True, exist_ok=True)
         number = resume_state or 0
-        _drop_uncommitted(directory, number, self._max_uncommitted)
-        return _ArchivePartition(directory, number, self._row_group_rows)
+        with disk_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            _drop_uncommitted(directory, number, self._max_uncommitted)
+        return _ArchivePartition(directory, number, self._open)
 
 
 class _ArchivePartition(StatefulSinkPartition[pa.Table, int]):
-    def __init__(self, directory: Path, number: int, row_group_rows: int) -> None:
+    def __init__(
+        self, directory: Path, number: int, open_file: Callable[[Path, pa.Schema], EpochFile]
+    ) -> None:
         self._directory = directory
         self._number = number
-        self._row_group_rows = row_group_rows
-        self._writer: pq.ParquetWriter | None = None
-        self._schema: pa.Schema | None = None
-        self._held: list[pa.Table] = []
-        self._held_rows = 0
-
-    @property
-    def _final(self) -> Path:
-        return self._directory / f"epoch-{self._number:08d}.parquet"
-
-    @property
-    def _unfinished(self) -> Path:
-        # Readers of Parquet directories pass over names that begin with a dot.
-        return self._directory / f".{self._final.name}.tmp"
+        self._open = open_file
+        self._file: EpochFile | None = None
 
     def write_batch(self, items: list[pa.Table]) -> None:
         for table in items:
-            if not table.num_rows:
-                continue
-            if self._writer is None:
-                self._schema = table.schema
-                self._writer = pq.ParquetWriter(self._unfinished, table.schema, compression="zstd")
-            elif table.schema != self._schema:
-                raise StateError(
-                    f"{self._final}: the columns changed within one epoch, "
-                    f"from {self._schema} to {table.schema}"
-                )
-            self._held.append(table)
-            self._held_rows += table.num_rows
-            if self._held_rows >= self._row_group_rows:
-                self._write_held(self._writer)
+            if table.num_rows:
+                if self._file is None:
+                    final = self._directory / f"epoch-{self._number:08d}.parquet"
+                    self._file = self._open(final, table.schema)
+                self._file.add(table)
 
     def snapshot(self) -> int:
-        if self._writer is not None:
-            self._write_held(self._writer)
-            self._writer.close()
-            self._writer = None
-            sync_path(self._unfinished)
-            self._unfinished.rename(self._final)
-            sync_path(self._directory)
+        if self._file is not None:
+            self._file.finish()
+            self._file = None
             self._number += 1
         return self._number
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-            self._unfinished.unlink(missing_ok=True)
-
-    def _write_held(self, writer: pq.ParquetWriter) -> None:
-        if self._held:
-            writer.write_table(pa.concat_tables(self._held), row_group_size=self._held_rows)
-            self._held = []
-            self._held_rows = 0
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
 
 
 def _drop_uncommitted(directory: Path, number: int, most: int) -> None:

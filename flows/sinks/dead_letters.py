@@ -11,13 +11,15 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from ...features.errors import StateError
 from ..dead_letters import DeadLetter
+from .disk import disk_errors
 
 
 class DeadLetterSink(FixedPartitionedSink[DeadLetter, int]):
     """Appends dead letters to one file, whatever their key; without letters there is no file.
 
     The state is the file's size: on a resume the file is cut back to it, because what
-    follows will come again.
+    follows will come again. The file grows with every refused event, without a bound; where the
+    disk is full the run ends.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ class DeadLetterSink(FixedPartitionedSink[DeadLetter, int]):
     Raises
     ------
     StateError
-        The file is shorter than the resume state says.
+        The file is shorter than the resume state says, or the disk is full or fails.
 
     Examples
     --------
@@ -55,17 +57,20 @@ class _DeadLetterPartition(StatefulSinkPartition[DeadLetter, int]):
         self._path = path
         self._file: FileIO | None = None
         self._encoder = msgspec.json.Encoder()
-        found = path.stat().st_size if path.exists() else 0
-        if found < size:
-            raise StateError(f"{path}: {found} bytes, but {size} were written; it was damaged")
-        if found > size:
-            os.truncate(path, size)
+        with disk_errors(path):
+            found = path.stat().st_size if path.exists() else 0
+            if found < size:
+                raise StateError(f"{path}: {found} bytes, but {size} were written; it was damaged")
+            if found > size:
+                os.truncate(path, size)
 
     def write_batch(self, items: list[DeadLetter]) -> None:
-        if items and self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(self._path, "ab")
-        if self._file is not None:
+        if not items:
+            return
+        with disk_errors(self._path):
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = FileIO(self._path, "ab")
             rest = memoryview(self._encoder.encode_lines(items))
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -73,8 +78,9 @@ class _DeadLetterPartition(StatefulSinkPartition[DeadLetter, int]):
     def snapshot(self) -> int:
         if self._file is None:
             return self._path.stat().st_size if self._path.exists() else 0
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with disk_errors(self._path):
+            os.fsync(self._file.fileno())
+            return self._file.tell()
 
     def close(self) -> None:
         if self._file is not None:

@@ -114,6 +114,40 @@ def test_archive_and_dead_letters_are_exact_through_crashes(run_flow: Any, tmp_p
     assert found == list(range(70))
 
 
+def parts(n: int, shards: int, rows: int, seed: int) -> list[pa.Table]:
+    """A log of n rows in chunks, each handed in by shards in any order."""
+    rng = np.random.default_rng(seed)
+    tables = []
+    for start in range(0, n, rows):
+        positions = np.arange(start, min(start + rows, n))
+        owner = rng.integers(0, shards, len(positions))
+        for shard in rng.permutation(shards):
+            mine = positions[owner == shard]
+            kinds = pa.array([f"kind {shard}"] * len(mine), pa.string()).dictionary_encode()
+            names = pa.array([f"ü{p}" if p % 7 else None for p in mine], pa.string())
+            values = pa.array(mine / 3)
+            tables.append(
+                pa.table({"position": mine, "kind": kinds, "name": names, "value": values})
+            )
+    return tables
+
+
+@pytest.mark.parametrize(("rows", "group"), [(50, 60), (50, 1000), (700, 40), (1, 10)])
+def test_tables_of_other_dictionaries_are_one_file(tmp_path: Path, rows: int, group: int) -> None:
+    tables = parts(1000, 5, rows, seed=rows)
+    part = ArchiveSink(tmp_path, 1, row_group_rows=group).build_part("archive", "0", None)
+    for table in tables:
+        part.write_batch([table])
+    part.snapshot()
+    (path,) = tmp_path.rglob("*.parquet")
+    file = pq.ParquetFile(path)
+    assert file.read().to_pylist() == pa.concat_tables(tables).to_pylist()
+    assert file.schema_arrow == tables[0].schema
+    groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert max(groups) <= group + rows
+    assert not list(tmp_path.rglob(".*"))
+
+
 def test_archive_deletes_what_was_not_committed(tmp_path: Path) -> None:
     sink = ArchiveSink(tmp_path, 1, row_group_rows=2)
     part = sink.build_part("archive", "0", None)
