@@ -31,6 +31,7 @@ _LONGEST = (MAX_ID_BYTES, 0, MAX_ID_BYTES, 0xFFFF, MAX_CHARACTERS["channel"], 0)
 BLANK = b" \t\r"
 """A line of nothing but these bytes is no record; it still counts as a line."""
 _SPACE = np.uint8(ord(" "))
+_SHORTEST = len('{"event_id":"1","event_timestamp":1,"customer_id":"1","type":"v"}')
 _NEWLINE = np.uint8(ord("\n"))
 _NO_NUMBER = np.float64(np.nan).view(np.uint64)
 _NO_TEXT = np.int64(ABSENT).view(np.uint64)
@@ -109,7 +110,8 @@ class LineScanner:
         """Read a chunk whose timestamps are at most ``latest``, microseconds."""
         text = np.frombuffer(payload, np.uint8)
         lines = int(np.count_nonzero(text == _NEWLINE)) + 1
-        cells = np.empty((lines, self._keys), np.uint64)
+        # Of blank lines there may be many more than of regular ones, which need no room.
+        cells = np.empty((min(lines, len(text) // _SHORTEST + 1), self._keys), np.uint64)
         irregular = np.empty((lines, 4), np.int64)
         seen = np.full(self._keys, -1, np.int64)
         follow = np.zeros(self._keys + 2, np.int64)

@@ -212,6 +212,15 @@ def test_codes_are_in_the_order_of_appearance() -> None:
     assert column.dictionary.to_pylist() == ["b", "a", ""]
 
 
+def test_the_shortest_lines() -> None:
+    """As many as can be: there must be room for all, and to try one more."""
+    schema = EventSchema("s", types=("v",))
+    short = b'{"event_id":"1","event_timestamp":1,"customer_id":"1","type":"v"}'
+    for count in range(70):
+        decoded = EventDecoder(schema).decode_ndjson(b"\n".join([*[short] * count, b"{", b"{"]))
+        assert (regular(decoded), len(decoded.rejected)) == (count, 2)
+
+
 def test_the_longest_line() -> None:
     size = len(FULL)
     for longest in (size - 1, size):
