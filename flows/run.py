@@ -16,6 +16,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import run_main
 
 from ..features.errors import StateError
+from .disk import disk_errors, recovery_errors
 from .settings import Settings
 
 
@@ -39,7 +40,7 @@ def run_flow(flow: Dataflow, settings: Settings, *, recover: bool = True) -> Non
     NextbestError
         What one of our own steps, sources or sinks raised.
     """
-    with _alone_in(settings.data_dir):
+    with _alone_in(settings.data_dir), recovery_errors(settings.recovery_dir):
         run_engine(flow, settings.epoch_seconds, _recovery(settings, recover=recover))
 
 
@@ -77,7 +78,8 @@ def _recovery(settings: Settings, *, recover: bool) -> RecoveryConfig | None:
                 "it the state beside it means nothing; restore it, or begin in another data "
                 "directory"
             )
-        shards.write_text(f"{settings.shards}\n")
+        with disk_errors(shards):
+            shards.write_text(f"{settings.shards}\n")
         # Under another name until it is whole: a crash in between must not leave half of it.
         unfinished = directory.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
