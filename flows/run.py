@@ -22,6 +22,7 @@ from bytewax.testing import cluster_main, run_main
 
 from ..features.errors import StateError
 from .cluster import ClusterError, Member
+from .disk import disk_errors, recovery_errors
 from .settings import Settings
 
 
@@ -51,7 +52,7 @@ def run_flow(
     NextbestError
         What one of our own steps, sources or sinks raised.
     """
-    with working_in(settings.data_dir, member):
+    with working_in(settings.data_dir, member), recovery_errors(settings.recovery_dir):
         if not recover:
             _check_empty(settings)
         recovery = prepare_recovery(settings) if recover else None
@@ -131,7 +132,8 @@ def _recovery(settings: Settings) -> RecoveryConfig:
                 "it the state beside it means nothing; restore it, or begin in another data "
                 "directory"
             )
-        shards.write_text(f"{settings.shards}\n")
+        with disk_errors(shards):
+            shards.write_text(f"{settings.shards}\n")
         # Under another name until it is whole: a crash in between must not leave half of it.
         unfinished = directory.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)

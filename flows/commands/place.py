@@ -13,6 +13,7 @@ import msgspec
 
 from ...features.errors import SettingsError, StateError
 from ..connection import without_password
+from ..disk import disk_errors
 from ..settings import Settings
 
 FILES = "files"
@@ -128,8 +129,9 @@ def check(settings: Settings, run: Remembered) -> None:
 def remember(data_dir: Path, run: Remembered) -> None:
     """Write down what runs."""
     fresh = _path(data_dir).with_suffix(".tmp")
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
-    fresh.replace(_path(data_dir))
+    with disk_errors(fresh):
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+        fresh.replace(_path(data_dir))
 
 
 def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:

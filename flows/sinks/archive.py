@@ -12,8 +12,8 @@ from bytewax.outputs import StatefulSinkPartition
 
 from ...features.durable import sync_path
 from ...features.errors import StateError
+from ..disk import disk_errors
 from .base import KeyedSink
-from .disk import disk_errors
 from .parquet import EpochFile
 
 _FILE = re.compile(r"epoch-(\d{8,})\.parquet")

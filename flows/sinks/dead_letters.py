@@ -11,7 +11,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from ...features.errors import StateError
 from ..dead_letters import DeadLetter
-from .disk import disk_errors
+from ..disk import disk_errors
 
 
 class DeadLetterSink(FixedPartitionedSink[DeadLetter, int]):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ...features.durable import sync_path
 from ...features.errors import StateError
-from .disk import disk_errors
+from ..disk import disk_errors
 
 _SAMPLE = 4096  # rows that tell which columns of text repeat themselves
 
