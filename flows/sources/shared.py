@@ -159,8 +159,10 @@ class SharedReader(ABC, Generic[T]):
             self.pause = _OUTAGE_PAUSE
             return
         for feed in empty:
-            feed.waiting = found.get(feed.number, ())
-            feed.dry = not feed.waiting
+            feed.dry = feed.number not in found
+        for number, entries in found.items():
+            feed = self._feeds[number]
+            feed.waiting = [*feed.waiting, *entries] if feed.waiting else entries
         if found:
             self._last_data = time.monotonic()
         self.pause = PAUSE_SECONDS if seconds == 0.0 else 0.0
