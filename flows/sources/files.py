@@ -13,7 +13,7 @@ from typing import NamedTuple, TypedDict
 import pyarrow as pa
 
 from ...features.errors import SourceError, StateError
-from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
+from .base import EPOCH_BYTES, PAUSE_SECONDS, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk
 from .finding import find, partition_of
 from .following import Follower
@@ -241,7 +241,9 @@ class _FilePartition(LogPartition[FileState]):
             return False
         changed = self._follower.changed()
         self._todo.extend(file for file in changed if not _finished(file, self._mark(file)))
-        self.pause = self._follower.pause
+        if not self._todo:
+            waited = self._follower.wait(1.0 / len(self._source.local()))
+            self.pause = 0.0 if waited else PAUSE_SECONDS
         return bool(self._todo)
 
     def _note(self) -> None:

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .base import PAUSE_SECONDS
+from .shared import patience
 
 _SCAN_SECONDS = 0.5
 _SCAN_SHARE = 100.0
-_LONGEST_PAUSE = 0.02
+_LONGEST_WAIT = 0.02
 _RECENT = 16
 
 
@@ -50,11 +50,17 @@ class Follower:
             self._changed_at = now
         return found
 
-    @property
-    def pause(self) -> float:
-        """Seconds to wait before the next call: more, the longer nothing has changed."""
-        idle = time.monotonic() - self._changed_at
-        return min(max(PAUSE_SECONDS, idle / 20), _LONGEST_PAUSE)
+    def wait(self, share: float) -> bool:
+        """Wait for a while before the next call; not at all if something has changed just now.
+
+        Parameters
+        ----------
+        share
+            Of the time; a part of 1 where others wait in turn.
+        """
+        seconds = patience(time.monotonic() - self._changed_at, _LONGEST_WAIT)
+        time.sleep(seconds * share)
+        return seconds > 0.0
 
     def _has_changed(self, path: Path) -> bool:
         try:

@@ -41,7 +41,7 @@ class KafkaReader(SharedReader["Message"]):
         self._paused: set[int] = set()
         self._back = False
         self.ended: set[int] = set()
-        """Partitions of which the last read reached the end, if they are drained."""
+        """Partitions that were read to their present ends, if they are drained."""
 
     @property
     def consumer(self) -> Consumer:
@@ -94,13 +94,13 @@ class KafkaReader(SharedReader["Message"]):
                 raise AwayError(self._no_answer())
             return {}
         read: dict[int, list[Message]] = {}
-        self.ended.clear()
         for message in (first, *consumer.consume(self._rows, 0)):
             error = message.error()
             number = message.partition()
             assert number is not None
             if error is None:
                 read.setdefault(number, []).append(message)
+                self.ended.discard(number)
             elif error.name() == "_PARTITION_EOF":
                 self.ended.add(number)
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -222,6 +224,37 @@ def test_what_is_wrong_is_said_at_the_start(mock: str, tansu: str) -> None:
     assert "s3cret" not in str(refused.value)
     with pytest.raises(SourceError, match=r'No such configuration property: "sasl\.pasword"'):
         KafkaSource(mock, "t", config={"sasl.pasword": "s3cret"}).list_parts()
+
+
+def test_credit_holds_back_one_partition_only(mock: str) -> None:
+    produce(mock, "credit", 0, [line(n) for n in range(400)])
+    produce(mock, "credit", 1, [line(0)])
+    source = KafkaSource(mock, "credit", config=QUICK, batch_rows=50, epoch_bytes=100)
+    busy, quiet = (source.build_part("in", part, None) for part in ("0", "1"))
+    chunks: list[RawChunk] = []
+    held = 0
+    for n in range(60):
+        produce(mock, "credit", 1, [line(n + 1)])
+        for _ in range(3):
+            chunks += [*busy.next_batch(), *quiet.next_batch()]
+        held = max(held, sum(len(feed.waiting) for feed in source._reader._feeds.values()))
+        if n % 6 == 5:
+            busy.snapshot()
+            quiet.snapshot()
+    end = time.monotonic() + 10
+    while sum(chunk.records for chunk in chunks) < 461 and time.monotonic() < end:
+        chunks += [*busy.next_batch(), *quiet.next_batch()]
+        busy.snapshot()
+        quiet.snapshot()
+    assert held <= 102
+    assert records(chunks, 0) == [(n, n, line(n)) for n in range(400)]
+    assert records(chunks, 1) == [(n, n, line(n)) for n in range(61)]
+
+
+def test_kafka_is_imported_by_those_who_use_it() -> None:
+    code = "import sys, nextbest.flows.pipeline, nextbest.flows.sources, nextbest.flows.sinks\n"
+    code += "sys.exit('confluent_kafka' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def send(run_flow: Any, sink: KafkaSink, messages: list[KafkaMessage]) -> None:

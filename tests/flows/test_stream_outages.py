@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import redis
+from bytewax import operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink
 
 from nextbest.features.errors import StoreError
 from nextbest.flows.embedded import ensure_server, stop_server
@@ -128,6 +131,34 @@ def test_a_server_that_stays_away_ends_the_run(server: str) -> None:
         read_until(part, lambda _: False)
     with pytest.raises(StoreError, match="no answer"):
         ValkeyStreamSource(server).build_part("in", "0", None)
+
+
+def test_a_run_outlives_its_server(
+    server: str, data_dir: Path, run_flow: Any, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    chunks: list[RawChunk] = []
+
+    def on_outage(why: str, seconds: float | None) -> None:
+        if seconds is None:
+            threading.Timer(0.3, ensure_server, [data_dir]).start()
+        else:
+            send(server, 1)
+
+    def look(chunk: RawChunk) -> RawChunk:
+        if chunk.position == 0:
+            kill(server)
+        else:
+            stop.set()
+        return chunk
+
+    send(server, 0)
+    flow = Dataflow("flow")
+    source = ValkeyStreamSource(server, on_outage=on_outage, stop=stop)
+    stream = op.map("look", op.input("in", flow, source), look)
+    op.output("out", stream, TestingSink(chunks))
+    run_flow(flow, tmp_path / "db", every=0.02)
+    assert [chunk.payload for chunk in chunks] == [line(0), line(1)]
 
 
 def with_tail_lost(client: redis.Redis, count: int) -> None:
