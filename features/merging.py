@@ -139,7 +139,7 @@ def _mapped(descriptor: int, size: int, offset: int) -> Iterator[U64]:
     """Map bytes of a file for writing."""
     mapped = mmap.mmap(descriptor, size, offset=offset)
     yield np.frombuffer(mapped, np.uint64)
-    mapped.flush()  # whoever still holds the array keeps the map open
+    durable.sync_map(mapped)  # whoever still holds the array keeps the map open
 
 
 @contextlib.contextmanager

@@ -213,7 +213,7 @@ def test_rows_that_wait_to_be_published_stay(tmp_path: Path) -> None:
     kernels = new_kernels()
     store = ShardStore(kernels.plan, tmp_path, 0, memory_bytes=bytes_for(kernels, 30))
     store.apply(kernels.encode(make_events(1, range(20))))
-    with pytest.raises(StateError, match="20 rows wait to be published$"):
+    with pytest.raises(StateError, match=r"20 rows wait to be published$"):
         store.make_room(20)
     publish(store)
     store.make_room(20)
