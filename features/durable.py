@@ -5,6 +5,7 @@ makes a crash harmless, and here a test can stop each step.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -39,6 +40,11 @@ def write(file: FileIO, data: bytes | memoryview) -> None:
 def sync(file: FileIO) -> None:
     """Wait until a file's bytes are on disk."""
     _fdatasync(file.fileno())
+
+
+def sync_map(mapped: mmap.mmap) -> None:
+    """Wait until what was written to a map of a file is on disk."""
+    mapped.flush()
 
 
 def sync_path(path: Path) -> None:

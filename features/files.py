@@ -187,13 +187,7 @@ class ShardFiles:
                 self._merge = Merge(self._next("run"), self._schema_id, logs, runs)
 
     def snapshot(self, version: int, timeline: str) -> Manifest:
-        """Count a snapshot and name what it consists of; obsolete files may go.
-
-        Raises
-        ------
-        StateError
-            If the system does not remove a file.
-        """
+        """Count a snapshot and name what it consists of; obsolete files may go."""
         self._retirement.snapshot()
         logs = (*self._sealed, self._log)
         return {

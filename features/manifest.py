@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from . import durable
+from . import background, durable
 from .errors import StateError
 
 Manifest: TypeAlias = dict[str, Any]
@@ -50,12 +50,10 @@ class Retirement:
         self._waiting.append(_Obsolete(path, self._snapshots + 1))
 
     def snapshot(self) -> None:
-        """Count a snapshot; remove what has waited long enough.
+        """Count a snapshot; have removed what has waited long enough.
 
-        Raises
-        ------
-        StateError
-            If the system does not remove a file.
+        Nobody waits for it: a large file takes long to remove, and one that stays goes when the
+        state is opened again.
         """
         self._snapshots += 1
         kept = []
@@ -63,8 +61,7 @@ class Retirement:
             if self._snapshots - obsolete.since < OBSOLETE_AFTER:
                 kept.append(obsolete)
                 continue
-            with durable.named_errors(obsolete.path):
-                durable.remove(obsolete.path)
+            background.submit(durable.remove, obsolete.path)
         self._waiting = kept
 
 

@@ -11,15 +11,14 @@ import mmap
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import CancelledError, Future
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from . import durable
+from . import background, durable
 from .errors import StateError
 from .kernels.layout import U64
 from .kernels.pack import FULL, OK, OTHER_SCHEMA
@@ -139,7 +138,7 @@ def _mapped(descriptor: int, size: int, offset: int) -> Iterator[U64]:
     """Map bytes of a file for writing."""
     mapped = mmap.mmap(descriptor, size, offset=offset)
     yield np.frombuffer(mapped, np.uint64)
-    mapped.flush()  # whoever still holds the array keeps the map open
+    durable.sync_map(mapped)  # whoever still holds the array keeps the map open
 
 
 @contextlib.contextmanager
@@ -162,12 +161,6 @@ def due_runs(runs: Sequence[Run]) -> int:
     return due
 
 
-@cache
-def _thread() -> ThreadPoolExecutor:
-    """Return the one thread of this process that merges, for all shards."""
-    return ThreadPoolExecutor(1, thread_name_prefix="merge")
-
-
 class Merge:
     """A merge in the background.
 
@@ -187,7 +180,7 @@ class Merge:
         self.path, self.logs, self.runs = path, tuple(logs), tuple(runs)
         self._stop = threading.Event()
         rows = sum(log.rows for log in logs) + sum(run.rows for run in runs)
-        self._future: Future[None] = _thread().submit(
+        self._future: Future[None] = background.submit(
             write_run, path, schema_id, rows, read_sources(self.logs, self.runs), self._stop
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nextbest.features import StateError
+from nextbest.features import StateError, background
 from nextbest.features.state_log import StateLog
 
 
@@ -39,6 +39,7 @@ def test_old_files_go_three_saves_later(tmp_path: Path) -> None:
         manifests.append(log.save(bytes([n]) * 60))
         for manifest in manifests[-3:]:
             assert (tmp_path / manifest["log"]).exists()
+    background.submit(lambda: None).result()
     assert len(list(tmp_path.iterdir())) <= 4
     assert StateLog(tmp_path, "learner", manifests[-1]).load() == bytes([29]) * 60
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nextbest.features import StateError, durable, merging
+from nextbest.features import StateError, background, durable, merging
 from nextbest.features.batch import EventBatch
 from nextbest.features.manifest import Manifest
 from nextbest.features.state_log import StateLog
@@ -86,18 +86,18 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a disk would have at its end is worked out here, without waiting for one."""
     monkeypatch.setattr(durable, "_fdatasync", lambda descriptor: None)
     monkeypatch.setattr(durable.os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(durable, "sync_map", lambda mapped: None)
 
 
-class AtOnce:
-    """Merges when it is asked to, so that each run of a test takes the same steps."""
-
-    def submit(self, work: Callable[..., None], *args: Any) -> Future[None]:
-        future: Future[None] = Future()
-        try:
-            future.set_result(work(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+def at_once(work: Callable[..., None], *args: Any) -> Future[None]:
+    """Do background work when it is asked for, so that each run of a test takes the same steps."""
+    future: Future[None] = Future()
+    try:
+        work(*args)
+        future.set_result(None)
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 def history(
@@ -114,7 +114,7 @@ def history(
 def test_every_step_may_be_the_last(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merging, "_thread", AtOnce)
+    monkeypatch.setattr(background, "submit", at_once)
     monkeypatch.setattr(merging, "FAN_IN", 2)
     kernels = new_kernels()
     options = {"memory_bytes": bytes_for(kernels, 24), "seal_bytes": 9000}
@@ -139,12 +139,14 @@ def test_every_step_may_be_the_last(
             try:
                 store = ShardStore(kernels.plan, directory, 0, **options)
                 manifests.extend(history(store, batches))
-            except (Crash, StateError) as error:
-                assert isinstance(error, Crash) or "No space left on device" in str(error)
+            except Crash:
+                pass
+            except StateError as error:
+                if "No space left on device" not in str(error):
+                    raise
             else:
-                assert store._files is not None
-                # No step is without consequence, but a merge may fail that nobody asked for yet.
-                assert at == 0 or (store._files._merge and kind == "full")
+                # Nobody may have asked for a merge that failed yet, and nobody asks for removals.
+                assert at == 0 or kind == "full"
                 total = total or disk.steps
                 assert total > 150
         if at == 0 or kind == "full":
@@ -166,7 +168,7 @@ def test_every_step_may_be_the_last(
 def test_files_stay_as_long_as_somebody_may_resume_from_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merging, "_thread", AtOnce)
+    monkeypatch.setattr(background, "submit", at_once)
     kernels = new_kernels()
     store = ShardStore(kernels.plan, tmp_path, 0, seal_bytes=1)
     manifests = [store.snapshot()]
@@ -198,10 +200,11 @@ def test_every_step_of_a_state_log_may_be_the_last(
         saved: list[tuple[bytes | None, Manifest | None]] = [(None, None)]
         with monkeypatch.context() as patch:
             Disk(directory, image, kind, at).patch(patch)
+            patch.setattr(background, "submit", at_once)
             try:
                 log = StateLog(directory, "learner", seal_bytes=600)
                 saved.extend((blob, log.save(blob)) for blob in blobs)
-                ended = False
+                ended = kind == "full" and at < 60  # removals that fail are of no consequence
             except (Crash, StateError):
                 pass
         for blob, manifest in saved[-2:]:
