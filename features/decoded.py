@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +77,11 @@ class Decoded:
         both = pa.concat_tables([scanned, self.events]).unify_dictionaries()
         return both.combine_chunks().take(self.order)
 
+    @property
+    def is_scanned(self) -> bool:
+        """Whether all events were scanned, so that their table has yet to be made."""
+        return self.lines is not None and self.order is None
+
     def encode(self, encoder: RecordEncoder, positions: npt.NDArray[np.int64]) -> EventBatch:
         """Encode the events, as `RecordEncoder.encode` does their table."""
         if self.lines is None:
@@ -87,3 +94,21 @@ class Decoded:
         scanned = encoder.encode_scanned(found, given[: len(found.cells)])
         others = encoder.encode(self.events, given[len(found.cells) :])
         return merge(scanned, others, self.order)
+
+
+def join_tables(parts: Sequence[Decoded]) -> pa.Table:
+    """Make one table of the events of several chunks of one decoder, in order.
+
+    Of many small chunks that were scanned the table is made at once, not one by one.
+    """
+    tables = []
+    for scanned, group in groupby(parts, lambda part: part.is_scanned):
+        if scanned:
+            lines = [part.lines for part in group if part.lines is not None]
+            scanner = lines[0].scanner
+            tables.append(scanner.table(scanner.join([each.found for each in lines])))
+        else:
+            tables += [part.table for part in group]
+    if len(tables) == 1:
+        return tables[0]
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()

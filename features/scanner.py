@@ -119,6 +119,20 @@ class LineScanner:
         regular, others = scan.scan_lines(text, form, cells, irregular, seen, follow)
         return Scanned(text, cells[:regular], irregular[:others], self._columns)
 
+    def join(self, several: Sequence[Scanned]) -> Scanned:
+        """Make one of what several scans found; their irregular lines are left out."""
+        if len(several) == 1:
+            return several[0]
+        cells = np.concatenate([found.cells for found in several])
+        sizes = np.array([len(found.text) for found in several])
+        starts = np.repeat(np.cumsum(sizes) - sizes, [len(found.cells) for found in several])
+        moves = starts.astype(np.uint64) << np.uint64(LENGTH_BITS)
+        for cell, kind in enumerate(self._form.kinds):
+            if kind in (scan.ID, scan.TYPE, scan.TEXT):
+                cells[:, cell] += np.where(cells[:, cell] == _NO_TEXT, np.uint64(0), moves)
+        text = np.concatenate([found.text for found in several])
+        return Scanned(text, cells, several[0].irregular[:0], self._columns)
+
     def table(self, found: Scanned) -> pa.Table:
         """Make the canonical table of the regular lines; see `nextbest.features.codec`."""
         columns: dict[str, Any] = {}

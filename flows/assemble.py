@@ -8,13 +8,15 @@ Knows no dataflow engine.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ..features.decoded import Decoded, join_tables
 from ..features.errors import StateError
 
 ADDED_COLUMNS = ("position", "late")
@@ -31,8 +33,8 @@ class ChunkTable:
         Of the log; which chunk of it.
     parts
         How many shards the chunk has events of: so many verdicts follow.
-    table
-        The events, n rows in log order.
+    events
+        n events in log order.
     positions
         int64[n], log positions.
     """
@@ -40,8 +42,13 @@ class ChunkTable:
     partition: int
     seq: int
     parts: int
-    table: pa.Table
+    events: Decoded
     positions: npt.NDArray[np.int64]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as a table, without what else was scanned."""
+        events = Decoded(self.events.table, self.events.index, [], self.events.records)
+        return ChunkTable, (self.partition, self.seq, self.parts, events, self.positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,19 @@ class Verdict:
     late: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class WholeChunk:
+    """A chunk with all that is known of its events, of which no table has been made yet."""
+
+    chunk: ChunkTable
+    verdicts: Sequence[Verdict]
+
+    @property
+    def rows(self) -> int:
+        """How many events it has, duplicates too."""
+        return len(self.chunk.positions)
+
+
 @dataclass(slots=True)
 class _Waiting:
     chunk: ChunkTable
@@ -69,10 +89,11 @@ class Assembler:
     Examples
     --------
     >>> table = pa.table({"event_id": ["a", "b", "a"]})
-    >>> chunk = ChunkTable(0, 7, 1, table, np.array([20, 21, 22]))
+    >>> events = Decoded(table, np.arange(3), [], 3)
+    >>> chunk = ChunkTable(0, 7, 1, events, np.array([20, 21, 22]))
     >>> verdict = Verdict(0, 7, dropped=np.array([2]), late=np.array([1]))
-    >>> [done] = Assembler().on_items([chunk, verdict])
-    >>> done.to_pydict()
+    >>> whole = list(Assembler().on_items([chunk, verdict]))
+    >>> archive_table(whole).to_pydict()
     {'event_id': ['a', 'b'], 'position': [20, 21], 'late': [False, True]}
     """
 
@@ -80,8 +101,8 @@ class Assembler:
         self._waiting: deque[_Waiting] = deque()
         self._early: dict[int, list[Verdict]] = {}
 
-    def on_items(self, items: Iterable[ChunkTable | Verdict]) -> Iterator[pa.Table]:
-        """Take what has come; yield every table that is complete, without duplicates."""
+    def on_items(self, items: Iterable[ChunkTable | Verdict]) -> Iterator[WholeChunk]:
+        """Take what has come; yield every chunk that is complete."""
         waiting = {waiting.chunk.seq: waiting for waiting in self._waiting}
         for item in items:
             if isinstance(item, ChunkTable):
@@ -93,7 +114,8 @@ class Assembler:
             else:
                 self._early.setdefault(item.seq, []).append(item)
         while self._waiting and self._is_complete(self._waiting[0]):
-            yield _assemble(self._waiting.popleft())
+            done = self._waiting.popleft()
+            yield WholeChunk(done.chunk, done.verdicts)
 
     def check_empty(self) -> None:
         """Check that nothing waits, as at the end of an epoch.
@@ -112,14 +134,18 @@ class Assembler:
         return len(waiting.verdicts) == waiting.chunk.parts
 
 
-def _assemble(waiting: _Waiting) -> pa.Table:
-    chunk = waiting.chunk
-    late = np.zeros(len(chunk.positions), np.bool_)
-    kept = np.ones(len(chunk.positions), np.bool_)
-    for verdict in waiting.verdicts:
-        late[verdict.late] = True
-        kept[verdict.dropped] = False
-    table = chunk.table
-    for name, values in zip(ADDED_COLUMNS, (chunk.positions, late), strict=True):
+def archive_table(several: Sequence[WholeChunk]) -> pa.Table:
+    """Make one table of whole chunks: accepted events, with what the archive adds to them."""
+    positions = np.concatenate([whole.chunk.positions for whole in several])
+    late = np.zeros(len(positions), np.bool_)
+    kept = np.ones(len(positions), np.bool_)
+    start = 0
+    for whole in several:
+        for verdict in whole.verdicts:
+            late[start + verdict.late] = True
+            kept[start + verdict.dropped] = False
+        start += whole.rows
+    table = join_tables([whole.chunk.events for whole in several])
+    for name, values in zip(ADDED_COLUMNS, (positions, late), strict=True):
         table = table.append_column(name, pa.array(values))
     return table if kept.all() else table.filter(pa.array(kept))

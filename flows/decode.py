@@ -142,7 +142,7 @@ class ChunkDecoder:
         if self._decisions is not None:
             yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
         if parts and self._settings.archive:
-            yield ChunkTable(chunk.partition, chunk.seq, len(parts), decoded.table, positions)
+            yield ChunkTable(chunk.partition, chunk.seq, len(parts), decoded, positions)
         yield from parts
 
     def _decode(self, chunk: RawChunk) -> Decoded:

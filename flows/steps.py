@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
 from bytewax.operators import StatefulBatchLogic
 
 from ..features.manifest import Manifest
 from ..features.plan import Plan
 from ..features.state_log import StateLog
-from .assemble import Assembler, ChunkTable, Verdict
+from .assemble import Assembler, ChunkTable, Verdict, WholeChunk
 from .decisions import Script
 from .decode import ShardEvents
 from .featurize import Published, ReadFeatures, ShardLogic, Snapshot
@@ -81,13 +80,13 @@ class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
         return [] if self._logic is None else list(self._logic.publish(force=force))
 
 
-class ArchiveStep(StatefulBatchLogic[ChunkTable | Verdict, pa.Table, int]):
+class ArchiveStep(StatefulBatchLogic[ChunkTable | Verdict, WholeChunk, int]):
     """One partition's chunks become whole; within an epoch, so there is nothing to keep."""
 
     def __init__(self, resume: int | None) -> None:
         self._assembler = Assembler()
 
-    def on_batch(self, values: list[ChunkTable | Verdict]) -> tuple[list[pa.Table], bool]:
+    def on_batch(self, values: list[ChunkTable | Verdict]) -> tuple[list[WholeChunk], bool]:
         """Take chunks and verdicts about them."""
         return list(self._assembler.on_items(values)), StatefulBatchLogic.RETAIN
 

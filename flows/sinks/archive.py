@@ -7,19 +7,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 from bytewax.outputs import StatefulSinkPartition
 
 from ...features.durable import sync_path
 from ...features.errors import StateError
 from ..disk import disk_errors
 from .base import KeyedSink
-from .parquet import EpochFile
+from .parquet import EpochFile, Rows
 
 _FILE = re.compile(r"epoch-(\d{8,})\.parquet")
 
 
-class ArchiveSink(KeyedSink[pa.Table, int]):
+class ArchiveSink(KeyedSink[Rows, int]):
     """Writes the tables of each epoch to `DIRECTORY/partition=KEY/epoch-00000042.parquet`.
 
     A file appears whole, by a rename, when its epoch ends; epochs without rows make none.
@@ -81,28 +80,25 @@ class ArchiveSink(KeyedSink[pa.Table, int]):
         return _ArchivePartition(directory, number, self._open)
 
 
-class _ArchivePartition(StatefulSinkPartition[pa.Table, int]):
+class _ArchivePartition(StatefulSinkPartition[Rows, int]):
     def __init__(
-        self, directory: Path, number: int, open_file: Callable[[Path, pa.Schema], EpochFile]
+        self, directory: Path, number: int, open_file: Callable[[Path], EpochFile]
     ) -> None:
         self._directory = directory
         self._number = number
         self._open = open_file
         self._file: EpochFile | None = None
 
-    def write_batch(self, items: list[pa.Table]) -> None:
-        for table in items:
-            if table.num_rows:
-                if self._file is None:
-                    final = self._directory / f"epoch-{self._number:08d}.parquet"
-                    self._file = self._open(final, table.schema)
-                self._file.add(table)
+    def write_batch(self, items: list[Rows]) -> None:
+        if self._file is None:
+            self._file = self._open(self._directory / f"epoch-{self._number:08d}.parquet")
+        for rows in items:
+            self._file.add(rows)
 
     def snapshot(self) -> int:
         if self._file is not None:
-            self._file.finish()
+            self._number += self._file.finish()
             self._file = None
-            self._number += 1
         return self._number
 
     def close(self) -> None:

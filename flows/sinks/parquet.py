@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +13,11 @@ import pyarrow.parquet as pq
 
 from ...features.durable import sync_path
 from ...features.errors import StateError
+from ..assemble import WholeChunk, archive_table
 from ..disk import disk_errors
+
+Rows: TypeAlias = pa.Table | WholeChunk
+"""Rows for a file: a table, or a chunk of events of which one is yet to be made."""
 
 _SAMPLE = 4096  # rows that tell which columns of text repeat themselves
 
@@ -24,8 +29,6 @@ class EpochFile:
     ----------
     final
         The file's path; until it is finished it has another name there.
-    schema
-        Of every table.
     row_group_rows
         Rows that are held before they are written.
 
@@ -39,42 +42,46 @@ class EpochFile:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "epoch-00000000.parquet"
     >>> table = pa.table({"position": [1, 3]})
-    >>> file = EpochFile(path, table.schema)
+    >>> file = EpochFile(path)
     >>> file.add(table)
     >>> path.exists(), file.finish(), path.exists()
-    (False, None, True)
+    (False, True, True)
     """
 
-    def __init__(self, final: Path, schema: pa.Schema, *, row_group_rows: int = 131_072) -> None:
+    def __init__(self, final: Path, *, row_group_rows: int = 131_072) -> None:
         self._final = final
         # Readers of Parquet directories pass over names that begin with a dot.
         self._unfinished = final.with_name(f".{final.name}.tmp")
-        self._schema = schema
+        self._schema: pa.Schema | None = None
         self._group = row_group_rows
         self._writer: pq.ParquetWriter | None = None
-        self._held: list[pa.Table] = []
+        self._held: list[Rows] = []
         self._rows = 0
 
-    def add(self, table: pa.Table) -> None:
-        """Take a table's rows."""
-        if table.schema != self._schema:
-            raise StateError(
-                f"{self._final}: the columns changed within one epoch, "
-                f"from {self._schema} to {table.schema}"
-            )
-        self._held.append(table)
-        self._rows += table.num_rows
+    def add(self, rows: Rows) -> None:
+        """Take rows."""
+        self._held.append(rows)
+        self._rows += rows.num_rows if isinstance(rows, pa.Table) else rows.rows
         if self._rows >= self._group:
             self._write_held()
 
-    def finish(self) -> None:
-        """Write the rest, and wait until the file and its name are on disk."""
+    def finish(self) -> bool:
+        """Write the rest, and wait until the file and its name are on disk.
+
+        Returns
+        -------
+        bool
+            Whether there is a file: without rows there is none.
+        """
         self._write_held()
+        if self._writer is None:
+            return False
         with disk_errors(self._unfinished):
             self._close()
             sync_path(self._unfinished)
             self._unfinished.rename(self._final)
             sync_path(self._final.parent)
+        return True
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -85,13 +92,24 @@ class EpochFile:
 
     def _write_held(self) -> None:
         held, self._held, self._rows = self._held, [], 0
-        if not held:
+        tables = [table for table in _tables(held) if table.num_rows]
+        if not tables:
             return
+        self._check(tables)
         # In one piece: the writer takes its time for each piece of each column.
-        table = pa.concat_tables(held).unify_dictionaries().combine_chunks()
+        table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
         with disk_errors(self._unfinished):
             writer = self._writer or self._open(table)
             writer.write_table(table, row_group_size=2 * self._group)
+
+    def _check(self, tables: list[pa.Table]) -> None:
+        self._schema = self._schema or tables[0].schema
+        for table in tables:
+            if table.schema != self._schema:
+                raise StateError(
+                    f"{self._final}: the columns changed within one epoch, "
+                    f"from {self._schema} to {table.schema}"
+                )
 
     def _open(self, table: pa.Table) -> pq.ParquetWriter:
         """Begin the file; the first rows tell how columns are best encoded."""
@@ -117,6 +135,21 @@ class EpochFile:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
+
+
+def _tables(held: list[Rows]) -> Iterator[pa.Table]:
+    """Make tables; one for all chunks that follow each other, as each would cost as much."""
+    chunks: list[WholeChunk] = []
+    for rows in held:
+        if isinstance(rows, WholeChunk):
+            chunks.append(rows)
+            continue
+        if chunks:
+            yield archive_table(chunks)
+            chunks = []
+        yield rows
+    if chunks:
+        yield archive_table(chunks)
 
 
 def _repeats(column: Any) -> bool:

@@ -7,8 +7,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-BLANK = b" \t\r"
-"""A line of nothing but these bytes is no record; it still counts as a line."""
+from ...features.scanner import BLANK, count_records
+
+__all__ = ["BLANK", "RawChunk", "count_records"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,3 @@ class RawChunk:
     records: int
     fault: str | None = None
     size: int = 0
-
-
-def count_records(payload: bytes) -> int:
-    """How many lines of `payload` are records.
-
-    >>> count_records(b'{"a":1}\\n \\r\\n\\n{"a":2}')
-    2
-    """
-    return sum(1 for line in payload.split(b"\n") if line.strip(BLANK))

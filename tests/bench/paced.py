@@ -45,10 +45,6 @@ class PacedSource(EventSource[int]):
         """One."""
         return 1
 
-    def list_parts(self) -> list[str]:
-        """One partition."""
-        return ["0"]
-
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Partition:
         """Begin, or go on after so many chunks."""
         return _Partition(self, resume_state or 0)
@@ -68,7 +64,7 @@ class PacedSource(EventSource[int]):
 
 class _Partition(LogPartition[int]):
     def __init__(self, source: PacedSource, done: int) -> None:
-        super().__init__(stop=None, pause=0.001)
+        super().__init__(stop=None)
         self._source = source
         self._done = done
         self._began = 0.0

@@ -230,7 +230,7 @@ def test_every_event_reaches_its_customers_shard_in_log_order(tmp_path: Path) ->
     assert sorted(seen) == list(range(200))
     (table,) = tables(out)
     assert (table.seq, table.parts, table.positions.tolist()) == (0, 4, list(range(200)))
-    assert table.table["event_id"].to_pylist() == [e["event_id"] for e in log]
+    assert table.events.table["event_id"].to_pylist() == [e["event_id"] for e in log]
     assert len(parts(out)) == 4
     ids = {e["customer_id"] for e in log}
     assert {c for p in parts(out) for c in customers_of(p.batch)} == ids
@@ -324,8 +324,8 @@ def test_arrow_and_ndjson_are_encoded_alike(tmp_path: Path) -> None:
     for a, b in zip(parts(one), parts(two), strict=True):
         assert a.batch.records.tobytes() == b.batch.records.tobytes()
     (a_table,), (b_table,) = tables(one), tables(two)
-    assert a_table.table.schema == b_table.table.schema
-    assert a_table.table.to_pylist() == b_table.table.to_pylist()
+    assert a_table.events.table.schema == b_table.events.table.schema
+    assert a_table.events.table.to_pylist() == b_table.events.table.to_pylist()
 
 
 def test_undeclared_columns_are_kept_as_undeclared_properties_are(tmp_path: Path) -> None:
@@ -341,12 +341,12 @@ def test_undeclared_columns_are_kept_as_undeclared_properties_are(tmp_path: Path
     for name, values in extra.items():
         table = table.append_column(name, pa.array(values))
     (found,) = tables(list(decoder(tmp_path, None)(chunk_of(table, 3))))
-    kept = [json.loads(x) if x else None for x in found.table["extra"].to_pylist()]
+    kept = [json.loads(x) if x else None for x in found.events.table["extra"].to_pylist()]
     when = int(day.timestamp() * 1_000_000)
     assert kept == [{"note": '"quoted" é', "when": when, "late": 1}, None, {"note": "", "late": 3}]
-    assert "late" not in found.table.column_names
+    assert "late" not in found.events.table.column_names
     (other,) = tables(list(decoder(tmp_path, None)(chunk_of(ndjson(log), 3))))
-    assert found.table.schema == other.table.schema
+    assert found.events.table.schema == other.events.table.schema
 
 
 def test_a_file_with_the_wrong_columns_is_named(tmp_path: Path) -> None:
@@ -396,6 +396,6 @@ def test_items_travel_between_processes(tmp_path: Path) -> None:
             assert same.all()
             assert customers_of(again.batch) == customers_of(item.batch)
         elif isinstance(item, ChunkTable):
-            assert again.table == item.table
+            assert again.events.table == item.events.table
         elif isinstance(item, Script):
             assert again.event_ids == item.event_ids

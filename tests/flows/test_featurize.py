@@ -19,7 +19,7 @@ from nextbest.features.batch import DUPLICATE, LATE
 from nextbest.features.online import RowDecoder, key_prefix
 from nextbest.features.plan import Plan
 from nextbest.features.state import ShardState
-from nextbest.flows.assemble import Assembler, ChunkTable, Verdict
+from nextbest.flows.assemble import Assembler, ChunkTable, Verdict, archive_table
 from nextbest.flows.decisions import Script
 from nextbest.flows.decode import ChunkDecoder, ShardEvents
 from nextbest.flows.featurize import Counted, Published, ReadFeatures, ShardLogic, Snapshot
@@ -98,8 +98,9 @@ class Shop:
             self.publish()
 
     def assemble(self, item: ChunkTable | Verdict) -> None:
-        for table in self.assembler.on_items([item]):
-            self.archive += table.to_pylist()
+        whole = list(self.assembler.on_items([item]))
+        if whole:
+            self.archive += archive_table(whole).to_pylist()
 
     def publish(self) -> None:
         for logic in self.shards.values():
