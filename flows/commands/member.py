@@ -18,8 +18,9 @@ from typing import BinaryIO
 from ...features.catalog import Catalog
 from ...features.errors import NextbestError
 from ...features.plan import Plan
-from ..cluster import Member
+from ..cluster import ClusterError, Member
 from ..decisions import DecisionPoint
+from ..peers import watching
 from ..pipeline import build_flow
 from ..run import run_flow
 from .inputs import open_source
@@ -40,6 +41,7 @@ class _Supervisor:
     def __init__(self, words: BinaryIO, messages: BinaryIO) -> None:
         self.stop = threading.Event()
         self.asked = threading.Event()
+        self.member: Member | None = None
         self._go = threading.Event()
         self._words = words
         self._messages = messages
@@ -49,6 +51,11 @@ class _Supervisor:
         with self._writing, contextlib.suppress(BrokenPipeError):  # then the end is near
             self._messages.write(encode(message))
             self._messages.flush()
+
+    def give_up(self, reason: str) -> None:
+        """End at once."""
+        self.tell(Failed(ClusterError.__name__, reason))
+        os._exit(1)
 
     def listen(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -62,6 +69,14 @@ class _Supervisor:
         for word in self._words:
             if word == STOP:
                 self.stop.set()
+                if (
+                    self.member is not None
+                    and self._go.is_set()
+                    and not self.member.formed.is_set()
+                ):
+                    # It waits for others who may never come, and has read nothing.
+                    self.tell(Ended())
+                    os._exit(0)
             self._go.set()
         os._exit(_ORPHANED)  # an orphan would work on beside the next run
 
@@ -70,7 +85,10 @@ def main() -> int:
     """Do what the first line of standard input says."""
     order = decode_order(sys.stdin.buffer.readline())
     messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what others print is no message
+    # What others print is no message, and what the engine prints is for nobody.
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr
     supervisor = _Supervisor(sys.stdin.buffer, messages)
     supervisor.listen()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's business
@@ -93,6 +111,7 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
     plan = Plan.compile(load(job.catalog, Catalog))
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     member = Member(order.index, order.addresses) if order.addresses else None
+    supervisor.member = member
     measures = Measures()
     flow = build_flow(
         open_source(job, settings, order.url, supervisor.stop),
@@ -108,7 +127,12 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
     supervisor.tell(Ready())
     if not supervisor.let_go():
         return
-    with _reporting(measures, supervisor), measures.running(), without_native_reports():
+    with contextlib.ExitStack() as around:
+        if member is not None:
+            around.enter_context(watching(settings.data_dir, member, supervisor.give_up))
+        around.enter_context(_reporting(measures, supervisor))
+        around.enter_context(measures.running())
+        around.enter_context(without_native_reports())
         run_flow(flow, settings, member=member)
 
 

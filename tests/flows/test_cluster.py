@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -302,3 +303,37 @@ def test_options_that_do_not_go_together(job: dict[str, Any], message: str) -> N
 def check_options(job: Job, settings: Settings) -> None:
     check_input(job, settings)
     check_processes(job, settings)
+
+
+def test_a_cluster_of_commands(make: Callable[..., Run]) -> None:
+    """As on several machines: each process has a command of its own; a death restarts all."""
+    log = make_log(27, 300)
+    one, both = (make(name, "--stream", "log", "--partitions", "2") for name in ("one", "both"))
+    for run in (one, both):
+        publish_in_parts(run, log, 2)
+    one.run("--drain")
+    commands = [both, Run(both.home, *both.arguments)]
+    options = ("--addresses", f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}", "--process-id")
+    for number, run in enumerate(commands):
+        run.start(*options, str(number))
+    wait_for(lambda: both.rows().keys() == one.rows().keys())
+    foreign = Run(both.home, *both.arguments)
+    foreign.start()
+    assert foreign.end()[0] == 1
+    killed = commands[0].workers()
+    os.kill(killed[0], signal.SIGKILL)
+    wait_for(lambda: set(commands[0].workers()) - set(killed))
+    wait_for(lambda: _is_held(both.home / "worker-0.lock"))
+    for run in commands:
+        assert run.process is not None
+        run.process.terminate()
+    ends = [run.end() for run in commands]
+    assert [(code, err) for code, _, err in ends] == [(0, ""), (0, "")]
+    assert "restarts" in ends[1][1]
+    assert both.everything() == one.everything()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
