@@ -100,24 +100,83 @@ def run(
     decisions: Annotated[
         str | None, typer.Option(help="A DecisionPoint to decide and learn.", show_default=False)
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for NDJSON files to grow.")
+    ] = False,
     stream: Annotated[
         str | None,
         typer.Option(help="Read this stream of the store instead of files.", show_default=False),
     ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --stream: it is made of N streams.", metavar="N"),
+    ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            help="Read a topic of these brokers (host:port,...).  [env: NEXTBEST_KAFKA_BROKERS]",
+            metavar="BROKERS",
+            show_default=False,
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The topic to read.", show_default=False)
+    ] = None,
     drain: Annotated[
-        bool, typer.Option("--drain", help="With --stream: end at its last entry.")
+        bool, typer.Option("--drain", help="With --stream or --topic: end at its last entry.")
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=256,
+            metavar="N",
+            help="Worker processes; best 2, 4, 8 ... with a log of as many partitions or a "
+            "multiple. If one dies, all go on from the last snapshot.",
+        ),
+    ] = 1,
+    supervise: Annotated[
+        bool, typer.Option("--supervise", help="Watch over a single process too.")
+    ] = False,
+    addresses: Annotated[
+        str | None,
+        typer.Option(
+            help="Run one process of a cluster: host:port,... where each listens, the same on "
+            "every machine. The network must be private, and --data-dir on a file system that "
+            "all share.",
+            show_default=False,
+        ),
+    ] = None,
+    process_id: Annotated[
+        int | None,
+        typer.Option(help="With --addresses: which of them is this one, from 0.", metavar="I"),
+    ] = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
     """Events → features (and a ranking that learns), until the input ends or Ctrl-C.
 
-    The same command goes on where the last one ended.
+    The same command goes on where the last one ended, with any number of processes.
     """
-    from .commands.job import Job, run_job
+    from .commands.inputs import Job
+    from .commands.job import run_job
     from .commands.screen import make_console
 
-    job = Job(paths=paths or (), stream=stream, drain=drain, catalog=catalog, decisions=decisions)
+    job = Job(
+        paths=tuple(paths or ()),
+        follow=follow,
+        stream=stream,
+        partitions=partitions,
+        kafka=kafka,
+        topic=topic,
+        drain=drain,
+        catalog=catalog,
+        decisions=decisions,
+        processes=processes,
+        supervise=supervise,
+        addresses=addresses,
+        process_id=process_id,
+    )
     run_job(job, _settings(data_dir, redis_url), make_console())
 
 

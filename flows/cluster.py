@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -29,11 +30,14 @@ class Member:
     failure
         What the first of our own steps, sources and sinks to fail here raised. The engine of a
         cluster ends with a failure of its own and drops this one.
+    formed
+        Set when the processes have found each other.
     """
 
     index: int
     addresses: tuple[str, ...]
     failure: BaseException | None = field(default=None, compare=False)
+    formed: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
     @property
     def worker(self) -> Worker:

@@ -44,6 +44,7 @@ class OwnedSource(FixedPartitionedSource[Any, Any]):
 
     def list_parts(self) -> list[str]:
         """The partitions of this worker; none, if there are fewer than workers."""
+        self._member.formed.set()  # the engine asks when its processes are connected
         return [p for p in self._source.list_parts() if self._member.worker.owns(int(p))]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _OwnedPartition:

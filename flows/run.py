@@ -23,6 +23,7 @@ from bytewax.testing import cluster_main, run_main
 from ..features.errors import StateError
 from .cluster import ClusterError, Member
 from .disk import disk_errors, recovery_errors
+from .peers import lock_of, sign, sign_off
 from .settings import Settings
 
 
@@ -168,18 +169,20 @@ def working_in(directory: Path, member: Member | None = None) -> Iterator[None]:
                 held.enter_context(_locked(directory / "worker.lock", fcntl.LOCK_NB))
             else:
                 held.enter_context(_locked(directory / "worker.lock", fcntl.LOCK_NB, fcntl.LOCK_SH))
-                own = directory / f"worker-{member.index}.lock"
-                held.enter_context(_locked(own, fcntl.LOCK_NB))
+                own = held.enter_context(_locked(lock_of(directory, member.index), fcntl.LOCK_NB))
+                sign(own)
         except BlockingIOError:
             raise StateError(f"{directory}: another worker runs in this directory") from None
         yield
+        if member is not None:
+            sign_off(own)
 
 
 @contextlib.contextmanager
-def _locked(path: Path, flags: int = 0, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+def _locked(path: Path, flags: int = 0, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, kind | flags)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

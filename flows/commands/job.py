@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import redis
 from rich.console import Console
 from rich.markup import escape
 
 from ...features.catalog import Catalog
-from ...features.errors import SettingsError
 from ...features.online import key_prefix
 from ...features.plan import Plan
 from ..connection import ask, without_password
@@ -23,41 +19,18 @@ from ..embedded import connect, ensure_server
 from ..pipeline import build_flow
 from ..run import run_flow
 from ..settings import Settings
-from ..sources.base import EventSource, StopFlag
-from ..sources.files import FileSource
-from ..sources.valkey_stream import ValkeyStreamSource
 from . import place, screen
+from .inputs import Job, check_input, input_name, open_source
 from .measures import Measures
+from .processes import check_processes, make_supervisor
 from .quiet import without_native_reports
 from .references import absolute, load
+from .reports import Tally
 from .stopping import stop_on_signals
 from .values import duration
 
 _COUNTED_KEYS = 2_000_000
 _REASONS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to run.
-
-    Attributes
-    ----------
-    paths
-        Files, directories or globs; or none, and a stream.
-    stream
-        The key of a stream in the online store's server.
-    drain
-        End at the last entry of the stream instead of waiting for more.
-    catalog, decisions
-        References.
-    """
-
-    paths: Sequence[Path] = ()
-    stream: str | None = None
-    drain: bool = False
-    catalog: str
-    decisions: str | None = None
 
 
 def run_job(job: Job, settings: Settings, console: Console) -> None:
@@ -70,35 +43,53 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     """
     plan = Plan.compile(load(job.catalog, Catalog))
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
+    check_input(job, settings)
+    member = check_processes(job, settings)
     with stop_on_signals() as stop:
-        stream_url = store_url(settings) if job.stream else None
-        source = _source(job, settings, stop, stream_url)
-        with place.claimed(settings.data_dir):
+        stream_url = store_url(settings) if job.stream is not None else None
+        source = open_source(job, settings, stream_url, stop)
+        with place.claimed(settings.data_dir, shared=member is not None):
             this = place.Remembered(
                 catalog=absolute(job.catalog),
                 decisions=None if job.decisions is None else absolute(job.decisions),
                 schema=plan.schema_id,
-                source=f"stream {job.stream}" if job.stream else place.FILES,
+                source=input_name(job),
                 store=place.store_name(settings),
             )
-            place.check(settings, this)
+            place.check(settings, this, first=member is None or member.index == 0)
             url = stream_url or store_url(settings)
             place.remember(settings.data_dir, this)
             console.print(f"[bold]nextbest run[/bold]  {source.describe()}", soft_wrap=True)
-            measures = Measures()
-            flow = build_flow(
-                source, plan, settings, url, decisions=point, observers=measures.observers()
+            if job.processes > 1 or job.supervise or member is not None:
+                tally = Tally()
+                supervisor = make_supervisor(job, settings, url, member, stop, tally, console)
+                with _screen(console, tally.measures):
+                    supervisor.run()
+                restarts = supervisor.restarts
+                measures = tally.measures
+            else:
+                measures, restarts = Measures(), 0
+                flow = build_flow(
+                    source, plan, settings, url, decisions=point, observers=measures.observers()
+                )
+                with _screen(console, measures), without_native_reports():
+                    run_flow(flow, settings)
+            _summary(
+                console, settings, plan, url, measures, stopped=stop.is_set(), restarts=restarts
             )
-            began = time.perf_counter()
-            follow = screen.following(
-                console,
-                lambda: screen.measures_grid(measures),
-                lambda: screen.speed_line(measures, began),
-                seconds=10.0,
-            )
-            with measures.running(), follow, without_native_reports():
-                run_flow(flow, settings)
-            _summary(console, settings, plan, url, measures, stopped=stop.is_set())
+
+
+@contextlib.contextmanager
+def _screen(console: Console, measures: Measures) -> Iterator[None]:
+    began = time.perf_counter()
+    follow = screen.following(
+        console,
+        lambda: screen.measures_grid(measures),
+        lambda: screen.speed_line(measures, began),
+        seconds=10.0,
+    )
+    with measures.running(), follow:
+        yield
 
 
 def store_url(settings: Settings) -> str:
@@ -113,31 +104,6 @@ def store_url(settings: Settings) -> str:
         return settings.redis_url or ensure_server(settings.data_dir)
 
 
-def _source(
-    job: Job, settings: Settings, stop: StopFlag, stream_url: str | None
-) -> EventSource[Any]:
-    if job.stream is not None and stream_url is not None:
-        if job.paths:
-            raise SettingsError("give files or --stream, not both")
-        return ValkeyStreamSource(
-            stream_url,
-            job.stream,
-            drain=job.drain,
-            epoch_bytes=settings.epoch_bytes,
-            timeout=settings.redis_timeout_seconds,
-            stop=stop,
-        )
-    if not job.paths:
-        raise SettingsError("nothing to read: name files, directories or globs, or a --stream")
-    return FileSource(
-        job.paths,
-        batch_rows=settings.batch_rows,
-        max_event_bytes=settings.max_event_bytes,
-        epoch_bytes=settings.epoch_bytes,
-        stop=stop,
-    )
-
-
 def customers_in(url: str, plan: Plan) -> int | None:
     """Count the rows of a catalog in the store; None where that would take long."""
     prefix = key_prefix(plan.catalog)
@@ -148,11 +114,20 @@ def customers_in(url: str, plan: Plan) -> int | None:
 
 
 def _summary(
-    console: Console, settings: Settings, plan: Plan, url: str, measures: Measures, *, stopped: bool
+    console: Console,
+    settings: Settings,
+    plan: Plan,
+    url: str,
+    measures: Measures,
+    *,
+    stopped: bool,
+    restarts: int,
 ) -> None:
     put: Callable[[str, str], None] = lambda name, text: screen.entry(console, name, text)  # noqa: E731
     if stopped:
         put("stopped", "as asked, after a last snapshot; the same command goes on from here")
+    if restarts:
+        put("restarts", f"{restarts}; what was taken in again counts again here, nowhere else")
     put(
         "events",
         f"{measures.events:,} accepted ({measures.late:,} of them late), "

@@ -40,6 +40,15 @@ class Freshness:
         bucket = int(math.log(max(seconds, _LEAST) / _LEAST) / _STEP)
         self._rows[min(bucket, len(self._rows) - 1)] += rows
 
+    def buckets(self) -> dict[int, int]:
+        """Return the rows of each bucket that has any."""
+        return {int(b): int(self._rows[b]) for b in np.flatnonzero(self._rows)}
+
+    def add_buckets(self, rows: dict[int, int]) -> None:
+        """Add what `buckets` returned elsewhere."""
+        for bucket, count in rows.items():
+            self._rows[bucket] += count
+
     def quantile(self, q: float) -> float:
         """Seconds within which the share ``q`` of all rows were stored; NaN without any."""
         total = int(self._rows.sum())

@@ -30,7 +30,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     schema
         What the rows mean: `Plan.schema_id`.
     source
-        ``files``, or ``stream NAME``.
+        ``files``, ``stream NAME`` or ``topic NAME``.
     store
         ``embedded``, or the URL of the online store without its password.
     """
@@ -84,8 +84,15 @@ def same_store(settings: Settings, last: Remembered) -> Settings:
 
 
 @contextlib.contextmanager
-def claimed(data_dir: Path) -> Iterator[None]:
+def claimed(data_dir: Path, *, shared: bool = False) -> Iterator[None]:
     """Make the data directory if need be, and keep other runs out of it meanwhile.
+
+    Parameters
+    ----------
+    data_dir
+        The directory.
+    shared
+        With the other processes of one cluster, each of which has a command of its own.
 
     Raises
     ------
@@ -99,7 +106,7 @@ def claimed(data_dir: Path) -> Iterator[None]:
         raise StateError(f"{data_dir}: cannot be used: {error.strerror}") from error
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StateError(
                 f"{data_dir}: another run is using this data directory; "
@@ -110,8 +117,17 @@ def claimed(data_dir: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def check(settings: Settings, run: Remembered) -> None:
+def check(settings: Settings, run: Remembered, *, first: bool = True) -> None:
     """Check that a run goes on with what the data directory holds.
+
+    Parameters
+    ----------
+    settings
+        Where it is.
+    run
+        What is to run.
+    first
+        Whether this is the process of its cluster that may tidy up.
 
     Raises
     ------
@@ -121,7 +137,8 @@ def check(settings: Settings, run: Remembered) -> None:
     last = remembered(settings.data_dir)
     if not settings.state_dir.exists() and not settings.dead_letters_dir.exists():
         # Whatever ran here took in nothing: nothing binds this run.
-        shutil.rmtree(settings.recovery_dir, ignore_errors=True)
+        if first:
+            shutil.rmtree(settings.recovery_dir, ignore_errors=True)
     elif last is not None:
         _compare(settings.data_dir, last, run)
 

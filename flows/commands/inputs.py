@@ -1,0 +1,152 @@
+"""What `nextbest run` is asked to do, and the source that it reads."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...features.errors import SettingsError
+from ..settings import Settings
+from ..sources.base import EventSource, StopFlag
+from ..sources.files import FileSource
+from ..sources.valkey_stream import ValkeyStreamSource
+from . import place
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run: one kind of input, references to declarations, and how many processes.
+
+    Attributes
+    ----------
+    paths
+        Files, directories or globs.
+    follow
+        Wait for files to grow instead of ending where they end.
+    stream, partitions
+        The key of a stream in the online store's server, and of how many streams it is made.
+    kafka, topic
+        Brokers (None: those of the settings) and the topic.
+    drain
+        End at the last entry of the stream or topic instead of waiting for more.
+    catalog, decisions
+        References.
+    processes, supervise
+        How many workers on this machine, and whether a single one is watched over too.
+    addresses, process_id
+        A cluster of several machines, and which of its processes this is.
+    """
+
+    paths: tuple[Path, ...] = ()
+    follow: bool = False
+    stream: str | None = None
+    partitions: int | None = None
+    kafka: str | None = None
+    topic: str | None = None
+    drain: bool = False
+    catalog: str
+    decisions: str | None = None
+    processes: int = 1
+    supervise: bool = False
+    addresses: str | None = None
+    process_id: int | None = None
+
+
+def check_input(job: Job, settings: Settings) -> None:
+    """Check that there is exactly one kind of input and nothing that it cannot use.
+
+    Raises
+    ------
+    SettingsError
+        Naming what does not fit.
+    """
+    given = [
+        kind
+        for kind, is_given in (
+            ("files", bool(job.paths)),
+            ("--stream", job.stream is not None),
+            ("--kafka", job.kafka is not None or job.topic is not None),
+        )
+        if is_given
+    ]
+    if not given:
+        raise SettingsError(
+            "nothing to read: name files, directories or globs, a --stream, or a --topic of Kafka"
+        )
+    if len(given) > 1:
+        raise SettingsError(f"give one kind of input, not both {' and '.join(given)}")
+    for option, is_given, needed in (
+        ("--follow", job.follow, "files"),
+        ("--partitions", job.partitions is not None, "--stream"),
+    ):
+        if is_given and given != [needed]:
+            raise SettingsError(f"{option} goes with {needed}")
+    if given == ["--kafka"]:
+        if job.topic is None:
+            raise SettingsError("--kafka needs a --topic")
+        if job.kafka is None and settings.kafka_brokers is None:
+            raise SettingsError("--topic needs --kafka BROKERS or NEXTBEST_KAFKA_BROKERS")
+
+
+def input_name(job: Job) -> str:
+    """Return how the input is remembered: another one is another log."""
+    if job.topic is not None:
+        return f"topic {job.topic}"
+    if job.stream is None:
+        return place.FILES
+    return f"stream {job.stream}" + (f" of {job.partitions}" if job.partitions else "")
+
+
+def open_source(job: Job, settings: Settings, url: str | None, stop: StopFlag) -> EventSource[Any]:
+    """Return the source that a job reads.
+
+    Parameters
+    ----------
+    job
+        Checked by `check_input`.
+    settings
+        Limits.
+    url
+        The server of a stream.
+    stop
+        Ends the source with a last snapshot.
+
+    Raises
+    ------
+    NextbestError
+        If there is no such input.
+    """
+    shared: dict[str, Any] = {"epoch_bytes": settings.epoch_bytes, "stop": stop}
+    if job.topic is not None:
+        kafka: Any = importlib.import_module("..sources.kafka", __package__)  # brings its client
+        source: EventSource[Any] = kafka.KafkaSource(
+            job.kafka or settings.kafka_brokers,
+            job.topic,
+            config=settings.kafka_config,
+            drain=job.drain,
+            batch_rows=settings.batch_rows,
+            max_event_bytes=settings.max_event_bytes,
+            outage_seconds=settings.outage_seconds,
+            **shared,
+        )
+        return source
+    if job.stream is not None:
+        assert url is not None
+        return ValkeyStreamSource(
+            url,
+            job.stream,
+            partitions=job.partitions,
+            drain=job.drain,
+            timeout=settings.redis_timeout_seconds,
+            **shared,
+        )
+    if job.follow:
+        shared["follow"] = True
+    return FileSource(
+        job.paths,
+        batch_rows=settings.batch_rows,
+        max_event_bytes=settings.max_event_bytes,
+        **shared,
+    )

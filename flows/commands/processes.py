@@ -1,0 +1,80 @@
+"""The processes that `nextbest run` starts, here or as one of several machines."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Console
+
+from ...features.errors import SettingsError
+from ..cluster import Member, parse_addresses
+from ..settings import Settings
+from .inputs import Job
+from .reports import Order, Tally
+from .supervise import Supervisor
+
+
+def check_processes(job: Job, settings: Settings) -> Member | None:
+    """Return this process's part in a cluster of several machines, if there is one.
+
+    Raises
+    ------
+    SettingsError
+        If the options do not go together.
+    """
+    member = None
+    if job.addresses is not None:
+        if job.processes > 1:
+            raise SettingsError("give --processes or --addresses, not both")
+        member = parse_addresses(job.addresses, job.process_id)
+    elif job.process_id is not None:
+        raise SettingsError("--process-id needs --addresses")
+    count = job.processes if member is None else len(member.addresses)
+    if count > settings.shards:
+        raise SettingsError(
+            f"{count} processes for {settings.shards} shards: some would have nothing to do; "
+            "NEXTBEST_SHARDS of a new data directory may be more"
+        )
+    return member
+
+
+def make_supervisor(
+    job: Job,
+    settings: Settings,
+    url: str,
+    member: Member | None,
+    stop: threading.Event,
+    tally: Tally,
+    console: Console,
+) -> Supervisor:
+    """Return what runs the processes of a job, and reports to a tally and a console."""
+    whole = Order(job=job, settings=settings, url=url)
+
+    def orders() -> Sequence[Order]:
+        if member is not None:
+            change = {"index": member.index, "addresses": member.addresses}
+            return [msgspec.structs.replace(whole, **change)]
+        if job.processes == 1:
+            return [whole]
+        addresses = _free_addresses(job.processes)
+        return [
+            msgspec.structs.replace(whole, index=index, addresses=addresses)
+            for index in range(job.processes)
+        ]
+
+    def restart(reason: str) -> None:
+        tally.restart()
+        console.print(f"  restarting: {reason}", soft_wrap=True, markup=False)
+
+    return Supervisor(orders, stop, on_report=tally.take, on_restart=restart)
+
+
+def _free_addresses(count: int) -> tuple[str, ...]:
+    """Loopback ports that nobody uses; if somebody is faster, the next start takes others."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return tuple(f"127.0.0.1:{s.getsockname()[1]}" for s in sockets)

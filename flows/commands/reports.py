@@ -1,0 +1,148 @@
+"""What the processes of a cluster tell their supervisor, one JSON line each, and their sum."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ...learners import LogLoss, MeanReward, RecentReward
+from ..learn import Progress
+from ..settings import Settings
+from .inputs import Job
+from .measures import Freshness, Measures
+
+_REASONS = 20
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process is to do: the first line of its standard input.
+
+    Not arguments, which every user of the machine can read: a URL may hold a password.
+    """
+
+    job: Job
+    settings: Settings
+    url: str
+    index: int = 0
+    addresses: tuple[str, ...] = ()
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Everything is loaded and checked; the engine can be started."""
+
+
+class Stopping(msgspec.Struct, frozen=True, tag=True):
+    """Somebody asked this process to stop: then all should."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """What ended a process: the kind of the error and its text."""
+
+    kind: str
+    text: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The input ended, or was stopped, with a last snapshot."""
+
+
+class Report(msgspec.Struct, frozen=True, tag=True):
+    """What a process has done since it began; see `Measures`."""
+
+    accepted: int = 0
+    late: int = 0
+    duplicates: int = 0
+    dead: int = 0
+    rows: int = 0
+    fresh: dict[int, int] = {}
+    reasons: dict[str, int] = {}
+    progress: dict[str, Any] | None = None
+    compiling: str | None = None
+    compiled_seconds: float = 0.0
+
+
+Message: TypeAlias = Ready | Stopping | Failed | Ended | Report
+
+
+def encode(thing: Message | Order) -> bytes:
+    """Write one line."""
+    return msgspec.json.encode(thing, enc_hook=str) + b"\n"  # only paths are not known to it
+
+
+def decode_order(line: bytes) -> Order:
+    """Read an order."""
+    return msgspec.json.decode(line, type=Order, dec_hook=lambda _, text: Path(text))
+
+
+def decode_message(line: bytes) -> Message:
+    """Read a message."""
+    message: Message = msgspec.json.decode(line, type=Message)
+    return message
+
+
+def report_of(measures: Measures) -> Report:
+    """Take down what a process has measured."""
+    return Report(
+        accepted=measures.accepted,
+        late=measures.late,
+        duplicates=measures.duplicates,
+        dead=measures.dead,
+        rows=measures.rows,
+        fresh=measures.fresh.buckets(),
+        reasons=dict(measures.reasons.most_common(_REASONS)),
+        progress=None if measures.progress is None else asdict(measures.progress),
+        compiling=measures.compiling,
+        compiled_seconds=measures.compiled_seconds,
+    )
+
+
+class Tally:
+    """The sum of all processes, and of those that died.
+
+    Events that were taken in again after a restart count again: what a process had done since the
+    last snapshot when it died is not known.
+    """
+
+    def __init__(self) -> None:
+        self.measures = Measures()
+        self._reports: dict[tuple[int, int], Report] = {}
+        self._life = 0
+
+    def take(self, index: int, report: Report) -> None:
+        """Take the newest report of a process."""
+        self._reports[self._life, index] = report
+        self._add_up()
+
+    def restart(self) -> None:
+        """Begin with new processes; what the old ones reported stays."""
+        self._life += 1
+
+    def _add_up(self) -> None:
+        reports = list(self._reports.values())
+        total = self.measures
+        for name in ("accepted", "late", "duplicates", "dead", "rows"):
+            setattr(total, name, sum(getattr(report, name) for report in reports))
+        fresh, reasons = Freshness(), Counter[str]()
+        for report in reports:
+            fresh.add_buckets(report.fresh)
+            reasons.update(report.reasons)
+        total.fresh, total.reasons = fresh, reasons
+        total.compiling = next((r.compiling for r in reports if r.compiling), None)
+        # They compile side by side.
+        total.compiled_seconds = max(report.compiled_seconds for report in reports)
+        learned = [report.progress for report in reports if report.progress is not None]
+        if learned:
+            total.progress = _progress(learned[-1])
+
+
+def _progress(saved: dict[str, Any]) -> Progress:
+    parts = {
+        "reward": MeanReward(**saved["reward"]),
+        "recent": RecentReward(**saved["recent"]),
+        "logloss": LogLoss(**saved["logloss"]),
+    }
+    return Progress(**(saved | parts))

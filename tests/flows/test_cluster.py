@@ -1,0 +1,339 @@
+"""Several processes: the same results as one, through deaths and other numbers of them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import redis
+
+from nextbest.features import SettingsError
+from nextbest.features.batch import KEY_1, shard_of
+from nextbest.features.codec import EventDecoder
+from nextbest.features.encoder import RecordEncoder
+from nextbest.flows.commands.inputs import Job, check_input
+from nextbest.flows.commands.processes import check_processes
+from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.settings import Settings
+from nextbest.flows.sources import publish
+from tests.flows.test_decode import Event, make_log, ndjson, plan
+from tests.flows.test_learn import plain
+
+ROOT = Path(__file__).parent.parent.parent
+SHARDS = 4
+REFERENCES = ("--catalog", "tests.flows.test_decode:catalog")
+DECISIONS = ("--decisions", "tests.flows.test_decode:point")
+
+
+class Run:
+    """`nextbest run` in a data directory of its own, with the store in it."""
+
+    def __init__(self, home: Path, *arguments: str | Path) -> None:
+        self.home = home
+        self.arguments = [str(a) for a in arguments]
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *options: str, **environ: str) -> subprocess.Popen[str]:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nextbest.flows.cli", "run", *self.arguments, *REFERENCES,
+             "--data-dir", str(self.home), *options],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=_environ(**environ),
+        )  # fmt: skip
+        return self.process
+
+    def end(self, number: signal.Signals | None = None) -> tuple[int, str, str]:
+        assert self.process is not None
+        if number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, " ".join(out.split()), err
+
+    def run(self, *options: str, **environ: str) -> str:
+        self.start(*options, **environ)
+        code, out, err = self.end()
+        assert (code, err) == (0, ""), err
+        return out
+
+    def workers(self) -> list[int]:
+        """The processes that the command has started."""
+        assert self.process is not None
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = [int(pid) for pid in path.read_text().split()]
+        return [pid for pid in children if b"member" in _command(pid)]
+
+    def rows(self) -> dict[bytes, bytes]:
+        with redis.Redis.from_url(ensure_server(self.home)) as store:
+            names: Any = sorted(store.scan_iter("nextbest:mart:customer:*"))
+            values: Any = store.mget(names) if names else []
+            models: Any = {name: store.get(name) for name in store.scan_iter("*:model:*")}
+            return dict(zip(names, values, strict=True)) | models
+
+    def archive(self, what: str) -> list[dict[str, Any]]:
+        files = sorted((self.home / "archive" / what).rglob("*.parquet"))
+        return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
+
+    def everything(self) -> tuple[Any, ...]:
+        """What a run leaves behind, but for the order of the archive's files."""
+        letters = self.home / "dead_letters" / "dead.ndjson"
+        refused = (
+            [json.loads(x) for x in letters.read_bytes().splitlines()] if letters.exists() else []
+        )
+        return (
+            self.rows(),
+            sorted(self.archive("events"), key=lambda row: (row["customer_id"], row["position"])),
+            plain(self.archive("examples")),
+            sorted((x["origin"], x["position"], x["reason"]) for x in refused),
+        )
+
+
+def _environ(**changes: str) -> dict[str, str]:
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("NEXTBEST_")}
+    ours = {
+        "NEXTBEST_SHARDS": str(SHARDS),
+        "NEXTBEST_EPOCH_SECONDS": "0.1",
+        "NEXTBEST_BATCH_ROWS": "25",
+    }
+    return kept | ours | changes
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def make(name: str, *arguments: str | Path) -> Run:
+        runs.append(Run(tmp_path / name, *arguments))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        if run.process is not None and run.process.poll() is None:
+            run.process.kill()
+            run.process.communicate()
+        stop_server(run.home)
+
+
+def wait_for(what: Callable[[], object], seconds: float = 40.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def write(path: Path, log: Sequence[Event]) -> Path:
+    lines = ndjson(log).splitlines(keepends=True)
+    for at in (30, 500, 501):
+        lines.insert(at, b'{"broken": %d}\n' % at)
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def publish_in_parts(run: Run, log: Sequence[Event], partitions: int) -> None:
+    """As a producer should: a customer's shard says the partition."""
+    decoded = EventDecoder(plan.catalog.source).decode_ndjson(ndjson(log))
+    encoder = RecordEncoder(plan.categorical, plan.numeric)
+    keys = encoder.encode(decoded.table, decoded.index, keep_table=False).records[:, KEY_1].tolist()
+    parts: list[list[Event]] = [[] for _ in range(partitions)]
+    for event, key in zip(log, keys, strict=True):
+        parts[shard_of(key, SHARDS) % partitions].append(event)
+    with redis.Redis.from_url(ensure_server(run.home)) as client:
+        for number, part in enumerate(parts):
+            blobs = [ndjson(part[i : i + 20]) for i in range(0, len(part), 20)]
+            publish(client, f"log:{number}", blobs)
+
+
+def test_two_processes_leave_what_one_does_whoever_dies(
+    tmp_path: Path, make: Callable[..., Run]
+) -> None:
+    path = write(tmp_path / "log.ndjson", make_log(24, 600))
+    one = make("one", path)
+    one.run(*DECISIONS)
+    expected = one.everything()
+    assert all(expected)
+    two = make("two", path)
+    out = two.run(*DECISIONS, "--processes", "2")
+    assert "3 dead letters" in out
+    assert "restarts" not in out
+    assert two.everything() == expected
+
+    slow = {"NEXTBEST_BATCH_ROWS": "2", "NEXTBEST_EPOCH_BYTES": str(1 << 20)}
+    killed = make("killed", path)
+    killed.start(*DECISIONS, "--processes", "2", **slow)
+    wait_for(lambda: (killed.home / "state").exists())
+    os.kill(killed.workers()[1], signal.SIGKILL)
+    code, out, err = killed.end()
+    assert (code, err) == (0, "")
+    assert "restarting: worker" in out
+    assert "killed by SIGKILL" in out
+    assert "restarts 1;" in out
+    assert killed.everything() == expected
+
+
+def test_other_numbers_of_processes_go_on(make: Callable[..., Run]) -> None:
+    log = make_log(25, 900)
+    one, more = (make(name, "--stream", "log", "--partitions", "2") for name in ("one", "more"))
+    publish_in_parts(one, log, 2)
+    one.run("--drain")
+
+    publish_in_parts(more, log[:300], 2)
+    more.start("--supervise")
+    wait_for(more.rows)
+    os.kill(more.workers()[0], signal.SIGKILL)
+    wait_for(lambda: len(more.workers()) == 1)
+    publish_in_parts(more, log[300:600], 2)
+    more.end(signal.SIGKILL)  # the supervisor itself
+
+    more.start("--processes", "2")
+    wait_for(lambda: _is_held(more.home / "worker-1.lock"))
+    publish_in_parts(more, log[600:800], 2)
+    os.kill(more.workers()[1], signal.SIGTERM)  # one that is asked to stop stops all
+    code, out, _ = more.end()
+    assert code == 0
+    assert "stopped as asked" in out
+
+    publish_in_parts(more, log[800:], 2)
+    more.run("--drain")
+    assert more.everything() == one.everything()
+
+
+def test_asked_to_stop_all_end_with_a_last_snapshot(make: Callable[..., Run]) -> None:
+    log = make_log(26, 300)
+    run = make("run", "--stream", "log", "--partitions", "2")
+    publish_in_parts(run, log, 2)
+    process = run.start("--processes", "2", NEXTBEST_EPOCH_SECONDS="30")
+    wait_for(run.rows)
+    refused = Run(run.home, *run.arguments)
+    refused.start("--processes", "2")
+    code, _, err = refused.end()
+    assert code == 1
+    assert "another run is using this data directory" in err
+    workers = run.workers()
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, out, err = run.end()
+    assert (code, err) == (0, "")
+    assert time.monotonic() - began < 5
+    assert "stopped as asked, after a last snapshot" in out
+    assert not any(_command(pid) for pid in workers)
+    assert "0 accepted" in run.run("--drain")
+
+
+def _is_held(path: Path) -> bool:
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_no_worker_outlives_its_supervisor(make: Callable[..., Run]) -> None:
+    run = make("run", "--stream", "log", "--partitions", "2")
+    run.start("--processes", "2")
+    wait_for(lambda: _is_held(run.home / "worker-1.lock"))
+    workers = run.workers()
+    assert len(workers) == 2
+    run.end(signal.SIGKILL)
+    wait_for(lambda: not any(_command(pid) for pid in workers), seconds=5)
+
+
+def test_it_gives_up_after_many_failures(tmp_path: Path, make: Callable[..., Run]) -> None:
+    (tmp_path / "log.parquet").write_bytes(b"PAR1, not really")
+    run = make("run", tmp_path / "log.parquet")
+    run.start("--supervise")
+    code, out, err = run.end()
+    assert code == 1
+    assert err.startswith("nextbest: gave up after 5 failures within 60 s; the last one: worker 0:")
+    assert "log.parquet: not a readable Parquet file" in err
+    assert err.count("\n") == 1
+    assert out.count("restarting:") == 4
+
+
+def test_what_cannot_work_is_not_tried_again(make: Callable[..., Run]) -> None:
+    run = make("run", "--stream", "log", "--partitions", "2", "--drain")
+    run.start("--processes", "2", *DECISIONS)
+    code, out, err = run.end()
+    assert code == 1
+    assert err.startswith("nextbest: ")
+    assert "decisions need a log of one partition" in err
+    assert err.count("\n") == 1
+    assert "restarting" not in out
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ({}, "nothing to read"),
+        ({"topic": "t", "stream": "s"}, "one kind of input, not both --stream and --kafka"),
+        ({"kafka": "a:1"}, "--kafka needs a --topic"),
+        ({"topic": "t"}, "--topic needs --kafka BROKERS or NEXTBEST_KAFKA_BROKERS"),
+        ({"stream": "s", "follow": True}, "--follow goes with files"),
+        ({"topic": "t", "kafka": "a:1", "partitions": 2}, "--partitions goes with --stream"),
+        ({"stream": "s", "processes": 8}, "8 processes for 4 shards"),
+        ({"stream": "s", "processes": 2, "addresses": "a:1,b:1"}, "not both"),
+        ({"stream": "s", "addresses": "a:1,b", "process_id": 0}, "'b': expected host:port"),
+        ({"stream": "s", "process_id": 1}, "--process-id needs --addresses"),
+    ],
+)
+def test_options_that_do_not_go_together(job: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        check_options(Job(catalog="shop:catalog", **job), Settings(shards=4))
+
+
+def check_options(job: Job, settings: Settings) -> None:
+    check_input(job, settings)
+    check_processes(job, settings)
+
+
+def test_a_cluster_of_commands(make: Callable[..., Run]) -> None:
+    """As on several machines: each process has a command of its own; a death restarts all."""
+    log = make_log(27, 300)
+    one, both = (make(name, "--stream", "log", "--partitions", "2") for name in ("one", "both"))
+    for run in (one, both):
+        publish_in_parts(run, log, 2)
+    one.run("--drain")
+    commands = [both, Run(both.home, *both.arguments)]
+    options = ("--addresses", f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}", "--process-id")
+    for number, run in enumerate(commands):
+        run.start(*options, str(number))
+    wait_for(lambda: both.rows().keys() == one.rows().keys())
+    foreign = Run(both.home, *both.arguments)
+    foreign.start()
+    assert foreign.end()[0] == 1
+    killed = commands[0].workers()
+    os.kill(killed[0], signal.SIGKILL)
+    wait_for(lambda: set(commands[0].workers()) - set(killed))
+    wait_for(lambda: _is_held(both.home / "worker-0.lock"))
+    for run in commands:
+        assert run.process is not None
+        run.process.terminate()
+    ends = [run.end() for run in commands]
+    assert [(code, err) for code, _, err in ends] == [(0, ""), (0, "")]
+    assert "restarts" in ends[1][1]
+    assert both.everything() == one.everything()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
