@@ -58,7 +58,7 @@ class ShardStore:
     idle_seconds
         After so long without an event a customer leaves memory.
     timeline
-        Named in the manifests to come.
+        Named in the manifests from the first change on.
     seal_bytes
         Length at which a log is merged; default: 32 MiB, less if memory is small.
 
@@ -280,7 +280,10 @@ class ShardStore:
             self._files.seal()
             self._files.advance()
         self._watch()
-        return self._files.snapshot(self.version, self.timeline)
+        changed = self.version > self.resumed_version
+        return self._files.snapshot(
+            self.version, self.timeline if changed else self.resumed_timeline
+        )
 
     def customers(self) -> Iterator[str]:
         """Yield the ids of all customers, those in memory first.

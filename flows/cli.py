@@ -109,7 +109,11 @@ def run(
     ] = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, help="With --stream: it is made of N streams.", metavar="N"),
+        typer.Option(
+            min=1,
+            help="The stream is N streams, or the files lie in N directories partition=K.",
+            metavar="N",
+        ),
     ] = None,
     kafka: Annotated[
         str | None,
@@ -184,6 +188,10 @@ def run(
 def publish(
     file: Annotated[Path, typer.Argument(help="NDJSON, one event a line; - reads standard input.")],
     stream: Annotated[str, typer.Option(help="The key of the stream.")] = "events",
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, help="Append each event to its customer's of N streams.", metavar="N"),
+    ] = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
@@ -191,7 +199,7 @@ def publish(
     from .commands.publishing import publish_file
     from .commands.screen import make_console
 
-    publish_file(_settings(data_dir, redis_url), file, stream, make_console())
+    publish_file(_settings(data_dir, redis_url), file, stream, partitions, make_console())
 
 
 @features.command("get")

@@ -23,7 +23,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     origin
         The file's path or the stream's name.
     line
-        1-based line, row or entry in the origin.
+        1-based line, row or (in a stream) record in the origin.
     position
         The record's log position.
     received_at

@@ -14,6 +14,8 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
@@ -110,6 +112,13 @@ def revive_server(data_dir: str | Path, fsync: Fsync | None = None) -> None:
         if life is not None:
             os.close(life)
             _start(place, fsync, loaded=False)
+
+
+def reviver(settings: Settings) -> Callable[[], None] | None:
+    """Return what starts the embedded server again if it died; None if the store is another."""
+    if settings.redis_url is not None:
+        return None
+    return partial(revive_server, settings.data_dir, settings.embedded_fsync)
 
 
 def find_server(data_dir: str | Path) -> str | None:

@@ -23,7 +23,7 @@ from ..features.store import MEMORY_BYTES, ShardStore
 from .assemble import Verdict
 from .decode import ShardEvents
 from .marks import CHECK_SECONDS, Sighting
-from .publication import Marks, Publication, mark_key, new_timeline
+from .publication import LAG_SECONDS, Marks, Publication, mark_key, new_timeline
 from .resp import encode_command
 
 _PUBLISHING_SHARE = 8.0
@@ -97,6 +97,10 @@ class ShardLogic:
     look
         Returns what the online store has under a mark's key, if it was looked at since; None:
         publications are not marked.
+    home
+        A name of the data directory that outlives the process, for marks.
+    lag_seconds
+        How long the store may be behind before that counts as a loss.
     peers
         How many shards share the worker's time.
 
@@ -116,6 +120,8 @@ class ShardLogic:
         memory_bytes: int = MEMORY_BYTES,
         idle_seconds: float = 3600.0,
         look: Callable[[bytes], Sighting | None] | None = None,
+        home: str = "",
+        lag_seconds: float = LAG_SECONDS,
         peers: int = 1,
     ) -> None:
         timeline = new_timeline()
@@ -140,8 +146,9 @@ class ShardLogic:
         self._mark_key = mark_key(plan.catalog, shard)
         self._publication = Publication(
             self._mark_key, timeline,
-            resumed_timeline=self.store.resumed_timeline,
+            resumed_timeline=self.store.resumed_timeline or home,
             resumed_version=self.store.resumed_version,
+            lag_seconds=lag_seconds,
         )  # fmt: skip
         self._resumed = False
         if look is None:
@@ -169,7 +176,7 @@ class ShardLogic:
 
     def publish(self, *, force: bool = False) -> Iterator[Published]:
         """Yield the rows that wait, unless it is too soon for it (see `publish_at`)."""
-        self._watch()
+        yield from self._watch(force)
         if not self.store.unpublished:
             return
         began = time.perf_counter()
@@ -239,18 +246,24 @@ class ShardLogic:
             self._publication.may_publish(self._position) or now > self._hold_until
         )
 
-    def _watch(self) -> None:
-        """Send again what the store turns out not to have."""
-        if self._look is None:
-            return
-        sighting = self._look(self._mark_key)
-        if sighting is None:
-            return
+    def _watch(self, force: bool) -> Iterator[Published]:
+        """Find out what the store does not have, so that it is published again.
+
+        The first time, yield a mark alone: what gets lost from here on will be missed.
+        """
+        sighting = None if self._look is None else self._look(self._mark_key)
         if self._resumed:
+            if sighting is None:
+                return
             again = self._publication.on_seen(sighting.found, sighting.at)
-        else:
-            again = self._publication.on_resume(sighting.found)
+        elif sighting is not None or (force and self._look is not None):
+            again = self._publication.on_resume(None if sighting is None else sighting.found)
             self._resumed = True
+            marks = self._publication.command(self._publication.version, -1)
+            nothing = RowCommands(np.zeros(0, np.uint8), 0, 0)
+            yield Published(nothing, time.perf_counter(), marks)
+        else:
+            return
         if again.needed:
             self.store.republish(again.since)
 

@@ -24,7 +24,7 @@ from .cluster import Member
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script
 from .decode import ChunkDecoder
-from .embedded import revive_server
+from .embedded import reviver
 from .featurize import Counted, Published, ReadFeatures
 from .learn import Examples, LearnLogic, Progress
 from .marks import MarkReader
@@ -107,7 +107,7 @@ def build_flow(
     DeclarationError
         If the decision point asks for what events do not carry.
     """
-    partitions = source.list_parts()
+    partitions = [str(number) for number in range(source.partitions())]
     if decisions is not None and len(partitions) != 1:
         raise SettingsError(
             f"{decisions.name}: decisions need a log of one partition, "
@@ -208,11 +208,7 @@ def _row_sink(
         timeout=settings.redis_timeout_seconds,
         outage_seconds=settings.outage_seconds,
         stop=stop,
-        reconnect=(
-            None
-            if settings.redis_url
-            else partial(revive_server, settings.data_dir, settings.embedded_fsync)
-        ),
+        reconnect=reviver(settings),
         on_outage=watch.outage,
         on_stored=watch.stored,
     )

@@ -99,7 +99,10 @@ customers; fixed for the life of a data directory)
     ] = "everysec"
     memory_bytes: Annotated[
         int,
-        Meta(ge=16 << 20, description="memory for the rows of all shards; others stay on disk"),
+        Meta(
+            ge=16 << 20,
+            description="bytes of memory for rows of all shards; more stay on disk",
+        ),
     ] = 4 << 30
     idle_seconds: Annotated[
         float,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,10 +18,11 @@ from ..features.state_log import StateLog
 from .assemble import Assembler, ChunkTable, Verdict, WholeChunk
 from .decisions import Script
 from .decode import ShardEvents
+from .disk import disk_errors
 from .featurize import Published, ReadFeatures, ShardLogic, Snapshot
 from .learn import LearnLogic, LearnOutput, Model
 from .marks import CHECK_SECONDS, Sighting
-from .publication import Marks, Publication, new_timeline
+from .publication import LAG_SECONDS, Marks, Publication, new_timeline
 from .settings import Settings
 
 Look = Callable[[bytes], Sighting | None]
@@ -40,6 +43,8 @@ class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
         self._make = partial(
             ShardLogic, plan,
             state_dir=settings.state_dir,
+            home=home_name(settings),
+            lag_seconds=lag_seconds(settings),
             memory_bytes=settings.memory_bytes // settings.shards,
             idle_seconds=settings.idle_seconds,
             look=look,
@@ -114,8 +119,9 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
         self._look = look
         # The model is published at each start, so that a mark need not outlive the process.
         self._publication = Publication(
-            mark_key, new_timeline(), resumed_timeline="", resumed_version=0
-        )
+            mark_key, new_timeline(), resumed_timeline="", resumed_version=0,
+            lag_seconds=lag_seconds(settings),
+        )  # fmt: skip
         self._resumed = False
         self._published = 0
 
@@ -161,6 +167,30 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
             return PublishedModel(model.data, None)
         self._published += 1
         return PublishedModel(model.data, self._publication.command(self._published, 0))
+
+
+def home_name(settings: Settings) -> str:
+    """Return a name of the data directory that no other has, made at the first call."""
+    path = settings.data_dir / "name"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    with disk_errors(path):
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_name(f"name-{new_timeline()}")
+        fresh.write_text(new_timeline())
+        with contextlib.suppress(FileExistsError):  # another worker was faster
+            os.link(fresh, path)
+        fresh.unlink()
+        return path.read_text()
+
+
+def lag_seconds(settings: Settings) -> float:
+    """Return how long the store may be behind: marks are closed when an epoch ends, at the latest.
+
+    >>> lag_seconds(Settings(epoch_seconds=10.0))
+    40.0
+    """
+    return max(LAG_SECONDS, 4 * settings.epoch_seconds)
 
 
 def _after(seconds: float | None) -> datetime | None:

@@ -132,7 +132,7 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
         held.enter_context(watching(settings.data_dir, member, _die))
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
-    return build_flow(source, plan, settings, url, decisions=point, member=member)
+    return build_flow(source, plan, settings, url, decisions=point, member=member, stop=stop)
 
 
 def _member(options: Any) -> Member | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ...features.errors import SettingsError
+from ..embedded import reviver
 from ..settings import Settings
 from ..sources.base import EventSource, StopFlag
 from ..sources.files import FileSource
@@ -25,8 +27,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         Files, directories or globs.
     follow
         Wait for files to grow instead of ending where they end.
-    stream, partitions
-        The key of a stream in the online store's server, and of how many streams it is made.
+    stream
+        The key of a stream in the online store's server.
+    partitions
+        Of how many streams, or directories ``partition=K`` of files, the log is made.
     kafka, topic
         Brokers (None: those of the settings) and the topic.
     drain
@@ -77,12 +81,10 @@ def check_input(job: Job, settings: Settings) -> None:
         )
     if len(given) > 1:
         raise SettingsError(f"give one kind of input, not both {' and '.join(given)}")
-    for option, is_given, needed in (
-        ("--follow", job.follow, "files"),
-        ("--partitions", job.partitions is not None, "--stream"),
-    ):
-        if is_given and given != [needed]:
-            raise SettingsError(f"{option} goes with {needed}")
+    if job.follow and given != ["files"]:
+        raise SettingsError("--follow goes with files")
+    if job.partitions is not None and given == ["--kafka"]:
+        raise SettingsError("--partitions goes with --stream and files; a topic has its own")
     if given == ["--kafka"]:
         if job.topic is None:
             raise SettingsError("--kafka needs a --topic")
@@ -94,12 +96,17 @@ def input_name(job: Job) -> str:
     """Return how the input is remembered: another one is another log."""
     if job.topic is not None:
         return f"topic {job.topic}"
-    if job.stream is None:
-        return place.FILES
-    return f"stream {job.stream}" + (f" of {job.partitions}" if job.partitions else "")
+    name = place.FILES if job.stream is None else f"stream {job.stream}"
+    return name + (f" of {job.partitions}" if job.partitions else "")
 
 
-def open_source(job: Job, settings: Settings, url: str | None, stop: StopFlag) -> EventSource[Any]:
+def open_source(
+    job: Job,
+    settings: Settings,
+    url: str | None,
+    stop: StopFlag,
+    on_outage: Callable[[str, float | None], None] | None = None,
+) -> EventSource[Any]:
     """Return the source that a job reads.
 
     Parameters
@@ -112,6 +119,8 @@ def open_source(job: Job, settings: Settings, url: str | None, stop: StopFlag) -
         The server of a stream.
     stop
         Ends the source with a last snapshot.
+    on_outage
+        Told when a log's server goes away, and when it is back.
 
     Raises
     ------
@@ -119,6 +128,7 @@ def open_source(job: Job, settings: Settings, url: str | None, stop: StopFlag) -
         If there is no such input.
     """
     shared: dict[str, Any] = {"epoch_bytes": settings.epoch_bytes, "stop": stop}
+    away: dict[str, Any] = {"outage_seconds": settings.outage_seconds, "on_outage": on_outage}
     if job.topic is not None:
         kafka: Any = importlib.import_module("..sources.kafka", __package__)  # brings its client
         source: EventSource[Any] = kafka.KafkaSource(
@@ -128,7 +138,7 @@ def open_source(job: Job, settings: Settings, url: str | None, stop: StopFlag) -
             drain=job.drain,
             batch_rows=settings.batch_rows,
             max_event_bytes=settings.max_event_bytes,
-            outage_seconds=settings.outage_seconds,
+            **away,
             **shared,
         )
         return source
@@ -140,13 +150,16 @@ def open_source(job: Job, settings: Settings, url: str | None, stop: StopFlag) -
             partitions=job.partitions,
             drain=job.drain,
             timeout=settings.redis_timeout_seconds,
+            retention_seconds=settings.stream_retention_seconds,
+            reconnect=reviver(settings),
+            **away,
             **shared,
         )
-    if job.follow:
-        shared["follow"] = True
     return FileSource(
         job.paths,
         batch_rows=settings.batch_rows,
         max_event_bytes=settings.max_event_bytes,
+        follow=job.follow,
+        partitions=job.partitions,
         **shared,
     )

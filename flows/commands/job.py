@@ -47,7 +47,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     member = check_processes(job, settings)
     with stop_on_signals() as stop:
         stream_url = store_url(settings) if job.stream is not None else None
-        source = open_source(job, settings, stream_url, stop)
+        measures = Measures()
+        source = open_source(job, settings, stream_url, stop, measures.outage)
         with place.claimed(settings.data_dir, shared=member is not None):
             this = place.Remembered(
                 catalog=absolute(job.catalog),
@@ -68,10 +69,11 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
                 restarts = supervisor.restarts
                 measures = tally.measures
             else:
-                measures, restarts = Measures(), 0
+                restarts = 0
                 flow = build_flow(
-                    source, plan, settings, url, decisions=point, observers=measures.observers()
-                )
+                    source, plan, settings, url,
+                    decisions=point, observers=measures.observers(), stop=stop,
+                )  # fmt: skip
                 with _screen(console, measures), without_native_reports():
                     run_flow(flow, settings)
             _summary(
@@ -133,6 +135,8 @@ def _summary(
         f"{measures.events:,} accepted ({measures.late:,} of them late), "
         f"{measures.duplicates:,} duplicate, {measures.dead:,} dead letters",
     )
+    if measures.away_seconds:
+        put("waited", f"{duration(measures.away_seconds)} for servers that were away")
     if measures.dead:
         put("", f"dead letters are in {settings.dead_letters_dir / 'dead.ndjson'}")
         for reason, times in measures.reasons.most_common(_REASONS):

@@ -70,6 +70,8 @@ class Measures:
         self.reasons: Counter[str] = Counter()
         self.fresh = Freshness()
         self.progress: Progress | None = None
+        self.away: str | None = None
+        self.away_seconds = 0.0
         self.compiling: str | None = None
         self.compiled = 0
         self.compiled_seconds = 0.0
@@ -80,8 +82,9 @@ class Measures:
     def observers(self) -> Observers:
         """Return what a dataflow reports to."""
         return Observers(
-            counted=self._count, stored=self._store, refused=self._refuse, progress=self._learn
-        )
+            counted=self._count, stored=self._store, refused=self._refuse, progress=self._learn,
+            outage=self.outage,
+        )  # fmt: skip
 
     @property
     def events(self) -> int:
@@ -112,6 +115,11 @@ class Measures:
         finally:
             self._ended = time.perf_counter()
             event.unregister("numba:compile", listener.listener)  # type: ignore[no-untyped-call]  # as above
+
+    def outage(self, reason: str, seconds: float | None) -> None:
+        """Note that a server went away, or that it is back after so many seconds."""
+        self.away = reason if seconds is None else None
+        self.away_seconds += seconds or 0.0
 
     def compile_begins(self, kernel: str) -> None:
         """Note that a kernel is being compiled."""

@@ -114,13 +114,14 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
     supervisor.member = member
     measures = Measures()
     flow = build_flow(
-        open_source(job, settings, order.url, supervisor.stop),
+        open_source(job, settings, order.url, supervisor.stop, measures.outage),
         plan,
         settings,
         order.url,
         decisions=point,
         observers=measures.observers(),
         member=member,
+        stop=supervisor.stop,
     )
     with measures.running():
         warm_kernels(plan, settings, point)

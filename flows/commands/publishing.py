@@ -15,15 +15,17 @@ from ..connection import without_password
 from ..embedded import connect
 from ..settings import Settings
 from ..sources.chunk import count_records
-from ..sources.valkey_stream import publish
+from ..sources.valkey_stream import publish, publish_events
 from . import place
 
 _BLOB_BYTES = 1 << 20
 _BLOBS = 16
 
 
-def publish_file(settings: Settings, path: Path, stream: str, console: Console) -> None:
-    """Append the lines of an NDJSON file (``-``: standard input) to a stream.
+def publish_file(
+    settings: Settings, path: Path, stream: str, partitions: int | None, console: Console
+) -> None:
+    """Append the lines of an NDJSON file (``-``: standard input) to a stream, or to several.
 
     They are checked where they are read: a bad line becomes a dead letter of the run.
 
@@ -43,6 +45,9 @@ def publish_file(settings: Settings, path: Path, stream: str, console: Console) 
         for blob in _blobs(file):
             events += count_records(blob)
             entries += 1
+            if partitions is not None:
+                publish_events(client, stream, blob, partitions, settings.shards)
+                continue
             waiting.append(blob)
             if len(waiting) == _BLOBS:
                 publish(client, stream, waiting)

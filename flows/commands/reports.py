@@ -61,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     fresh: dict[int, int] = {}
     reasons: dict[str, int] = {}
     progress: dict[str, Any] | None = None
+    away: str | None = None
+    away_seconds: float = 0.0
     compiling: str | None = None
     compiled_seconds: float = 0.0
 
@@ -95,6 +97,8 @@ def report_of(measures: Measures) -> Report:
         fresh=measures.fresh.buckets(),
         reasons=dict(measures.reasons.most_common(_REASONS)),
         progress=None if measures.progress is None else asdict(measures.progress),
+        away=measures.away,
+        away_seconds=measures.away_seconds,
         compiling=measures.compiling,
         compiled_seconds=measures.compiled_seconds,
     )
@@ -132,7 +136,9 @@ class Tally:
             reasons.update(report.reasons)
         total.fresh, total.reasons = fresh, reasons
         total.compiling = next((r.compiling for r in reports if r.compiling), None)
-        # They compile side by side.
+        total.away = next((r.away for r in reports if r.away), None)
+        # They wait, and compile, side by side.
+        total.away_seconds = max(report.away_seconds for report in reports)
         total.compiled_seconds = max(report.compiled_seconds for report in reports)
         learned = [report.progress for report in reports if report.progress is not None]
         if learned:

@@ -94,6 +94,8 @@ def speed_line(measures: Measures, began: float) -> str:
     parts = [f"{time.perf_counter() - began:5.0f} s"]
     if measures.compiling is not None:
         parts.append(f"compiling {measures.compiling} (once on this machine)")
+    if measures.away is not None:
+        parts.append(f"waiting: {measures.away}")
     parts.append(f"{measures.events:,} events")
     parts.append(f"{measures.events_per_second:,.0f}/s")
     fresh = measures.fresh
@@ -121,6 +123,8 @@ def measures_grid(measures: Measures) -> Table:
             Text(f"compiling {measures.compiling}, once on this machine "
                  f"({duration(measures.compiled_seconds)} so far)", style="yellow"),
         )  # fmt: skip
+    if measures.away is not None:
+        grid.add_row("", "waiting", Text(measures.away, style="yellow"))
     grid.add_row("", "events", f"{measures.events:,}   [cyan]{measures.events_per_second:,.0f}/s")
     grid.add_row(
         "", "freshness",

@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar, final
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from ..workers import Worker
 from .chunk import RawChunk
 
 S = TypeVar("S")
@@ -31,15 +30,7 @@ class StopFlag(Protocol):
 
 
 class EventSource(FixedPartitionedSource[RawChunk, S]):
-    """A partitioned, ordered, replayable log of events.
-
-    Attributes
-    ----------
-    worker
-        Which worker of a cluster reads here: only partitions that it owns. None: all of them.
-    """
-
-    worker: Worker | None = None
+    """A partitioned, ordered, replayable log of events."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -47,18 +38,12 @@ class EventSource(FixedPartitionedSource[RawChunk, S]):
 
     @abstractmethod
     def partitions(self) -> int:
-        """How many partitions the log has, over all workers."""
-
-    @final
-    def local(self) -> list[int]:
-        """The numbers of the partitions that are read here."""
-        every = range(self.partitions())
-        return [p for p in every if self.worker is None or self.worker.owns(p)]
+        """How many partitions the log has."""
 
     @final
     def list_parts(self) -> list[str]:
-        """The names of the partitions that are read here: their numbers."""
-        return [str(p) for p in self.local()]
+        """The names of the partitions: their numbers."""
+        return [str(p) for p in range(self.partitions())]
 
 
 class LogPartition(StatefulSourcePartition[RawChunk, S]):

@@ -32,7 +32,7 @@ class RawChunk:
         The file's path or the stream's name.
     line
         1-based number, within the origin, of the first line (NDJSON file), row (Parquet)
-        or entry (stream).
+        or record (stream).
     seq
         Number of the chunk in its partition: 0-based, without gaps, the same after a
         resume as without one.

@@ -242,7 +242,7 @@ class _FilePartition(LogPartition[FileState]):
         changed = self._follower.changed()
         self._todo.extend(file for file in changed if not _finished(file, self._mark(file)))
         if not self._todo:
-            waited = self._follower.wait(1.0 / len(self._source.local()))
+            waited = self._follower.wait(1.0 / self._source.partitions())
             self.pause = 0.0 if waited else PAUSE_SECONDS
         return bool(self._todo)
 

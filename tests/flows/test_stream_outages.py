@@ -26,7 +26,6 @@ from nextbest.flows.sources import (
     publish_events,
 )
 from nextbest.flows.sources.routing import partitions_of
-from nextbest.flows.workers import Worker
 
 
 @pytest.fixture
@@ -240,9 +239,6 @@ def test_events_find_their_partition(store: redis.Redis, store_url: str) -> None
     last = publish_events(store, "events", b"\n".join([*events, b"{"]), 3, 16)
     assert set(last) == {"events:0", "events:1", "events:2"}
     source = ValkeyStreamSource(store_url, partitions=3, drain=True)
-    source.worker = Worker(1, 2)
-    assert source.list_parts() == ["1"]
-    source.worker = None
     numbers = partitions_of(customers, 3, 16).tolist()
     for part in source.list_parts():
         (chunk,) = source.build_part("in", part, None).next_batch()
