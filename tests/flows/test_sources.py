@@ -310,7 +310,8 @@ def test_streams_are_drained_and_resumed(
     assert run(source(), tmp_path / "db") == []
     publish(store, "events:1", lines(30, 31))
     (chunk,) = run(source(), tmp_path / "db")
-    assert (chunk.partition, chunk.position, chunk.line, chunk.seq) == (1, 30, 11, 10)
+    seq = sum(chunk.partition == 1 for chunk in chunks)
+    assert (chunk.partition, chunk.position, chunk.line, chunk.seq) == (1, 30, 31, seq)
     assert chunk.records == count_records(lines(30, 31)) == 2
 
 
@@ -335,7 +336,7 @@ def test_entries_that_are_not_ours(run: Run, store: redis.Redis, store_url: str)
     strange, ours = run(ValkeyStreamSource(store_url, "events", drain=True))
     assert strange.fault == "an entry without the field `events`"
     assert (strange.records, strange.size) == (1, len(b'[["name","stranger"]]'))
-    assert (ours.position, ours.line, ours.seq) == (1, 3, 1)
+    assert (ours.position, ours.line, ours.seq) == (1, 2, 1)
     with pytest.raises(EventError, match="no event in this blob"):
         publish(store, "events", [lines(1), b""])
 

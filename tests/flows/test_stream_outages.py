@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -69,6 +69,25 @@ def read_until(
     return chunks
 
 
+def events(number: int) -> Callable[[list[RawChunk]], bool]:
+    """So many events have come, in however many chunks: entries that came together are joined."""
+    return lambda chunks: sum(chunk.records for chunk in chunks) >= number
+
+
+def text(chunks: list[RawChunk]) -> bytes:
+    return b"".join(cast("bytes", chunk.payload) for chunk in chunks)
+
+
+def numbered(chunks: list[RawChunk]) -> bool:
+    """Is there no gap in what says where the chunks lie?"""
+    position = 0
+    for seq, chunk in enumerate(chunks):
+        if (chunk.seq, chunk.position, chunk.line) != (seq, position, position + 1):
+            return False
+        position += chunk.records
+    return True
+
+
 def line(n: int) -> bytes:
     return b'{"n":%d}\n' % n
 
@@ -83,7 +102,7 @@ def test_a_killed_server_is_waited_for(server: str, data_dir: Path) -> None:
     source = ValkeyStreamSource(server, on_outage=lambda why, s: told.append((why, s)))
     part = source.build_part("in", "0", None)
     send(server, 0, 1)
-    chunks = read_until(part, lambda chunks: len(chunks) == 2)
+    chunks = read_until(part, events(2))
     kill(server)
     assert read_until(part, lambda _: bool(told)) == []
     assert "no answer" in told[0][0]
@@ -94,9 +113,9 @@ def test_a_killed_server_is_waited_for(server: str, data_dir: Path) -> None:
         time.sleep(0.01)
     assert ensure_server(data_dir) == server
     send(server, 2)
-    chunks += read_until(part, lambda chunks: len(chunks) == 1)
-    assert [chunk.payload for chunk in chunks] == [line(n) for n in range(3)]
-    assert [chunk.position for chunk in chunks] == [0, 1, 2]
+    chunks += read_until(part, events(1))
+    assert text(chunks) == b"".join(line(n) for n in range(3))
+    assert numbered(chunks)
     (_, seconds) = told[1]
     assert seconds is not None
     assert 0.2 < seconds < 15
@@ -116,8 +135,7 @@ def test_the_server_can_be_started_again_by_the_source(server: str, data_dir: Pa
     kill(server)
     part.next_batch()
     send(ensure_server(data_dir), 7)
-    (chunk,) = read_until(part, lambda chunks: len(chunks) == 1)
-    assert chunk.payload == line(7)
+    assert text(read_until(part, events(1))) == line(7)
     assert len(tries) > 1
     assert threading.get_ident() not in tries
     part.close()
@@ -180,7 +198,7 @@ def test_a_lost_tail_hides_no_later_entry(server: str, data_dir: Path) -> None:
 
     part = ValkeyStreamSource(server, reconnect=reconnect).build_part("in", "0", None)
     send(server, 0, 1, 2)
-    assert len(read_until(part, lambda chunks: len(chunks) == 3)) == 3
+    assert text(read_until(part, events(3))) == line(0) + line(1) + line(2)
     state = part.snapshot()
     kill(server)
     read_until(part, lambda _: bool(tries) and part._reader._outage is None)
@@ -189,7 +207,7 @@ def test_a_lost_tail_hides_no_later_entry(server: str, data_dir: Path) -> None:
         assert facts["last-generated-id"].decode() == state["id"]
         assert (facts["length"], facts["entries-added"]) == (1, 3)
         send(server, 3)
-        (chunk,) = read_until(part, lambda chunks: len(chunks) == 1)
+        (chunk,) = read_until(part, events(1))
         assert (chunk.payload, chunk.position, chunk.line) == (line(3), 3, 4)
         later = part.snapshot()
         part.close()
@@ -212,7 +230,7 @@ def test_old_committed_entries_are_trimmed(store: redis.Redis, store_url: str) -
     source = ValkeyStreamSource(store_url, retention_seconds=30)
     part = source.build_part("in", "0", None)
     part._reader._count = 300
-    assert len(read_until(part, lambda chunks: len(chunks) == 300)) == 300
+    assert text(read_until(part, events(300))) == b"".join(line(n) for n in range(300))
 
     def snapshot() -> Any:
         part._trim_at = 0.0
@@ -225,8 +243,8 @@ def test_old_committed_entries_are_trimmed(store: redis.Redis, store_url: str) -
     # The server trims whole nodes of 100 entries.
     assert store.xlen("events") == 301
     again = source.build_part("in", "0", state)
-    rest = read_until(again, lambda chunks: len(chunks) == 201)
-    assert rest[-1].payload == line(500)
+    rest = text(read_until(again, events(201)))
+    assert rest == b"".join(line(n) for n in range(300, 501))
     for _ in range(3):
         again._trim_at = 0.0
         again.snapshot()
@@ -278,14 +296,13 @@ def test_credit_holds_back_one_partition_only(store: redis.Redis, store_url: str
     busy._reader._count = 4
     for n in range(40):
         publish(store, "events:0", b'{"n":%10d}\n' % n)
-    read_until(busy, lambda chunks: len(chunks) >= 4)
+    read_until(busy, events(4))
     publish(store, "events:1", line(1))
-    (chunk,) = read_until(quiet, lambda chunks: len(chunks) == 1)
-    assert chunk.payload == line(1)
+    assert text(read_until(quiet, events(1))) == line(1)
     for _ in range(5):
         assert busy.next_batch() == ()
         quiet.next_batch()
     held = sum(len(feed.waiting) for feed in busy._reader._feeds.values())
     assert held <= 512
     busy.snapshot()
-    assert len(read_until(busy, lambda chunks: len(chunks) >= 4)) >= 4
+    read_until(busy, events(4))
