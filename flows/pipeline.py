@@ -34,6 +34,7 @@ from .resp import encode_command
 from .routing import shard_keys, worker_of
 from .settings import Settings
 from .sinks.archive import ArchiveSink
+from .sinks.dead_letter_topic import as_message, topic_sink
 from .sinks.dead_letters import DeadLetterSink
 from .sinks.flush import RowFlush
 from .sinks.rows import RowSink
@@ -102,8 +103,8 @@ def build_flow(
     Raises
     ------
     SettingsError
-        If decisions are to be made from a log of several partitions: between those there is no
-        order to learn in.
+        If decisions are to be made from a log of several partitions, as between those there is no
+        order to learn in; or if there are no brokers for a topic of dead letters.
     DeclarationError
         If the decision point asks for what events do not carry.
     """
@@ -125,6 +126,10 @@ def build_flow(
     letters = op.key_on("key_dead", dead, lambda _: _LOG)
     dead_letters = DeadLetterSink(settings.dead_letters_dir / "dead.ndjson")
     op.output("dead_letters", letters, place.sink(dead_letters, int))
+    topic = topic_sink(settings)
+    if topic is not None:
+        messages = op.map_value("letter_messages", letters, as_message)
+        op.output("dead_letter_topic", messages, place.sink(topic, int))
 
     scripts, others = _divide("script_or_not", alive, Script)
     tables, events = _divide("table_or_events", others, ChunkTable)

@@ -26,6 +26,9 @@ from .disk import disk_errors, recovery_errors
 from .peers import lock_of, sign, sign_off
 from .settings import Settings
 
+FORMAT = 2
+"""Of all that a data directory holds. 1 had one log and one recovery key ``"0"``, ... a shard."""
+
 
 def run_flow(
     flow: Dataflow, settings: Settings, *, recover: bool = True, member: Member | None = None
@@ -49,7 +52,8 @@ def run_flow(
         If another process of the cluster died; all must be started anew.
     StateError
         If another process works in the data directory, if its state is of another number of
-        shards, or with ``recover=False`` if there is state in it that a resumed run would need.
+        shards or another format, or with ``recover=False`` if there is state in it that a resumed
+        run would need.
     NextbestError
         What one of our own steps, sources or sinks raised.
     """
@@ -116,7 +120,7 @@ def prepare_recovery(settings: Settings) -> RecoveryConfig:
     Raises
     ------
     StateError
-        If it is gone, or the state is of another number of shards.
+        If it is gone, or the state is of another number of shards or of another format.
     """
     # The workers of a cluster come here together.
     with _locked(settings.data_dir / "recovery.lock"):
@@ -125,9 +129,9 @@ def prepare_recovery(settings: Settings) -> RecoveryConfig:
 
 def _recovery(settings: Settings) -> RecoveryConfig:
     directory = settings.recovery_dir
-    shards = settings.data_dir / "shards"
+    shards, version = settings.data_dir / "shards", settings.data_dir / "format"
     if not directory.exists():
-        if any(settings.state_dir.glob("*.log")):
+        if settings.state_dir.exists() and any(settings.state_dir.iterdir()):
             raise StateError(
                 f"{settings.data_dir}: its recovery store {directory.name!r} is gone, and without "
                 "it the state beside it means nothing; restore it, or begin in another data "
@@ -135,13 +139,21 @@ def _recovery(settings: Settings) -> RecoveryConfig:
             )
         with disk_errors(shards):
             shards.write_text(f"{settings.shards}\n")
+            version.write_text(f"{FORMAT}\n")
         # Under another name until it is whole: a crash in between must not leave half of it.
         unfinished = directory.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         init_db_dir(unfinished, 1)  # type: ignore[no-untyped-call]  # the engine is untyped
         unfinished.rename(directory)
-    # The engine would stop at the first key that is gone, or begin new ones beside the old.
+    # The engine would begin new keys beside those that it does not find, and tell nobody.
+    found = version.read_text().strip() if version.exists() else "1"
+    if found != str(FORMAT):
+        raise StateError(
+            f"{settings.data_dir}: its state is of format {found}, this version of nextbest has "
+            f"format {FORMAT}; go on with the version that made it, or begin in another data "
+            "directory"
+        )
     kept = shards.read_text().strip() if shards.exists() else "an unknown number of"
     if kept != str(settings.shards):
         raise StateError(

@@ -87,6 +87,17 @@ def consume(brokers: str, topic: str, partition: int, count: int) -> list[tuple[
     return found
 
 
+def consume_all(brokers: str, topic: str) -> list[bytes | None]:
+    """The values that are in a topic, in no order between its partitions."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", **QUICK})
+    found: list[bytes | None] = []
+    for partition in consumer.list_topics(topic, 10).topics[topic].partitions:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)
+        found += [value for _, value in consume(brokers, topic, partition, end)]
+    consumer.close()
+    return found
+
+
 class Proxy:
     """A port that leads to another one, until it is cut."""
 
