@@ -110,9 +110,8 @@ class ShardStore:
         self._shard = shard
         self._memory_bytes = min(memory_bytes, (MAX_SLOTS - 2) * 8 * plan.words)
         self._seal_bytes = seal_bytes or min(SEAL_BYTES, memory_bytes // 8)
-        self.state = ShardState(
-            plan, max_slots=min(MAX_SLOTS, memory_bytes // (8 * plan.words) + 2)
-        )
+        most = memory_bytes // (8 * plan.words) + 2
+        self.state = ShardState(plan, max_slots=min(MAX_SLOTS, most))
         self._republish: Iterator[tuple[int, Names]] = iter(())
         self._to_walk, self._found = 0, NOBODY
         self._idle_seconds = idle_seconds
@@ -281,9 +280,8 @@ class ShardStore:
             self._files.advance()
         self._watch()
         changed = self.version > self.resumed_version
-        return self._files.snapshot(
-            self.version, self.timeline if changed else self.resumed_timeline
-        )
+        timeline = self.timeline if changed else self.resumed_timeline
+        return self._files.snapshot(self.version, timeline)
 
     def customers(self) -> Iterator[str]:
         """Yield the ids of all customers, those in memory first.

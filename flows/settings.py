@@ -109,7 +109,8 @@ customers; fixed for the life of a data directory)
         Meta(gt=0.0, description="seconds without an event after which a customer leaves memory"),
     ] = 3600.0
     stream_retention_seconds: Annotated[
-        float, Meta(ge=0.0, description="age at which entries of a stream are trimmed; 0: never")
+        float,
+        Meta(ge=0.0, description="seconds until entries of a stream may be trimmed; 0: never"),
     ] = 0.0
     kafka_brokers: Annotated[
         str | None, Meta(description="host:port,... of the Kafka cluster to read from")

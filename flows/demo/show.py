@@ -127,7 +127,10 @@ def _delete(settings: Settings) -> None:
     if settings.redis_url is None:
         stop_server(data_dir)
     else:
-        prefixes = (key_prefix(catalog), f"nextbest:{catalog.name}:model:".encode())
+        prefixes = [
+            key_prefix(catalog),
+            *(f"nextbest:{catalog.name}:{kind}:".encode() for kind in ("model", "shard")),
+        ]
         with redis.Redis.from_url(store_url(settings)) as client:
             for prefix in prefixes:
                 for key in client.scan_iter(match=prefix + b"*", count=10_000):

@@ -47,7 +47,7 @@ class ArchiveSink(KeyedSink[Rows, int]):
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, pyarrow as pa
     >>> with tempfile.TemporaryDirectory() as name:
     ...     part = ArchiveSink(Path(name), parts=["0"]).build_part("archive", "0", None)
     ...     part.write_batch([pa.table({"n": [1, 2]})])

@@ -42,4 +42,6 @@ def test_a_catalog_of_forty_features() -> None:
 
 
 def test_scenarios_say_what_they_measure() -> None:
-    assert list(SCENARIOS) == ["kernel", "ingest-parquet", "ingest-json"]
+    assert list(SCENARIOS) == [
+        "kernel", "ingest-parquet", "recovery", "freshness", "ingest-json",
+    ]  # fmt: skip

@@ -114,7 +114,9 @@ def test_a_manifest_is_plain_and_names_the_state(tmp_path: Path) -> None:
     again = ShardStore(kernels.plan, tmp_path, 3, manifest, timeline="second")
     assert (again.version, again.resumed_version, again.resumed_timeline) == (1, 1, "first")
     assert again.unpublished == 0
-    assert again.snapshot() == manifest | {"timeline": "second"}
+    assert again.snapshot() == manifest  # nothing has changed: it is still the first's
+    again.apply(kernels.encode(make_events(2, range(20))))
+    assert (again.snapshot()["version"], again.snapshot()["timeline"]) == (2, "second")
 
 
 def test_republish_is_exact(tmp_path: Path) -> None:

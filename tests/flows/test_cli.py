@@ -68,7 +68,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name)
     (tmp_path / "shop.py").write_text(SHOP)
     yield tmp_path
-    stop_server(tmp_path / ".nextbest")
+    for name in (".nextbest", "new"):
+        stop_server(tmp_path / name)
     for name in ("shop", "broken"):
         sys.modules.pop(name, None)
 

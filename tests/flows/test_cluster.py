@@ -20,15 +20,12 @@ import pytest
 import redis
 
 from nextbest.features import SettingsError
-from nextbest.features.batch import KEY_1, shard_of
-from nextbest.features.codec import EventDecoder
-from nextbest.features.encoder import RecordEncoder
 from nextbest.flows.commands.inputs import Job, check_input
 from nextbest.flows.commands.processes import check_processes
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.settings import Settings
-from nextbest.flows.sources import publish
-from tests.flows.test_decode import Event, make_log, ndjson, plan
+from nextbest.flows.sources import publish_events
+from tests.flows.test_decode import Event, make_log, ndjson
 from tests.flows.test_learn import plain
 
 ROOT = Path(__file__).parent.parent.parent
@@ -78,7 +75,8 @@ class Run:
         with redis.Redis.from_url(ensure_server(self.home)) as store:
             names: Any = sorted(store.scan_iter("nextbest:mart:customer:*"))
             values: Any = store.mget(names) if names else []
-            models: Any = {name: store.get(name) for name in store.scan_iter("*:model:*")}
+            found: Any = [n for n in store.scan_iter("*:model:*") if not n.endswith(b":published")]
+            models: Any = {name: store.get(name) for name in found}
             return dict(zip(names, values, strict=True)) | models
 
     def archive(self, what: str) -> list[dict[str, Any]]:
@@ -148,16 +146,9 @@ def write(path: Path, log: Sequence[Event]) -> Path:
 
 def publish_in_parts(run: Run, log: Sequence[Event], partitions: int) -> None:
     """As a producer should: a customer's shard says the partition."""
-    decoded = EventDecoder(plan.catalog.source).decode_ndjson(ndjson(log))
-    encoder = RecordEncoder(plan.categorical, plan.numeric)
-    keys = encoder.encode(decoded.table, decoded.index, keep_table=False).records[:, KEY_1].tolist()
-    parts: list[list[Event]] = [[] for _ in range(partitions)]
-    for event, key in zip(log, keys, strict=True):
-        parts[shard_of(key, SHARDS) % partitions].append(event)
     with redis.Redis.from_url(ensure_server(run.home)) as client:
-        for number, part in enumerate(parts):
-            blobs = [ndjson(part[i : i + 20]) for i in range(0, len(part), 20)]
-            publish(client, f"log:{number}", blobs)
+        for first in range(0, len(log), 40):
+            publish_events(client, "log", ndjson(log[first : first + 40]), partitions, SHARDS)
 
 
 def test_two_processes_leave_what_one_does_whoever_dies(

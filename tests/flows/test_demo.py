@@ -67,11 +67,12 @@ def demo(data_dir: Path, *arguments: str) -> Demo:
 
 
 def rows_of(data_dir: Path) -> dict[bytes, bytes]:
-    """Every key and value in the store: the rows and the model."""
+    """Every key and value in the store but the marks, which name the run: rows and the model."""
     url = find_server(data_dir)
     assert url is not None
     with redis.Redis.from_url(url) as client:
-        keys = sorted(client.scan_iter(count=10_000))
+        found = client.scan_iter(count=10_000)
+        keys = sorted(key for key in found if not key.endswith(b":published"))
         return dict(zip(keys, client.mget(keys), strict=True))
 
 
