@@ -26,8 +26,11 @@ from .marks import CHECK_SECONDS, Sighting
 from .publication import LAG_SECONDS, Marks, Publication, mark_key, new_timeline
 from .resp import encode_command
 
-_PUBLISHING_SHARE = 8.0
-"""Encoding rows may take one part in so many of the worker's time; sending takes as much again."""
+_BUSY_SHARE = 8.0
+"""Where events come in large batches, encoding rows takes at most one part in so many of the
+worker's time; sending takes as much again."""
+
+_BUSY_EVENTS = 256
 
 _LONGEST_PAUSE = 0.25
 """Seconds between two publications of a shard, at most."""
@@ -140,6 +143,7 @@ class ShardLogic:
             self._counts += snapshot["counts"]
             self._position = int(snapshot["position"])
         self._oldest: float | None = None
+        self._batch = 0  # events that came last
         self._not_before = 0.0
         self._hold_until = time.perf_counter() + _HOLD_SECONDS
         self._look = look
@@ -157,6 +161,7 @@ class ShardLogic:
     def on_events(self, part: ShardEvents) -> Iterator[ShardOutput]:
         """Apply events; yield what follows from them."""
         batch = part.batch
+        self._batch = len(batch)
         flags, rows = yield from self._apply(batch, part.marked)
         positions = batch.positions
         if part.marked is not None:
@@ -186,7 +191,9 @@ class ShardLogic:
         while force and self.store.unpublished:
             yield self._flush(began)
         ended = time.perf_counter()
-        pause = _PUBLISHING_SHARE * self._peers * (ended - began)
+        # Where they come one by one there is time to spare, and each is waited for.
+        share = _BUSY_SHARE * min(1.0, self._batch / _BUSY_EVENTS)
+        pause = share * self._peers * (ended - began)
         self._not_before = ended + min(pause, _LONGEST_PAUSE)
 
     def publish_at(self) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -18,6 +17,9 @@ from ..disk import disk_errors
 
 Rows: TypeAlias = pa.Table | WholeChunk
 """Rows for a file: a table, or a chunk of events of which one is yet to be made."""
+
+_LOOSE = 64
+"""Chunks of which a table is made at a time: some during the epoch, few at its end."""
 
 _SAMPLE = 4096  # rows that tell which columns of text repeat themselves
 
@@ -55,13 +57,21 @@ class EpochFile:
         self._schema: pa.Schema | None = None
         self._group = row_group_rows
         self._writer: pq.ParquetWriter | None = None
-        self._held: list[Rows] = []
+        self._loose: list[WholeChunk] = []
+        self._held: list[pa.Table] = []
         self._rows = 0
 
     def add(self, rows: Rows) -> None:
         """Take rows."""
-        self._held.append(rows)
-        self._rows += rows.num_rows if isinstance(rows, pa.Table) else rows.rows
+        if isinstance(rows, WholeChunk):
+            self._rows += rows.rows
+            self._loose.append(rows)
+            if len(self._loose) == _LOOSE:
+                self._bind()
+        else:
+            self._rows += rows.num_rows
+            self._bind()
+            self._held.append(rows)
         if self._rows >= self._group:
             self._write_held()
 
@@ -91,8 +101,9 @@ class EpochFile:
             self._unfinished.unlink(missing_ok=True)
 
     def _write_held(self) -> None:
-        held, self._held, self._rows = self._held, [], 0
-        tables = [table for table in _tables(held) if table.num_rows]
+        self._bind()
+        tables = [table for table in self._held if table.num_rows]
+        self._held, self._rows = [], 0
         if not tables:
             return
         self._check(tables)
@@ -101,6 +112,12 @@ class EpochFile:
         with disk_errors(self._unfinished):
             writer = self._writer or self._open(table)
             writer.write_table(table, row_group_size=2 * self._group)
+
+    def _bind(self) -> None:
+        """Make one table of the loose chunks, as each would cost as much."""
+        if self._loose:
+            self._held.append(archive_table(self._loose))
+            self._loose = []
 
     def _check(self, tables: list[pa.Table]) -> None:
         self._schema = self._schema or tables[0].schema
@@ -135,21 +152,6 @@ class EpochFile:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
-
-
-def _tables(held: list[Rows]) -> Iterator[pa.Table]:
-    """Make tables; one for all chunks that follow each other, as each would cost as much."""
-    chunks: list[WholeChunk] = []
-    for rows in held:
-        if isinstance(rows, WholeChunk):
-            chunks.append(rows)
-            continue
-        if chunks:
-            yield archive_table(chunks)
-            chunks = []
-        yield rows
-    if chunks:
-        yield archive_table(chunks)
 
 
 def _repeats(column: Any) -> bool:

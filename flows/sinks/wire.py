@@ -131,7 +131,6 @@ class Wire:
             self._transmit(sent)
             while self._owed > self._outstanding:
                 self._read()
-            self._close_answered()
         return sent
 
     def drain(self) -> None:
@@ -152,11 +151,17 @@ class Wire:
 
     def _transmit(self, sent: Sent) -> None:
         flush = sent.flush
+        head = self._closings()
         sent.answered, sent.owed = False, 0
         self._owe(sent, flush.replies + (flush.marks is not None))
         if flush.marks is not None:
-            self._put(memoryview(flush.marks.opening))
-        self._put(sent.payload)
+            head.append(flush.marks.opening)
+        if len(sent.payload) <= _SLICE_BYTES:
+            # Each message wakes the server: closings, opening and a few rows are one.
+            self._put(memoryview(b"".join([*head, sent.payload])))
+        else:
+            self._put(memoryview(b"".join(head)))
+            self._put(sent.payload)
         if not sent.owed:
             self._answered(sent)
 
@@ -205,11 +210,17 @@ class Wire:
             self._read()
 
     def _close_answered(self) -> None:
+        self._put(memoryview(b"".join(self._closings())))
+
+    def _closings(self) -> list[bytes]:
+        """Take the closing marks that are due, to be sent next."""
         due, self._due = self._due, []
+        closings = []
         for sent in due:
             if sent.flush.marks is not None:
                 self._owe(sent, 1)
-                self._put(memoryview(sent.flush.marks.closing))
+                closings.append(sent.flush.marks.closing)
+        return closings
 
     def _connect(self) -> None:
         self._connection.disconnect()

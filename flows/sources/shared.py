@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 LONGEST_WAIT = 0.05
 _WARM_SECONDS = 0.02
+_SHORTEST_WAIT = 0.001
+_STEPS = 4
+"""Reads left out after data: the engine hands items on from step to step between them."""
+
 _OUTAGE_PAUSE = 0.05
 
 
@@ -88,6 +92,7 @@ class SharedReader(ABC, Generic[T]):
         self._reconnect = reconnect
         self._outage: Outage | None = None
         self._last_data = time.monotonic()
+        self._steps = 0
         self.pause = PAUSE_SECONDS
 
     @abstractmethod
@@ -147,9 +152,15 @@ class SharedReader(ABC, Generic[T]):
             if not self._outage.over():
                 return
             self._outage = None
+        if self._steps:
+            self._steps -= 1
+            self.pause = 0.0
+            return
         empty = [feed for feed in self._feeds.values() if not feed.waiting]
         idle = time.monotonic() - self._last_data
-        seconds = patience(idle) if len(empty) == len(self._feeds) else 0.0
+        seconds = 0.0
+        if len(empty) == len(self._feeds):
+            seconds = max(_SHORTEST_WAIT, patience(idle))
         try:
             found = self.fetch(empty, seconds)
         except AwayError as error:
@@ -165,6 +176,7 @@ class SharedReader(ABC, Generic[T]):
             feed.waiting = [*feed.waiting, *entries] if feed.waiting else entries
         if found:
             self._last_data = time.monotonic()
+            self._steps = _STEPS
         self.pause = PAUSE_SECONDS if seconds == 0.0 else 0.0
 
     def _retry(self) -> None:
