@@ -8,11 +8,15 @@ import threading
 from collections.abc import Sequence
 
 import msgspec
+import redis
 from rich.console import Console
 
 from ...features.errors import SettingsError
 from ..cluster import Member, parse_addresses
+from ..connection import ask, explained, passes, pool
+from ..embedded import reviver
 from ..settings import Settings
+from ..sinks.outage import Outage, Patience
 from .inputs import Job
 from .reports import Order, Tally
 from .supervise import Supervisor
@@ -53,8 +57,17 @@ def make_supervisor(
 ) -> Supervisor:
     """Return what runs the processes of a job, and reports to a tally and a console."""
     whole = Order(job=job, settings=settings, url=url)
+    died = False
+
+    def waiting(reason: str, seconds: float | None) -> None:
+        console.print(f"  waiting: {reason}", soft_wrap=True, markup=False)
+
+    patience = Patience(settings.outage_seconds, stop, reviver(settings), waiting)
 
     def orders() -> Sequence[Order]:
+        if died:
+            # The store may have died with them, and who begins does not wait for it.
+            await_store(settings, url, patience)
         if member is not None:
             change = {"index": member.index, "addresses": member.addresses}
             return [msgspec.structs.replace(whole, **change)]
@@ -67,10 +80,37 @@ def make_supervisor(
         ]
 
     def restart(reason: str) -> None:
+        nonlocal died
+        died = True
         tally.restart()
         console.print(f"  restarting: {reason}", soft_wrap=True, markup=False)
 
     return Supervisor(orders, stop, on_report=tally.take, on_restart=restart)
+
+
+def await_store(settings: Settings, url: str, patience: Patience) -> None:
+    """Wait until the store answers.
+
+    Raises
+    ------
+    StoreError
+        It is away for too long or refuses, or the wait was ended.
+    """
+    outage: Outage | None = None
+    with contextlib.closing(
+        redis.Redis(connection_pool=pool(url, seconds=settings.redis_timeout_seconds))
+    ) as client:
+        while True:
+            try:
+                ask(client, "PING")
+            except redis.RedisError as error:
+                if not passes(error):
+                    raise explained(url, error) from error
+                outage = outage or Outage(patience, url, error)
+                outage.goes_on(error)
+            else:
+                return
+            outage.wait()
 
 
 def _free_addresses(count: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from .declared import ARMS
@@ -20,8 +21,8 @@ _BAD = (
 )
 
 
-def make_blobs(seed: int, events: int, customers: int, *, blob: int = 40) -> Iterator[list[bytes]]:
-    """Yield lists of lines: about ``events`` events of ``customers`` customers.
+def make_blobs(seed: int, *, ahead: int, customers: int) -> Iterator[list[bytes]]:
+    """Yield lists of lines without end: about ``ahead`` events at once, then few at a time.
 
     One line in 20 is sent again, soon or at once; one event in 10 comes up to 40 minutes late,
     which is more than the allowed lateness; one line in 200 is no event.
@@ -30,7 +31,7 @@ def make_blobs(seed: int, events: int, customers: int, *, blob: int = 40) -> Ite
     now = START
     again: list[bytes] = []
     lines: list[bytes] = []
-    for number in range(events):
+    for number in count():
         now += rng.randrange(2 * SECOND)
         line = json.dumps(_event(rng, number, now, customers)).encode()
         lines.append(line)
@@ -40,16 +41,14 @@ def make_blobs(seed: int, events: int, customers: int, *, blob: int = 40) -> Ite
             lines.append(again.pop(rng.randrange(len(again))))
         if rng.random() < 0.005:
             lines.append(rng.choice(_BAD))
-        if len(lines) >= blob:
+        if len(lines) >= (ahead if number < ahead else 40):
             yield lines
             lines = []
-    if lines:
-        yield lines
 
 
 def _event(rng: random.Random, number: int, now: int, customers: int) -> dict[str, Any]:
     # A few customers are busy, most are rare: some are always in memory, most are not.
-    customer = int(customers * rng.random() ** 3)
+    customer = int(customers * rng.random() ** 2)
     delay = rng.randrange(2400) * SECOND if rng.random() < 0.1 else 0
     return {
         "event_id": f"e{number}",

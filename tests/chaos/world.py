@@ -1,4 +1,4 @@
-"""A server, a stream that is being fed, workers that are being killed, and what they leave."""
+"""A server, a stream that is being fed, runs that are being killed, and what they leave."""
 
 from __future__ import annotations
 
@@ -11,60 +11,77 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
 
 from nextbest.features import StoreError
-from nextbest.flows.embedded import ensure_server, find_server
+from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.sources.valkey_stream import publish_events
 
 from . import declared
+from .run import Run, wait_until
 
 STREAM = "log"
 SHARDS = 4
-_DECLARED = declared.__file__
+MEMORY_BYTES = 16 << 20  # the least there is: customers leave and come back
 _PREFIX = "nextbest:chaos:"
-ENVIRONMENT = {
-    "NEXTBEST_SHARDS": str(SHARDS),
-    "NEXTBEST_EPOCH_SECONDS": "0.2",
-    "NEXTBEST_EMBEDDED_FSYNC": "always",
-    "NEXTBEST_MEMORY_BYTES": str(16 << 20),  # the least there is: customers leave and come back
-    "NEXTBEST_IDLE_SECONDS": "1",
-}
+_EPOCH_SECONDS = 0.2
 
 
-@dataclass
 class World:
-    """One data directory with its embedded server, and everything that happens to it."""
+    """One data directory with its server, and everything that happens to it.
 
-    home: Path
-    partitions: int
-    decisions: bool
-    seed: int
-    kills: dict[str, int] = field(default_factory=dict)
+    Parameters
+    ----------
+    home
+        The data directory.
+    partitions
+        Of the log; 1: a stream without numbers.
+    decisions
+        Whether there is learning too.
+    seed
+        Of what is done at random.
+    fsync
+        Of the embedded server.
+    outside
+        Whether the server is one that the runs did not start, and so do not start again.
+    """
 
-    def __post_init__(self) -> None:
-        self._rng = random.Random(self.seed)
-        self.url = self._revive()
+    def __init__(
+        self,
+        home: Path,
+        *,
+        partitions: int = 1,
+        decisions: bool = False,
+        seed: int = 0,
+        fsync: str = "always",
+        outside: bool = False,
+    ) -> None:
+        self.home = home
+        self.killed: Counter[str] = Counter()
+        self.rng = random.Random(seed)
+        self._partitions = partitions
+        self._decisions = decisions
+        self._fsync: Any = fsync
+        self._server_home = home.with_name("server") if outside else home
+        self._outside = outside
+        self._runs: list[Run] = []
+        self._fed = threading.Event()
+        self._feeder: threading.Thread | None = None
+        self.url = self.revive()
 
-    def command(self, data_dir: Path, *more: str) -> list[str]:
-        """Return the command line of a run over the stream."""
-        words = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", STREAM]
-        words += ["--catalog", f"{_DECLARED}:catalog", "--data-dir", str(data_dir)]
-        if self.partitions > 1:
-            words += ["--partitions", str(self.partitions)]
-        if self.decisions:
-            words += ["--decisions", f"{_DECLARED}:offer"]
-        return [*words, *more]
+    def feed(self, blobs: Iterable[list[bytes]], pause: float) -> None:
+        """Publish in the background until `end_feed`.
 
-    def feed(self, blobs: Iterable[list[bytes]], pause: float) -> threading.Thread:
-        """Publish in the background, each blob until the server has it: some it has twice."""
-        parts = self.partitions if self.partitions > 1 else None
+        Each blob is sent until the server says that it has it: some it has twice.
+        """
+        parts = self._partitions if self._partitions > 1 else None
 
         def run() -> None:
             for lines in blobs:
@@ -74,113 +91,173 @@ class World:
                             publish_events(client, STREAM, lines, parts, SHARDS)
                         break
                     except (StoreError, redis.RedisError):
-                        time.sleep(0.05)
-                time.sleep(pause)
+                        if self._fed.wait(0.05):
+                            return
+                if self._fed.wait(pause):
+                    return
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
+        self._fed.clear()
+        self._feeder = threading.Thread(target=run, daemon=True)
+        self._feeder.start()
 
-    def start(self, processes: int) -> subprocess.Popen[str]:
+    def end_feed(self) -> None:
+        """Publish no more."""
+        self._fed.set()
+        if self._feeder is not None:
+            self._feeder.join()
+
+    def start(self, processes: int) -> Run:
         """Start workers under a supervisor."""
-        words = self.command(self.home, "--processes", str(processes), "--supervise")
-        return subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **ENVIRONMENT},
-        )  # fmt: skip
+        words = self._command(self.home, "--processes", str(processes), "--supervise")
+        run = Run(words, self._environment(), self.home.parent / f"said-{len(self._runs)}.txt")
+        self._runs.append(run)
+        return run
 
-    def disturb(self, run: subprocess.Popen[str], victims: Sequence[str]) -> None:
-        """Kill one of the victims: ``worker``, ``server`` or the ``run`` as a whole."""
-        time.sleep(self._rng.uniform(0.2, 2.5))
-        victim = self._rng.choice(victims)
-        if victim == "server":
-            pid = self._server()
-            done = pid is not None and _kill(pid)
-        elif victim == "worker":
-            workers = _children(run.pid)
-            done = bool(workers) and _kill(self._rng.choice(workers))
+    def kill(self, run: Run, victim: str) -> None:
+        """Kill something while work is being done, or with ``early`` and ``stopping`` while not."""
+        if victim == "early":
+            time.sleep(self.rng.uniform(0.0, 2.0))
         else:
-            done = run.poll() is None and _kill(run.pid)
-            run.communicate()
-        self.kills[victim] = self.kills.get(victim, 0) + done
+            self.wait_for_work(run)
+            time.sleep(self.rng.uniform(0.0, 2 * _EPOCH_SECONDS))
+        if victim in ("server", "both"):
+            self.kill_server()
+        if victim in ("worker", "early", "both"):
+            run.kill_worker(self.rng)
+        if victim == "run":
+            run.kill()
+        if victim == "stopping":
+            run.ask_to_stop()
+            time.sleep(self.rng.uniform(0.0, 1.0))
+            run.kill()
+        self.killed[victim] += 1
+        self.killed["processes"] += 1 + (victim == "both")
 
-    def stop(self, run: subprocess.Popen[str]) -> None:
-        """End a run as an operator does; it must end well."""
-        if run.returncode is not None:
-            return
-        run.send_signal(signal.SIGTERM)
-        out, err = run.communicate(timeout=60)
-        assert run.returncode == 0, f"{out}\n{err}"
+    def kill_server(self) -> None:
+        """Kill the server, as soon as there is one."""
+        found: list[int] = []
+
+        def find() -> bool:
+            with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.url) as client:
+                info: Any = client.info("server")
+                found.append(int(info["process_id"]))
+            return bool(found)
+
+        wait_until(find, lambda: "a server")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found[0], signal.SIGKILL)
+
+    def wait_for_work(self, run: Run) -> None:
+        """Wait until more of the log is counted than is now."""
+        known = -1
+
+        def works() -> bool:
+            nonlocal known
+            run.check()
+            with contextlib.suppress(redis.RedisError):
+                now = self.counted()
+                known = now if known < 0 else known
+                return now > known
+            return False
+
+        wait_until(works, lambda: f"work after {known} events\n{run.said()}")
+
+    def counted(self) -> int:
+        """How many good events the workers have told of in the store."""
+        keys = [f"{_PREFIX}shard:{shard}:counts" for shard in range(SHARDS)]
+        with redis.Redis.from_url(self.url) as client:
+            found: Any = client.mget(keys)
+        return sum(sum(json.loads(counts).values()) for counts in found if counts)
 
     def finish(self, data_dir: Path) -> None:
         """Read what is left of the stream, undisturbed."""
-        words = self.command(data_dir, "--drain", "--redis-url", self._revive())
-        if data_dir == self.home:
-            words = self.command(data_dir, "--drain")
+        self.revive()
+        words = self._command(data_dir, "--drain")
+        if data_dir != self.home and not self._outside:
+            words += ["--redis-url", self.url]
         done = subprocess.run(
-            words, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT},
-            timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+            words, capture_output=True, text=True, env=self._environment(), timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def left(self, data_dir: Path) -> dict[str, Any]:
         """Collect everything that runs in a data directory leave behind."""
-        with redis.Redis.from_url(self._revive()) as client:
-            keys = sorted(client.scan_iter(match=f"{_PREFIX}*", count=10_000))
-            # How far a run has come is told with a name that each run makes for itself.
-            keys = [key for key in keys if not key.endswith(b":published")]
-            store: dict[bytes, Any] = dict(zip(keys, client.mget(keys), strict=True))
         letters = data_dir / "dead_letters" / "dead.ndjson"
         lines = letters.read_bytes().splitlines() if letters.exists() else []
         refused = [json.loads(line) for line in lines]
         return {
-            "store": store,
-            "events": _table(data_dir / "archive" / "events", "position"),
-            "examples": _table(data_dir / "archive" / "examples", None),
+            "events": _table(data_dir / "archive" / "events"),
+            "examples": _table(data_dir / "archive" / "examples"),
+            "store": self.stored(),
             "refused": sorted((x["origin"], x["position"], x["reason"], x["raw"]) for x in refused),
         }
 
+    def stored(self) -> dict[str, bytes]:
+        """Rows, counts and models in the store."""
+        with redis.Redis.from_url(self.url) as client:
+            keys = sorted(client.scan_iter(match=f"{_PREFIX}*", count=10_000))
+            # How far a run has come is told with a name that each run makes for itself.
+            keys = [key for key in keys if not key.endswith(b":published")]
+            values: Any = client.mget(keys) if keys else []
+        return {key.decode(): value for key, value in zip(keys, values, strict=True)}
+
     def forget_rows(self) -> None:
         """Empty the store but for the stream."""
-        with redis.Redis.from_url(self._revive()) as client:
-            for key in client.scan_iter(match=f"{_PREFIX}*", count=10_000):
-                client.delete(key)
+        with redis.Redis.from_url(self.url) as client:
+            keys = list(client.scan_iter(match=f"{_PREFIX}*", count=10_000))
+            if keys:
+                client.delete(*keys)
 
-    def _revive(self) -> str:
-        return ensure_server(self.home, fsync="always")
+    def revive(self) -> str:
+        """Start the server if it is not there."""
+        return ensure_server(self._server_home, fsync=self._fsync)
 
-    def _server(self) -> int | None:
-        with contextlib.suppress(OSError, ValueError, StoreError):
-            if find_server(self.home) is not None:
-                record = json.loads((self.home / "valkey" / "server.json").read_text())
-                return int(record["pid"])
-        return None
+    def end(self) -> None:
+        """Leave no process behind."""
+        self._fed.set()
+        for run in self._runs:
+            if run.lives():
+                run._process.kill()
+                run._process.wait()
+        self.revive()
+        stop_server(self._server_home)
+
+    def _command(self, data_dir: Path, *more: str) -> list[str]:
+        words = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", STREAM]
+        words += ["--catalog", f"{declared.__file__}:catalog", "--data-dir", str(data_dir)]
+        if self._partitions > 1:
+            words += ["--partitions", str(self._partitions)]
+        if self._decisions:
+            words += ["--decisions", f"{declared.__file__}:offer"]
+        if self._outside:
+            words += ["--redis-url", self.url]
+        return [*words, *more]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "NEXTBEST_SHARDS": str(SHARDS),
+            "NEXTBEST_EPOCH_SECONDS": str(_EPOCH_SECONDS),
+            "NEXTBEST_EMBEDDED_FSYNC": self._fsync,
+            "NEXTBEST_MEMORY_BYTES": str(MEMORY_BYTES),
+            "NEXTBEST_IDLE_SECONDS": "1",
+        }
 
 
-def _table(directory: Path, order: str | None) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
-    for part in sorted(directory.glob("partition=*")):
-        rows = [
-            row
-            for file in sorted(part.glob("*.parquet"))
-            for row in pq.ParquetFile(file).read().to_pylist()
-        ]
-        if order is not None:
-            rows.sort(key=lambda row: row[order])  # a file's rows are in order, or by shard
-        out += [{"partition": part.name, **row} for row in rows]
-    return out
+def _table(directory: Path) -> dict[str, pa.Table]:
+    """Each partition's rows, in the order of its files."""
+    return {
+        part.name: pa.concat_tables(_rows_of(file) for file in sorted(part.glob("*.parquet")))
+        for part in sorted(directory.glob("partition=*"))
+    }
 
 
-def _children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    with contextlib.suppress(OSError):
-        return [int(child) for child in path.read_text().split()]
-    return []
-
-
-def _kill(pid: int) -> bool:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+def _rows_of(file: Path) -> pa.Table:
+    """Without dictionaries: each file has its own."""
+    table = pq.ParquetFile(file).read()
+    return table.cast(
+        pa.schema(
+            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            for field in table.schema
+        )
+    )
