@@ -253,7 +253,7 @@ def down(data_dir: DataDir = None) -> None:
         typer.echo(f"{directory}: no embedded server is running")
 
 
-def _settings(data_dir: Path | None, redis_url: str | None, **more: str | None) -> Any:
+def _settings(data_dir: Path | None, redis_url: str | None, **more: Any) -> Any:
     from .settings import Settings
 
     return Settings.from_env(data_dir=data_dir, redis_url=redis_url, **more)
