@@ -24,8 +24,8 @@ _BAD = (
 def make_blobs(seed: int, *, ahead: int, customers: int) -> Iterator[list[bytes]]:
     """Yield lists of lines without end: about ``ahead`` events at once, then few at a time.
 
-    One line in 20 is sent again, soon or at once; one event in 10 comes up to 40 minutes late,
-    which is more than the allowed lateness; one line in 200 is no event.
+    One line in 20 is sent again, soon or at once; one event in 10 comes up to six hours late,
+    often more than the allowed lateness; one line in 200 is no event.
     """
     rng = random.Random(seed)
     now = START
@@ -49,7 +49,7 @@ def make_blobs(seed: int, *, ahead: int, customers: int) -> Iterator[list[bytes]
 def _event(rng: random.Random, number: int, now: int, customers: int) -> dict[str, Any]:
     # A few customers are busy, most are rare: some are always in memory, most are not.
     customer = int(customers * rng.random() ** 2)
-    delay = rng.randrange(2400) * SECOND if rng.random() < 0.1 else 0
+    delay = rng.randrange(6 * 3600) * SECOND if rng.random() < 0.1 else 0
     return {
         "event_id": f"e{number}",
         "event_timestamp": now - delay,

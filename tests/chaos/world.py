@@ -71,7 +71,7 @@ class World:
         self._fsync: Any = fsync
         self._server_home = home.with_name("server") if outside else home
         self._outside = outside
-        self._runs: list[Run] = []
+        self.runs: list[Run] = []
         self._fed = threading.Event()
         self._feeder: threading.Thread | None = None
         self.url = self.revive()
@@ -109,8 +109,8 @@ class World:
     def start(self, processes: int) -> Run:
         """Start workers under a supervisor."""
         words = self._command(self.home, "--processes", str(processes), "--supervise")
-        run = Run(words, self._environment(), self.home.parent / f"said-{len(self._runs)}.txt")
-        self._runs.append(run)
+        run = Run(words, self._environment(), self.home.parent / f"said-{len(self.runs)}.txt")
+        self.runs.append(run)
         return run
 
     def kill(self, run: Run, victim: str) -> None:
@@ -215,7 +215,7 @@ class World:
     def end(self) -> None:
         """Leave no process behind."""
         self._fed.set()
-        for run in self._runs:
+        for run in self.runs:
             if run.lives():
                 run._process.kill()
                 run._process.wait()
@@ -236,6 +236,9 @@ class World:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            # Many processes start: Python's own sources are compiled by the first one only.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.home.parent.parent / "compiled"),
             "NEXTBEST_SHARDS": str(SHARDS),
             "NEXTBEST_EPOCH_SECONDS": str(_EPOCH_SECONDS),
             "NEXTBEST_EMBEDDED_FSYNC": self._fsync,
