@@ -147,7 +147,7 @@ def test_a_full_disk_that_grows(shop: Shop, tmp_path: Path) -> None:
         pytest.skip("may not mount a small disk here")
     try:
         failed = 0
-        for size in range(2200, 99_999, 1500):
+        for size in range(1000, 99_999, 400):
             code, error = shop.run(disk / "data")
             if not code:
                 break
