@@ -30,9 +30,9 @@ from ..features.errors import NextbestError, SettingsError
 from ..features.plan import Plan
 from .cluster import Member, parse_addresses
 from .commands import place
-from .commands.inputs import Job, check_input, input_name, open_source
+from .commands.inputs import Job, check_input, open_source, remembered
 from .commands.job import store_url
-from .commands.references import absolute, load
+from .commands.references import load
 from .decisions import DecisionPoint
 from .peers import watching
 from .pipeline import build_flow
@@ -116,13 +116,7 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     held = contextlib.ExitStack()
     held.enter_context(place.claimed(settings.data_dir, shared=member is not None))
-    this = place.Remembered(
-        catalog=absolute(job.catalog),
-        decisions=None if job.decisions is None else absolute(job.decisions),
-        schema=plan.schema_id,
-        source=input_name(job),
-        store=place.store_name(settings),
-    )
+    this = remembered(job, plan, settings)
     place.check(settings, this, first=member is None or member.index == 0)
     held.enter_context(working_in(settings.data_dir, member))
     prepare_recovery(settings)

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from ...features.errors import SettingsError
+from ...features.plan import Plan
 from ..embedded import reviver
 from ..settings import Settings
 from ..sources.base import EventSource, StopFlag
 from ..sources.files import FileSource
 from ..sources.valkey_stream import ValkeyStreamSource
 from . import place
+from .references import absolute
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,17 @@ def input_name(job: Job) -> str:
         return f"topic {job.topic}"
     name = place.FILES if job.stream is None else f"stream {job.stream}"
     return name + (f" of {job.partitions}" if job.partitions else "")
+
+
+def remembered(job: Job, plan: Plan, settings: Settings) -> place.Remembered:
+    """Return what the data directory is to keep of a run."""
+    return place.Remembered(
+        catalog=absolute(job.catalog),
+        decisions=None if job.decisions is None else absolute(job.decisions),
+        schema=plan.schema_id,
+        source=input_name(job),
+        store=place.store_name(settings),
+    )
 
 
 def open_source(

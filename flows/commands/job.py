@@ -20,11 +20,11 @@ from ..pipeline import build_flow
 from ..run import run_flow
 from ..settings import Settings
 from . import place, screen
-from .inputs import Job, check_input, input_name, open_source
+from .inputs import Job, check_input, open_source, remembered
 from .measures import Measures
 from .processes import check_processes, make_supervisor
 from .quiet import without_native_reports
-from .references import absolute, load
+from .references import load
 from .reports import Tally
 from .stopping import stop_on_signals
 from .values import duration
@@ -50,13 +50,7 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
         measures = Measures()
         source = open_source(job, settings, stream_url, stop, measures.outage)
         with place.claimed(settings.data_dir, shared=member is not None):
-            this = place.Remembered(
-                catalog=absolute(job.catalog),
-                decisions=None if job.decisions is None else absolute(job.decisions),
-                schema=plan.schema_id,
-                source=input_name(job),
-                store=place.store_name(settings),
-            )
+            this = remembered(job, plan, settings)
             place.check(settings, this, first=member is None or member.index == 0)
             url = stream_url or store_url(settings)
             place.remember(settings.data_dir, this)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from ...features.errors import SourceError, StateError, StoreError
-from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
+from .base import EPOCH_BYTES, EventSource, StopFlag
 from .chunk import RawChunk, count_records
 from .kafka_client import Cluster
 from .kafka_reader import KafkaReader
+from .lines import LinePartition
 from .outage import OnOutage
 
 if TYPE_CHECKING:
@@ -121,20 +122,23 @@ class KafkaSource(EventSource[KafkaState]):
         return _KafkaPartition(self, self._reader, int(for_part), resume_state)
 
 
-class _KafkaPartition(LogPartition[KafkaState]):
+class _KafkaPartition(LinePartition[KafkaState]):
     def __init__(
         self, source: KafkaSource, reader: KafkaReader, number: int, state: KafkaState | None
     ) -> None:
-        super().__init__(stop=source._stop, epoch_bytes=source._epoch_bytes)
         self._name = f"{source._topic}[{number}]"
         if state is not None and "offset" not in state:
             raise StateError(f"{self._name}: the state is that of another kind of source")
         if state is not None and state["version"] != 1:
             raise SourceError(f"{self._name}: a position of version {state['version']} is unknown")
-        self._number = number
         self._longest = source._max_event_bytes
-        self._position = state["position"] if state else 0
-        self._seq = state["seq"] if state else 0
+        super().__init__(
+            number,
+            state["position"] if state else 0,
+            state["seq"] if state else 0,
+            stop=source._stop,
+            epoch_bytes=source._epoch_bytes,
+        )
         self._reader = reader
         self._feed, self._offset, end = reader.begin(number, state["offset"] if state else None)
         self._end = end if source._drain else None
@@ -148,7 +152,7 @@ class _KafkaPartition(LogPartition[KafkaState]):
         self.pause = self._reader.pause
         if self._end is not None:
             # The last offsets may be markers of transactions, which never come.
-            if not messages and self._feed.dry and self._number in self._reader.ended:
+            if not messages and self._feed.dry and self.number in self._reader.ended:
                 return None
             messages = [message for message in messages if _offset(message) < self._end]
         chunks: list[RawChunk] = []
@@ -158,11 +162,12 @@ class _KafkaPartition(LogPartition[KafkaState]):
             value = message.value()
             if value is None:
                 self._join(chunks, lines)
-                self._fault(chunks, b"", offset, "a message without a value (tombstone)", 0)
+                fault = "a message without a value (tombstone)"
+                chunks.append(self._fault(b"", offset, fault, 0))
             elif len(value) > self._longest and b"\n" not in value.rstrip(b"\n"):
                 self._join(chunks, lines)
                 fault = f"longer than {self._longest} bytes"
-                self._fault(chunks, value[:_KEPT_BYTES], offset, fault, len(value))
+                chunks.append(self._fault(value[:_KEPT_BYTES], offset, fault, len(value)))
             else:
                 if lines and offset != self._offset:
                     self._join(chunks, lines)
@@ -181,46 +186,20 @@ class _KafkaPartition(LogPartition[KafkaState]):
             lines.clear()
             records = count_records(payload)
             if records:
-                self._emit(chunks, payload, self._first, records)
+                origin = f"{self._name}@{self._first}"
+                chunks.append(self.chunk(payload, records, origin=origin, line=1))
 
-    def _fault(
-        self, chunks: list[RawChunk], payload: bytes, offset: int, fault: str, size: int
-    ) -> None:
-        self._emit(chunks, payload, offset, 1, fault, size)
-
-    def _emit(
-        self,
-        chunks: list[RawChunk],
-        payload: bytes,
-        offset: int,
-        records: int,
-        fault: str | None = None,
-        size: int = 0,
-    ) -> None:
-        chunks.append(
-            RawChunk(
-                partition=self._number,
-                position=self._position,
-                format="ndjson",
-                payload=payload,
-                origin=f"{self._name}@{offset}",
-                line=1,
-                seq=self._seq,
-                records=records,
-                fault=fault,
-                size=size,
-            )
-        )
-        self._position += records
-        self._seq += 1
+    def _fault(self, payload: bytes, offset: int, fault: str, size: int) -> RawChunk:
+        origin = f"{self._name}@{offset}"
+        return self.chunk(payload, 1, origin=origin, line=1, fault=fault, size=size)
 
     def state(self) -> KafkaState:
         """The next offset and the counts up to it."""
         return {
             "version": 1,
             "offset": self._offset,
-            "position": self._position,
-            "seq": self._seq,
+            "position": self.position,
+            "seq": self.seq,
         }
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ import redis
 
 from ...features.errors import EventError, StateError, StoreError
 from ..connection import ask, store_errors, without_password
-from .base import EPOCH_BYTES, EventSource, LogPartition, StopFlag
+from .base import EPOCH_BYTES, EventSource, StopFlag
 from .chunk import RawChunk, count_records
+from .lines import LinePartition
 from .outage import OnOutage
 from .routing import customers_of, events_in, partitions_of
 from .valkey_reader import Entry, Place, StreamReader, order, text
@@ -244,7 +245,7 @@ class ValkeyStreamSource(EventSource[StreamState]):
         return _StreamPartition(self, self._reader, number, self._keys[number], resume_state)
 
 
-class _StreamPartition(LogPartition[StreamState]):
+class _StreamPartition(LinePartition[StreamState]):
     def __init__(
         self,
         source: ValkeyStreamSource,
@@ -253,8 +254,6 @@ class _StreamPartition(LogPartition[StreamState]):
         key: str,
         state: StreamState | None,
     ) -> None:
-        super().__init__(stop=source._stop, epoch_bytes=source._epoch_bytes)
-        self._number = number
         self._key = key
         if state is not None and "id" not in state:
             raise StateError(f"{key}: the state is that of another kind of source")
@@ -262,8 +261,13 @@ class _StreamPartition(LogPartition[StreamState]):
             raise StoreError(f"{key}: a position of version {state['version']} is not known")
         self._last = state["id"] if state else "0-0"
         self._entries = state["entries"] if state else 0
-        self._position = state["position"] if state else 0
-        self._seq = state["seq"] if state else 0
+        super().__init__(
+            number,
+            state["position"] if state else 0,
+            state["seq"] if state else 0,
+            stop=source._stop,
+            epoch_bytes=source._epoch_bytes,
+        )
         self._reader = reader
         place = Place(key, self._last, self._entries, state["trimmed"] if state else None)
         self._feed, end = reader.begin(number, place)
@@ -292,7 +296,7 @@ class _StreamPartition(LogPartition[StreamState]):
             blob = fields.get(FIELD)
             if blob is None:
                 self._join(chunks, blobs)
-                self._fault(chunks, fields)
+                chunks.append(self._fault(fields))
                 continue
             blobs.append(blob if blob.endswith(b"\n") else blob + b"\n")
             size += len(blob)
@@ -311,37 +315,16 @@ class _StreamPartition(LogPartition[StreamState]):
         blobs.clear()
         records = count_records(payload)
         if records:
-            self._emit(chunks, payload, records)
+            line = self.position + 1
+            chunks.append(self.chunk(payload, records, origin=self._key, line=line))
 
-    def _fault(self, chunks: list[RawChunk], fields: dict[bytes, bytes]) -> None:
+    def _fault(self, fields: dict[bytes, bytes]) -> RawChunk:
         whole = msgspec.json.encode([[text(k), text(v)] for k, v in fields.items()])
         fault = f"an entry without the field `{FIELD.decode()}`"
-        self._emit(chunks, whole[:_KEPT_BYTES], 1, fault, len(whole))
-
-    def _emit(
-        self,
-        chunks: list[RawChunk],
-        payload: bytes,
-        records: int,
-        fault: str | None = None,
-        size: int = 0,
-    ) -> None:
-        chunks.append(
-            RawChunk(
-                partition=self._number,
-                position=self._position,
-                format="ndjson",
-                payload=payload,
-                origin=self._key,
-                line=self._position + 1,
-                seq=self._seq,
-                records=records,
-                fault=fault,
-                size=size,
-            )
-        )
-        self._position += records
-        self._seq += 1
+        return self.chunk(
+            whole[:_KEPT_BYTES], 1, origin=self._key, line=self.position + 1,
+            fault=fault, size=len(whole),
+        )  # fmt: skip
 
     def state(self) -> StreamState:
         """The last entry read and the counts up to it."""
@@ -354,8 +337,8 @@ class _StreamPartition(LogPartition[StreamState]):
             "version": 1,
             "id": self._last,
             "entries": self._entries,
-            "position": self._position,
-            "seq": self._seq,
+            "position": self.position,
+            "seq": self.seq,
             "trimmed": self._trimmed,
         }
 
