@@ -181,7 +181,7 @@ def run(
         addresses=addresses,
         process_id=process_id,
     )
-    run_job(job, _settings(data_dir, redis_url, kafka_brokers=kafka), make_console())
+    run_job(job, _settings(data_dir, redis_url, kafka), make_console())
 
 
 @app.command()
@@ -253,10 +253,12 @@ def down(data_dir: DataDir = None) -> None:
         typer.echo(f"{directory}: no embedded server is running")
 
 
-def _settings(data_dir: Path | None, redis_url: str | None, **more: Any) -> Any:
+def _settings(
+    data_dir: Path | None, redis_url: str | None, kafka_brokers: str | None = None
+) -> Any:
     from .settings import Settings
 
-    return Settings.from_env(data_dir=data_dir, redis_url=redis_url, **more)
+    return Settings.from_env(data_dir=data_dir, redis_url=redis_url, kafka_brokers=kafka_brokers)
 
 
 def main() -> None:

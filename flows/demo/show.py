@@ -36,7 +36,7 @@ from .stream import Written, record_path, write_events
 CATALOG = "nextbest.flows.demo.catalog:catalog"
 DECISIONS = "nextbest.flows.demo.catalog:next_category"
 _MADE = ("events", "state", "recovery", "archive", "dead_letters", "feast", "valkey")
-_RECORDS = ("run.json", "demo.json", "shards", "format")
+_RECORDS = ("run.json", "demo.json", "shards", "format", "name")
 _LOCKS = ("run.lock", "worker.lock")
 _BATCH_ROWS = 4096  # small: an event waits for its batch
 
