@@ -50,6 +50,7 @@ class StateLog:
         self._incarnation = token_hex(4)  # no two ever write to a file of one name
         self._retirement = Retirement()
         self._at: int | None = None
+        self._latest: bytes | None = None
         self._begun = 0
         if manifest is None:
             self._log = self._new_log()
@@ -74,20 +75,26 @@ class StateLog:
         return self._log.read(self._at, self._log.pointer - self._at - DeltaLog.HEAD_BYTES)
 
     def save(self, blob: bytes) -> Manifest:
-        """Make a blob durable; return what the next `StateLog` begins from.
+        """Make a blob durable, unless it is the latest; return what the next log begins from.
 
         Raises
         ------
         StateError
             If the disk is full or fails. What the last manifest names is then still what it was.
         """
+        if blob == self._latest:
+            return self._manifest()
         if self._log.pointer > max(self._seal_bytes, len(MAGIC)):
             self._retirement.add(self._log.path)
             self._log.close()
             self._log = self._new_log()
         self._at = self._log.pointer
         self._log.append(blob)
+        self._latest = blob
         self._retirement.snapshot()
+        return self._manifest()
+
+    def _manifest(self) -> Manifest:
         return {
             "format": FORMAT,
             "name": self._name,

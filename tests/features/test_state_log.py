@@ -22,6 +22,14 @@ def test_the_latest_wins(tmp_path: Path) -> None:
         StateLog(tmp_path, "learner", second)
 
 
+def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
+    log = StateLog(tmp_path, "learner")
+    first = log.save(b"same")
+    assert log.save(b"same") == first
+    assert log.save(b"other")["end"] > first["end"]
+    assert log.load() == b"other"
+
+
 def test_other_states_are_left_alone(tmp_path: Path) -> None:
     kept = StateLog(tmp_path, "offers").save(b"offers")
     StateLog(tmp_path, "learner").save(b"lost")
