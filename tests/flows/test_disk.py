@@ -22,7 +22,7 @@ from nextbest.flows.sinks import ArchiveSink, DeadLetterSink
 from tests.flows.test_cli import SHOP, START
 from tests.flows.test_sinks import letter
 
-EVENTS = 20_000
+EVENTS = 10_000
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def test_a_full_disk_that_grows(shop: Shop, tmp_path: Path) -> None:
         pytest.skip("may not mount a small disk here")
     try:
         failed = 0
-        for size in (700, *range(2200, 99_999, 1500)):
+        for size in (700, 2_200, 5_000, 99_999):
             code, error = shop.run(disk / "data")
             if not code:
                 break

@@ -251,7 +251,7 @@ def test_rows_that_wait_are_published_at_the_end(
     expected = worker.rows()
     clear(worker.url)
     # After its first rows, a shard would now wait for hours.
-    monkeypatch.setattr(featurize, "_PUBLISHING_SHARE", 1e9)
+    monkeypatch.setattr(featurize, "_BUSY_SHARE", 1e9)
     monkeypatch.setattr(featurize, "_LONGEST_PAUSE", 1e9)
     slow = Worker(tmp_path / "slow", worker.url)
     watch = slow.run(FileSource(path, batch_rows=10))
