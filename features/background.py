@@ -1,4 +1,4 @@
-"""The one thread of a process for work on disk that nobody waits for."""
+"""Threads for work on disk: one for what nobody waits for, some for what is waited for at once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+_AT_ONCE = 16
+
 
 @cache
 def _thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="background")
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sync")
 
 
 def submit(work: Callable[..., None], *arguments: Any) -> Future[None]:
@@ -19,3 +26,11 @@ def submit(work: Callable[..., None], *arguments: Any) -> Future[None]:
     >>> submit([].append, 1).result()
     """
     return _thread().submit(work, *arguments)
+
+
+def beside(work: Callable[[], None]) -> Future[None]:
+    """Have work begun now, beside other such work: a disk waits for many as for one.
+
+    >>> beside([1].clear).result()
+    """
+    return _threads().submit(work)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
+from . import background
 from .manifest import FORMAT, Manifest, Retirement, check_manifest, remove_others
 from .merging import Merge, due_runs, read_sources, write_run
 from .row_log import RowLog
@@ -52,6 +54,7 @@ class ShardFiles:
         self._incarnation = secrets.token_hex(4)  # no two ever write to a file of one name
         self._retirement = Retirement()
         self._merge: Merge | None = None
+        self._syncing: tuple[Future[None], int] | None = None
         self._runs_before = 0
         self.runs: list[Run] = []
         self._sealed: list[RowLog] = []
@@ -110,6 +113,11 @@ class ShardFiles:
         """
         self._log.append(state, version)
 
+    def begin_sync(self) -> None:
+        """Begin what `sync` will wait for, beside what other shards begin."""
+        if self._syncing is None:
+            self._syncing = background.beside(self._log.sync), self._log.pointer
+
     def sync(self) -> None:
         """Wait until the open log is on disk.
 
@@ -118,7 +126,11 @@ class ShardFiles:
         StateError
             If the disk fails.
         """
-        self._log.sync()
+        begun, self._syncing = self._syncing, None
+        if begun is not None:
+            begun[0].result()
+        if begun is None or begun[1] != self._log.pointer:
+            self._log.sync()
 
     def seal(self) -> None:
         """Begin another log, if the open one has rows.
@@ -129,7 +141,7 @@ class ShardFiles:
             If the disk is full or fails.
         """
         if self._log.records:
-            self._log.sync()
+            self.sync()
             self._sealed.append(self._log)
             self._log = self._new_log()
 
@@ -206,6 +218,8 @@ class ShardFiles:
         if self._merge is not None:
             self._merge.stop()
             self._merge = None
+        if self._syncing is not None:
+            self._syncing[0].exception()
         for log in (*self._sealed, self._log):
             log.close()
         self.runs = []

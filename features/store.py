@@ -153,18 +153,7 @@ class ShardStore:
     def apply_and_read(
         self, batch: EventBatch, marked: npt.NDArray[np.bool_]
     ) -> tuple[U8, FeatureRows]:
-        """Apply events; read each marked event's customer right after it, as of its time.
-
-        Returns
-        -------
-        flags, rows
-            As `apply`; one row for each marked event, in the order of the batch.
-
-        Raises
-        ------
-        StateError
-            As `apply`.
-        """
+        """Apply events and read, as `ShardState.apply_and_read`; errors as in `apply`."""
         self._admit(batch)
         return self.state.apply_and_read(batch, marked)
 
@@ -255,6 +244,13 @@ class ShardStore:
         runs = [run for run in self._runs if since is None or run.version > since]
         self._to_walk, self._found = sum(run.rows for run in runs), NOBODY
         self._republish = newest_names(runs, _ROWS_A_TIME)
+
+    def prepare(self) -> None:
+        """Begin what `snapshot` will wait for; several stores wait for a disk as long as one."""
+        if self._files is not None:
+            self._log_changes(self._files)
+            if self._files.newest_version > self.version:
+                self._files.begin_sync()
 
     def snapshot(self) -> Manifest:
         """Make the state durable; return what the next `ShardStore` begins from.

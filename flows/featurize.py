@@ -204,6 +204,10 @@ class ShardLogic:
             wait = max(0.0, self._not_before - now)
         return wait
 
+    def prepare(self) -> None:
+        """Begin what `snapshot` will wait for."""
+        self.store.prepare()
+
     def snapshot(self) -> Snapshot:
         """Make the state durable; return what the next `ShardLogic` begins from."""
         return {

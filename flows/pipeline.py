@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -140,7 +141,7 @@ def build_flow(
         marks.append(_model_mark(model))
     look = MarkReader(store_url, marks).look
     keyed = op.key_on("key_shard", events, lambda part: stores[part.shard])
-    make_shard = place.logic(partial(ShardStep, plan, settings, look))
+    make_shard = place.logic(partial(ShardStep, plan, settings, look, WeakSet()))
     shards = op.stateful_batch("featurize", keyed, make_shard)
 
     rows = op.flat_map("row_flushes", shards, _row_flushes)

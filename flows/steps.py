@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from bytewax.operators import StatefulBatchLogic
 
@@ -37,9 +38,23 @@ class PublishedModel:
 
 
 class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
-    """One key of the featurize step; which shard it is is known from its first item only."""
+    """One key of the featurize step; which shard it is is known from its first item only.
 
-    def __init__(self, plan: Plan, settings: Settings, look: Look, resume: Snapshot | None) -> None:
+    The engine asks for one snapshot after the other. At the first of an epoch all ``peers``, the
+    steps of this worker, hand their changes to the disk.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        look: Look,
+        peers: WeakSet[ShardStep],
+        resume: Snapshot | None,
+    ) -> None:
+        self._peers = peers
+        self._is_prepared = False
+        peers.add(self)
         self._make = partial(
             ShardLogic, plan,
             state_dir=settings.state_dir,
@@ -79,7 +94,17 @@ class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
     def snapshot(self) -> Snapshot:
         """Make the shard's state durable."""
         assert self._logic is not None
+        if not self._is_prepared:
+            for step in self._peers:
+                step.prepare()
+        self._is_prepared = False
         return self._logic.snapshot()
+
+    def prepare(self) -> None:
+        """Begin what the snapshot will wait for."""
+        self._is_prepared = True
+        if self._logic is not None:
+            self._logic.prepare()
 
     def _publish(self, *, force: bool) -> list[Published]:
         return [] if self._logic is None else list(self._logic.publish(force=force))
