@@ -18,6 +18,7 @@ from .errors import (
 )
 from .events import EventSchema
 from .expressions import event
+from .services import FeatureService
 
 __all__ = [
     "Catalog",
@@ -26,6 +27,7 @@ __all__ = [
     "EventError",
     "EventSchema",
     "Feature",
+    "FeatureService",
     "FeatureView",
     "NextbestError",
     "SettingsError",

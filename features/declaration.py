@@ -110,22 +110,53 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entity(msgspec.Struct, frozen=True):
-    """What a row describes: by default the customer, found by ``customer_id``."""
+    """What a row describes: the customer, or whatever else events carry the name of.
+
+    Parameters
+    ----------
+    name
+        An identifier.
+    join_keys
+        The columns of an event that name what the row describes: ``customer_id``, ``channel``,
+        ``type`` or a string property; several make a composite entity. An event without one of
+        them does not count for the entity.
+    description
+        For people.
+
+    Raises
+    ------
+    DeclarationError
+        If a name is no identifier, or a key stands twice.
+
+    Examples
+    --------
+    >>> Entity("product", ["product_id"]).join_keys
+    ('product_id',)
+    """
 
     name: str = "customer"
-    join_key: str = "customer_id"
+    join_keys: Sequence[str] = ("customer_id",)
     description: str = ""
 
     def __post_init__(self) -> None:
-        for word in (self.name, self.join_key):
-            if not word.isidentifier():
+        keys = () if isinstance(self.join_keys, str) else tuple(self.join_keys)
+        msgspec.structs.force_setattr(self, "join_keys", keys)
+        for word in (self.name, *keys):
+            if not isinstance(word, str) or not word.isidentifier():
                 raise DeclarationError(repr(word), "an entity's names must be identifiers")
-        if self.join_key != "customer_id":
-            raise DeclarationError(self.name, "events are keyed by customer_id; so are the rows")
+        if not keys or len(set(keys)) != len(keys):
+            raise DeclarationError(self.name, "an entity needs one or more different join keys")
+        if keys == ("customer_id",) and self.name != "customer":
+            raise DeclarationError(self.name, "the entity of customer_id is `customer`")
+
+    @property
+    def is_customer(self) -> bool:
+        """Is it the entity that the log is in order of?"""
+        return self.join_keys == ("customer_id",)
 
 
 customer = Entity()
-"""The entity that events are keyed by."""
+"""The entity that the log is in order of: sessions, lateness and duplicates are a customer's."""
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):

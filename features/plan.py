@@ -113,7 +113,8 @@ class Plan:
         Raises
         ------
         DeclarationError
-            If a row would exceed 64 KiB, or a filter is nested too deeply.
+            If a row would exceed 64 KiB, a filter is nested too deeply, or the views are of
+            several entities: each has rows, and so a plan, of its own (`Catalog.of`).
 
         Examples
         --------
@@ -128,6 +129,9 @@ class Plan:
         >>> plan.numeric, len(plan.tables.operations)
         (('value',), 3)
         """
+        if len(catalog.entities) > 1:
+            names = ", ".join(entity.name for entity in catalog.entities)
+            raise DeclarationError(catalog.name, f"compile one entity at a time: {names}")
         return _Compiler(catalog).finish()
 
 

@@ -37,18 +37,28 @@ class FeatureRows(NamedTuple):
 
     ``values`` is float64[n, columns] in the order of ``catalog.columns``, NaN unless present;
     ``state`` uint8[n, columns] of PRESENT, MISSING, EXPIRED (`nextbest.features.kernels.read`);
-    ``age_ms`` int64[n], milliseconds since the customer's newest event, -1 if unknown.
+    ``age_ms`` int64[n], milliseconds since the customer's newest event, -1 if unknown;
+    ``positions`` int64[n], log position of the last event that was applied, -1 if unknown.
     """
 
     values: npt.NDArray[np.float64]
     state: npt.NDArray[np.uint8]
     age_ms: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+
+    def put(self, places: I64, rows: FeatureRows) -> None:
+        """Write other rows to these places (int64[m])."""
+        self.values[places], self.state[places] = rows.values, rows.state
+        self.age_ms[places], self.positions[places] = rows.age_ms, rows.positions
 
 
 def empty_rows(n: int, columns: int) -> FeatureRows:
     """Allocate a result for ``n`` customers."""
     return FeatureRows(
-        np.empty((n, columns)), np.empty((n, columns), np.uint8), np.empty(n, np.int64)
+        np.empty((n, columns)),
+        np.empty((n, columns), np.uint8),
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
     )
 
 
@@ -132,7 +142,7 @@ class ShardState:
         StateError
             If the shard is full.
         """
-        flags: U8 = np.empty(len(batch), np.uint8)
+        flags: U8 = np.zeros(len(batch), np.uint8)
         if len(batch):
             slots = self._slots_of(batch)
             self._apply(batch.records, slots, flags)
@@ -148,7 +158,7 @@ class ShardState:
         flags, rows
             As `apply`; one row for each marked event, in the order of the batch.
         """
-        flags: U8 = np.empty(len(batch), np.uint8)
+        flags: U8 = np.zeros(len(batch), np.uint8)
         places = np.flatnonzero(marked)
         rows = empty_rows(len(places), self.plan.reads.columns)
         if not len(places):
@@ -159,16 +169,14 @@ class ShardState:
         for wave in range(len(bounds) - 1):
             take = order[bounds[wave] : bounds[wave + 1]]
             records, wave_slots = batch.records[take], slots[take]
-            wave_flags: U8 = np.empty(len(take), np.uint8)
+            wave_flags: U8 = np.zeros(len(take), np.uint8)
             self._apply(records, wave_slots, wave_flags)
             flags[take] = wave_flags
             reads = marked[take]
             into = row_of[take[reads]]
             times = records[reads, TIMESTAMP].view(np.int64)
             got = read_rows_at(self.plan, self.rows.u64, wave_slots[reads], times)
-            rows.values[into] = got.values
-            rows.state[into] = got.state
-            rows.age_ms[into] = got.age_ms
+            rows.put(into, got)
         return flags, rows
 
     def read(self, ids: Sequence[str], at: int) -> FeatureRows:

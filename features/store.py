@@ -175,7 +175,7 @@ class ShardStore:
             part = away[first : first + _ROWS_A_TIME]
             memory, found = self._bring(keys[part])
             got = read_rows_at(self.plan, memory, found, at)
-            rows.values[part], rows.state[part], rows.age_ms[part] = got
+            rows.put(part, got)
         return rows
 
     def needs_room(self, events: int) -> bool:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..features.batch import ACCEPTED, DUPLICATE, LATE, EventBatch
 from ..features.online import key_prefix
 from ..features.plan import Plan
-from ..features.state import FeatureRows, RowCommands
+from ..features.state import FeatureRows, RowCommands, empty_rows
 from ..features.store import MEMORY_BYTES, ShardStore
 from .assemble import Verdict
 from .decode import ShardEvents
@@ -169,7 +169,6 @@ class ShardLogic:
             yield ReadFeatures(part.seq, positions[part.marked].copy(), rows, dropped.copy())
         counts = np.bincount(flags, minlength=3)
         self._counts += counts
-        self._position = max(self._position, int(positions.max(initial=-1)))
         accepted, late, duplicate = (int(counts[kind]) for kind in (ACCEPTED, LATE, DUPLICATE))
         yield Counted(accepted, late, duplicate, len(self.store.state))
         if part.order is not None:
@@ -230,10 +229,12 @@ class ShardLogic:
                 yield from self.publish(force=True)
             if marked is None:
                 flags.append(self.store.apply(piece))
-                continue
-            became, read = self.store.apply_and_read(piece, marked[first : first + size])
-            flags.append(became)
-            rows.append(read)
+            else:
+                became, read = self.store.apply_and_read(piece, marked[first : first + size])
+                flags.append(became)
+                rows.append(read)
+            # Before the next piece: what is published ahead of it must not claim to be older.
+            self._position = max(self._position, int(piece.positions.max()))
         return _joined(flags, rows, self._columns)
 
     def _flush(self, began: float) -> Published:
@@ -282,14 +283,11 @@ class ShardLogic:
 def _joined(
     flags: list[npt.NDArray[np.uint8]], rows: list[FeatureRows], columns: int
 ) -> tuple[npt.NDArray[np.uint8], FeatureRows]:
-    empty = FeatureRows(
-        np.zeros((0, columns)), np.zeros((0, columns), np.uint8), np.zeros(0, np.int64)
-    )
     one = flags[0] if len(flags) == 1 else np.concatenate([np.zeros(0, np.uint8), *flags])
     if len(rows) == 1:
         return one, rows[0]
-    values, states, ages = zip(empty, *rows, strict=True)
-    return one, FeatureRows(np.concatenate(values), np.concatenate(states), np.concatenate(ages))
+    parts = zip(empty_rows(0, columns), *rows, strict=True)
+    return one, FeatureRows(*(np.concatenate(part) for part in parts))
 
 
 def _shown(counts: npt.NDArray[np.int64]) -> bytes:

@@ -26,7 +26,7 @@ from .disk import disk_errors, recovery_errors
 from .peers import lock_of, sign, sign_off
 from .settings import Settings
 
-FORMAT = 2
+FORMAT = 3
 """Of all that a data directory holds. 1 had one log and one recovery key ``"0"``, ... a shard."""
 
 

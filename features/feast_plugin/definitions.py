@@ -11,10 +11,11 @@ from feast.types import Array, ComplexFeastType, Float64, Int64, PrimitiveFeastT
 from feast.value_type import ValueType
 
 from ..catalog import Catalog
+from ..catalog_codec import encode_catalog
 from ..declaration import Feature, FeatureView
 from ..errors import DeclarationError
 from ..plan import Plan
-from .source import CATALOG_TAG, RESERVED_TAGS, SCHEMA_TAG, EventSource, declare
+from .source import CATALOG_TAG, RESERVED_TAGS, SCHEMA_TAG, EventSource
 
 _SCALARS: dict[str, PrimitiveFeastType] = {"int64": Int64, "float64": Float64, "string": String}
 
@@ -50,13 +51,13 @@ def feast_objects(catalog: Catalog) -> list[Any]:
     ours = {CATALOG_TAG: catalog.name, SCHEMA_TAG: schema_tag(Plan.compile(catalog))}
     entity = feast.Entity(
         name=catalog.entity.name,
-        join_keys=[catalog.entity.join_key],
+        join_keys=list(catalog.entity.join_keys),
         value_type=ValueType.STRING,
         description=catalog.entity.description,
     )
     source = EventSource(
         name=f"{catalog.name}_events",
-        declaration=declare(catalog),
+        declaration=encode_catalog(catalog),
         description=f"Events of the stream {catalog.source.name!r}",
     )
     views: list[Any] = [
@@ -64,7 +65,7 @@ def feast_objects(catalog: Catalog) -> list[Any]:
             name=view.name,
             entities=[entity],
             schema=[
-                feast.Field(name=catalog.entity.join_key, dtype=String),
+                *(feast.Field(name=key, dtype=String) for key in view.entity.join_keys),
                 *(_field(view, feature) for feature in view.features),
             ],
             source=source,
@@ -97,8 +98,8 @@ def schema_tag(plan: Plan) -> str:
 
 def _field(view: FeatureView, feature: Feature) -> feast.Field:
     where = f"{view.name}:{feature.name}"
-    if feature.name == view.entity.join_key:
-        raise DeclarationError(where, "a feature cannot be named like the join key in Feast")
+    if feature.name in view.entity.join_keys:
+        raise DeclarationError(where, "a feature cannot be named like a join key in Feast")
     tags = {
         **_users(where, feature.tags),
         "nextbest.aggregation": feature.aggregation,

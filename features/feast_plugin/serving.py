@@ -104,7 +104,7 @@ class ServedCatalog:
     def encode(self, served: ServedRows, wanted: Wanted) -> bytes:
         """Encode features ``(view, feature)`` as ``results`` of Feast's response, in this order."""
         answer = self._answer(wanted)
-        values, state, _ = served.rows
+        values, state = served.rows[:2]
         n = len(served.newest)
         out: U8 = np.empty(answer.bytes_per_row * n + 64 * len(wanted), np.uint8)
         length = wire.encode_features(  # type: ignore[no-untyped-call]  # see `wire`

@@ -6,20 +6,17 @@ read a computed view without the module in which it was declared.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
 from ..catalog import Catalog
-from ..declaration import Entity, Feature, FeatureView
-from ..errors import DeclarationError
-from ..events import EventSchema
+from ..catalog_codec import decode_catalog
+from ..errors import StateError
 from .errors import ComputedViewError, RegistryError
 
 RESERVED_TAGS = "nextbest."
@@ -30,34 +27,6 @@ SCHEMA_TAG = "nextbest.schema"
 _CLASS = "nextbest.features.feast_plugin.source.EventSource"
 
 
-class _StoredView(msgspec.Struct):
-    """A `FeatureView` with every duration in microseconds."""
-
-    name: str
-    source: EventSchema
-    features: tuple[Feature, ...]
-    entity: Entity
-    session_gap: int
-    ttl: int | None
-    description: str
-    owner: str
-    tags: dict[str, str]
-
-
-class _StoredCatalog(msgspec.Struct):
-    """A `Catalog` in the form in which the registry holds it."""
-
-    name: str
-    views: tuple[_StoredView, ...]
-    lateness: int
-
-    @classmethod
-    def decode(cls, text: bytes) -> Catalog:
-        stored = msgspec.json.decode(text, type=cls)
-        views = [FeatureView(**msgspec.structs.asdict(view)) for view in stored.views]
-        return Catalog(name=stored.name, views=tuple(views), lateness=stored.lateness)
-
-
 class EventSource(DataSource):
     """The events that the views of a catalog are computed from.
 
@@ -66,15 +35,16 @@ class EventSource(DataSource):
     name
         Unique in its Feast project.
     declaration
-        What `declare` made of the catalog.
+        What `encode_catalog` made of the catalog.
 
     Examples
     --------
     >>> from nextbest.features import Catalog, EventSchema, FeatureView, aggregations as agg
+    >>> from nextbest.features.catalog_codec import encode_catalog
     >>> shop = EventSchema("shop", types=("view",))
     >>> views = FeatureView(name="v", source=shop, features=[agg.count("n")])
     >>> catalog = Catalog(name="demo", views=[views])
-    >>> EventSource(name="demo_events", declaration=declare(catalog)).catalog == catalog
+    >>> EventSource(name="demo_events", declaration=encode_catalog(catalog)).catalog == catalog
     True
     """
 
@@ -92,8 +62,8 @@ class EventSource(DataSource):
             If it cannot be read.
         """
         try:
-            return _StoredCatalog.decode(zlib.decompress(self.declaration))
-        except (zlib.error, msgspec.DecodeError, TypeError, DeclarationError) as error:
+            return decode_catalog(self.declaration)
+        except StateError as error:
             raise RegistryError(
                 f"the declaration in data source {self.name!r} cannot be read: {error}. "
                 "Apply the catalog again with the version of nextbest that reads it"
@@ -149,11 +119,6 @@ class EventSource(DataSource):
 
     def __repr__(self) -> str:
         return f"EventSource(name={self.name!r}, {len(self.declaration)} bytes)"
-
-
-def declare(catalog: Catalog) -> bytes:
-    """Encode a catalog for the registry, in the order in which it was written."""
-    return zlib.compress(msgspec.json.encode(catalog), 9)
 
 
 def source_of(view: Any) -> EventSource | None:

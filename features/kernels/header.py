@@ -34,6 +34,7 @@ from .layout import (
     I64,
     LAST,
     LATE,
+    LATEST_LATE,
     LOG_POSITION,
     POSITION,
     PREV2_END,
@@ -213,7 +214,8 @@ def update_headers(
     It stops before an event that joins two sessions, unless that is the first: the events before
     it must be added up first, so that sums do not depend on how the log was cut into batches.
 
-    ``flags`` (uint8[n]) receives what became of each event; ``dirty`` is (uint8 marks a slot,
+    ``flags`` (uint8[n]) receives what became of each event; one that is LATE already stays so,
+    whenever it comes, as replay knows it was late. ``dirty`` is (uint8 marks a slot,
     int64 list for the store, int64 list for the log, int64[2] their lengths).
     """
     u64, i64, f64, _ = rows
@@ -250,7 +252,7 @@ def update_headers(
         h = b + header
         count = i64[h + COUNT]
         last = i64[h + LAST]
-        late = count > 0 and t < last - lateness
+        late = flags[i] == LATE or (count > 0 and t < last - lateness)
         if not late:
             if i > lo and t < last and _bridges(i64, scopes, sessions, b, t):
                 return i
@@ -262,7 +264,10 @@ def update_headers(
         flags[i] = LATE if late else ACCEPTED
         u64[b + ids + count % RECENT_IDS] = event_id
         i64[h + COUNT] = count + 1
-        i64[h + LAST] = max(last, t)
+        if not late:
+            i64[h + LAST] = max(last, t)
+        elif t > last:
+            i64[h + LATEST_LATE] = max(i64[h + LATEST_LATE], t)
         if count == 0 or t < i64[h + FIRST]:
             i64[h + FIRST] = t
         i64[h + LOG_POSITION] = np.int64(records[i, POSITION])

@@ -43,9 +43,10 @@ UNKNOWN = -2
 ACCEPTED, LATE, DUPLICATE = 0, 1, 2
 """What became of an event: applied; applied, but not to sessions; dropped."""
 
-# Header words of a row.
-COUNT, LAST, FIRST, LOG_POSITION, BOUNDARY = range(5)
-HEADER_WORDS = 5
+# Header words of a row. LAST is the newest event that was on time; LATEST_LATE, the newest late one
+# if that is newer still, which it is only where history is replayed in the order of time.
+COUNT, LAST, FIRST, LOG_POSITION, BOUNDARY, LATEST_LATE = range(6)
+HEADER_WORDS = 6
 # Words of a session gap's header: open session's start, previous session, the one before it.
 START, PREV_START, PREV_END, PREV2_START, PREV2_END = range(5)
 

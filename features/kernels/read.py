@@ -13,6 +13,8 @@ from .layout import (
     F64,
     I64,
     LAST,
+    LATEST_LATE,
+    LOG_POSITION,
     PREV_START,
     RING,
     S_BLOCK,
@@ -23,6 +25,7 @@ from .layout import (
     S_TILES,
     S_WORDS,
     SESSION,
+    START,
     U8,
     U32,
     U64,
@@ -97,12 +100,12 @@ def _blocks(i64: I64, scopes: I64, feature: I64, b: Int, t: Int, last: Int, bloc
     h = b + scopes[s, S_HEADER]
     start = b + scopes[s, S_BLOCK]
     if kind == SESSION:
-        is_open = t - last <= scopes[s, S_SPAN]
+        is_open = last > 0 and t - last <= scopes[s, S_SPAN]
         if feature[F_LAST_SESSION] == 0:
             blocks[0] = start
             return 1 if is_open else -1
         blocks[0] = b + scopes[s, S_PREV] if is_open else start
-        return -2 if is_open and i64[h + PREV_START] == 0 else 1
+        return 1 if i64[h + (PREV_START if is_open else START)] != 0 else -2
     if kind != RING:
         blocks[0] = start
         return 1
@@ -182,7 +185,14 @@ def _one(
 
 @allocating
 def read_rows(
-    memory: U64, offsets: I64, at: I64, tables: ReadTables, values: F64, state: U8, age_ms: I64
+    memory: U64,
+    offsets: I64,
+    at: I64,
+    tables: ReadTables,
+    values: F64,
+    state: U8,
+    age_ms: I64,
+    positions: I64,
 ) -> None:
     """Read every feature of n rows.
 
@@ -196,9 +206,10 @@ def read_rows(
         int64[n], microseconds. A row is never read before its newest event.
     tables
         See `ReadTables`.
-    values, state, age_ms
-        float64[n, columns] (NaN unless present), uint8[n, columns], int64[n]: receive the
-        result; the age is the time since the newest event, or -1.
+    values, state, age_ms, positions
+        float64[n, columns] (NaN unless present), uint8[n, columns], int64[n], int64[n]: receive the
+        result; the age is the time since the newest event, the position that of the last event
+        applied, or both -1.
     """
     i64 = memory.view(np.int64)
     f64 = memory.view(np.float64)
@@ -211,10 +222,13 @@ def read_rows(
             values[r, :] = np.nan
             state[r, :] = MISSING
             age_ms[r] = -1
+            positions[r] = -1
             continue
         last = i64[b + tables.header + LAST]
-        t = max(at[r], last)
-        age_ms[r] = (t - last) // 1000
+        newest = max(last, i64[b + tables.header + LATEST_LATE])
+        t = max(at[r], newest)
+        age_ms[r] = (t - newest) // 1000
+        positions[r] = i64[b + tables.header + LOG_POSITION]
         for x in range(len(tables.features)):
             feature = tables.features[x]
             kind = feature[F_KIND]
@@ -223,7 +237,7 @@ def read_rows(
             columns = 1 if kind == R_DISTINCT else cells
             ttl = feature[F_TTL]
             n: Int = 1
-            if ttl and t - last > ttl:
+            if ttl and t - newest > ttl:
                 n = -1
             elif kind == R_RATIO:
                 _ratio(values[r], state[r], feature)

@@ -25,7 +25,7 @@ def apply_events(
     slots
         int64[n], the row of each event's customer; row 0 is nobody's.
     flags
-        uint8[n], receives ACCEPTED, LATE or DUPLICATE.
+        uint8[n], receives ACCEPTED, LATE or DUPLICATE; see `header.update_headers`.
     dirty
         See `header.update_headers`.
     """

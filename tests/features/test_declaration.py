@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from nextbest.features import Catalog, Entity, EventSchema, FeatureView, event
+from nextbest.features import (
+    Catalog,
+    Entity,
+    EventSchema,
+    FeatureService,
+    FeatureView,
+    event,
+)
 from nextbest.features import aggregations as agg
 from nextbest.features.declaration import MAX_VOCABULARY, Aggregation, Feature, check_feature
 from nextbest.features.durations import describe, microseconds
@@ -28,6 +35,10 @@ def view(*features: Feature, **rest: Any) -> FeatureView:
 def catalog(*views: FeatureView, **rest: Any) -> Catalog:
     fields: dict[str, Any] = {"name": "c", "views": views} | rest
     return Catalog(**fields)
+
+
+def serving(*features: str) -> FeatureService:
+    return FeatureService(name="s", features=features)
 
 
 def schema(**rest: Any) -> EventSchema:
@@ -208,10 +219,11 @@ BAD: list[tuple[Callable[[], object], str]] = [
     ),
     # entities and catalogs
     (lambda: Entity("a b"), "'a b': an entity's names must be identifiers"),
-    (
-        lambda: Entity("shop", "shop_id"),
-        "shop: events are keyed by customer_id; so are the rows",
-    ),
+    (lambda: Entity("shop", "shop_id"), "shop: an entity needs one or more different join keys"),
+    (lambda: Entity("shop", ()), "shop: an entity needs one or more different join keys"),
+    (lambda: Entity("shop", ("a", "a")), "shop: an entity needs one or more different join keys"),
+    (lambda: Entity("shop", ("a-b",)), "'a-b': an entity's names must be identifiers"),
+    (lambda: Entity("person"), "person: the entity of customer_id is `customer`"),
     (lambda: catalog(name="a.b"), "'a.b': a catalog's name must be an identifier"),
     (lambda: catalog(), "c: a catalog needs at least one view"),
     (
@@ -222,11 +234,55 @@ BAD: list[tuple[Callable[[], object], str]] = [
         lambda: catalog(
             view(agg.count("f")), view(agg.count("f"), name="w", source=schema(name="other"))
         ),
-        "c:w: the views of a catalog share source and entity",
+        "c:w: the views of a catalog share one source",
     ),
     (
-        lambda: catalog(view(agg.count("f")), view(agg.count("f"), name="w", entity=Entity("x"))),
-        "c:w: the views of a catalog share source and entity",
+        lambda: catalog(
+            view(agg.count("f"), entity=Entity("x", ["word"])),
+            view(agg.count("f"), name="w", entity=Entity("x", ["channel"])),
+        ),
+        "c:w: the entity 'x' is declared in two ways",
+    ),
+    (
+        lambda: catalog(view(agg.count("f"), entity=Entity("x", ["customer_id", "value"]))),
+        "c:v: join key 'value' of 'x' is no string that events carry",
+    ),
+    (
+        lambda: catalog(view(agg.count("f"), entity=Entity("x", ["nothing"]))),
+        "c:v: join key 'nothing' of 'x' is no string that events carry",
+    ),
+    (
+        lambda: catalog(view(agg.count("f", window="session"), entity=Entity("x", ["word"]))),
+        "c:v:f: session of 'x': sessions are a customer's",
+    ),
+    # services
+    (
+        lambda: FeatureService(name="a b", features=["v"]),
+        "'a b': a service's name must be an identifier",
+    ),
+    (
+        lambda: FeatureService(name="s", features="v"),
+        "s: a service needs features: 'view:feature' or 'view'",
+    ),
+    (
+        lambda: FeatureService(name="s", features=["v", "v"]),
+        "s: a feature stands twice in the service",
+    ),
+    (
+        lambda: catalog(view(agg.count("f")), services=[serving("v:f"), serving("v")]),
+        "c: two services have the same name",
+    ),
+    (
+        lambda: catalog(view(agg.count("f")), services=[serving("v:g")]),
+        "c:s: no feature 'v:g' in 'c'",
+    ),
+    (
+        lambda: catalog(view(agg.count("f")), services=[serving("w")]),
+        "c:s: no feature 'w' in 'c'",
+    ),
+    (
+        lambda: catalog(view(agg.count("f")), services=[serving("v", "v:f")]),
+        "c:s: 'v:f' is chosen twice",
     ),
     (
         lambda: catalog(view(agg.count("f")), lateness="late"),
