@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 try:
     import typer
@@ -13,6 +13,9 @@ except ModuleNotFoundError:
     raise SystemExit(
         "nextbest: the command line belongs to the worker: pip install 'nextbest[worker]'"
     ) from None
+
+from .cli_features import features
+from .cli_options import DataDir, RedisUrl, make_settings
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
 
@@ -23,31 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-features = typer.Typer(no_args_is_help=True, help="Look up and list features.")
 app.add_typer(features, name="features")
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Where all local state is kept.  [default: .nextbest; env: NEXTBEST_DATA_DIR]",
-        show_default=False,
-    ),
-]
-RedisUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="The online store; without it an embedded server.  [env: NEXTBEST_REDIS_URL]",
-        show_default=False,
-    ),
-]
-CatalogReference = Annotated[
-    str | None,
-    typer.Option(
-        "--catalog",
-        help="package.module:attribute or file.py:attribute.  [default: that of the last run]",
-        show_default=False,
-    ),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -82,7 +61,7 @@ def demo(
     )
     from .demo.show import run_demo
 
-    code = run_demo(_settings(data_dir, redis_url), limit, fresh=fresh, console=console)
+    code = run_demo(make_settings(data_dir, redis_url), limit, fresh=fresh, console=console)
     raise typer.Exit(code)
 
 
@@ -181,7 +160,7 @@ def run(
         addresses=addresses,
         process_id=process_id,
     )
-    run_job(job, _settings(data_dir, redis_url, kafka), make_console())
+    run_job(job, make_settings(data_dir, redis_url, kafka), make_console())
 
 
 @app.command()
@@ -199,38 +178,7 @@ def publish(
     from .commands.publishing import publish_file
     from .commands.screen import make_console
 
-    publish_file(_settings(data_dir, redis_url), file, stream, partitions, make_console())
-
-
-@features.command("get")
-def get(
-    ids: Annotated[list[str], typer.Argument(help="Customer ids.", metavar="ID...")],
-    catalog: CatalogReference = None,
-    at: Annotated[
-        str | None,
-        typer.Option(help="As of this time (ISO 8601, or microseconds).  [default: now]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
-    data_dir: DataDir = None,
-    redis_url: RedisUrl = None,
-) -> None:
-    """Customers' features, as of now."""
-    from .commands.lookup import get_features, parse_at
-    from .commands.screen import make_console
-
-    get_features(
-        _settings(data_dir, redis_url), ids, catalog, parse_at(at), as_json=as_json,
-        console=make_console(),
-    )  # fmt: skip
-
-
-@features.command("list")
-def list_(catalog: CatalogReference = None, data_dir: DataDir = None) -> None:
-    """What a catalog declares: name, type, window and description."""
-    from .commands.lookup import catalog_of, list_features
-    from .commands.screen import make_console
-
-    list_features(catalog_of(_settings(data_dir, None), catalog)[0], make_console())
+    publish_file(make_settings(data_dir, redis_url), file, stream, partitions, make_console())
 
 
 @app.command()
@@ -238,7 +186,7 @@ def up(data_dir: DataDir = None) -> None:
     """Start the embedded server of a data directory, or find it; print its URL."""
     from .embedded import ensure_server
 
-    typer.echo(ensure_server(_settings(data_dir, None).data_dir))
+    typer.echo(ensure_server(make_settings(data_dir, None).data_dir))
 
 
 @app.command()
@@ -246,19 +194,11 @@ def down(data_dir: DataDir = None) -> None:
     """Stop the embedded server of a data directory; its rows stay on disk."""
     from .embedded import stop_server
 
-    directory = _settings(data_dir, None).data_dir
+    directory = make_settings(data_dir, None).data_dir
     if stop_server(directory):
         typer.echo(f"stopped; its rows stay in {directory}")
     else:
         typer.echo(f"{directory}: no embedded server is running")
-
-
-def _settings(
-    data_dir: Path | None, redis_url: str | None, kafka_brokers: str | None = None
-) -> Any:
-    from .settings import Settings
-
-    return Settings.from_env(data_dir=data_dir, redis_url=redis_url, kafka_brokers=kafka_brokers)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`nextbest features get` and `list`: what the store holds, and what is declared."""
+"""`nextbest features get`: what the store holds."""
 
 from __future__ import annotations
 
@@ -108,19 +108,6 @@ def get_features(
         return
     for i, customer in enumerate(ids):
         _print(console, found, catalog, i, customer)
-
-
-def list_features(catalog: Catalog, console: Console) -> None:
-    """Print what a catalog declares."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("feature", "type", "window", "description"):
-        table.add_column(name, overflow="fold")
-    for view, feature in catalog.features():
-        width = len(feature.columns)
-        kind = feature.dtype if not feature.is_vector else f"{feature.dtype} x {width}"
-        name = f"{view.name}:[bold]{feature.name}[/bold]"
-        table.add_row(name, kind, str(feature.window), escape(feature.description))
-    console.print(table)
 
 
 def moment(us: int) -> str:

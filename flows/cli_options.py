@@ -1,0 +1,44 @@
+"""Options that several commands take, and the settings that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where all local state is kept.  [default: .nextbest; env: NEXTBEST_DATA_DIR]",
+        show_default=False,
+    ),
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="The online store; without it an embedded server.  [env: NEXTBEST_REDIS_URL]",
+        show_default=False,
+    ),
+]
+CatalogReference = Annotated[
+    str | None,
+    typer.Option(
+        "--catalog",
+        help="package.module:attribute or file.py:attribute.  [default: that of the last run]",
+        show_default=False,
+    ),
+]
+
+
+def make_settings(
+    data_dir: Path | None, redis_url: str | None, kafka_brokers: str | None = None
+) -> Settings:
+    """Return the settings of the environment, and before them those of the command line."""
+    from .settings import Settings
+
+    return Settings.from_env(data_dir=data_dir, redis_url=redis_url, kafka_brokers=kafka_brokers)
