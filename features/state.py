@@ -213,9 +213,7 @@ class ShardState:
 
         They are whole, as the delta log stores them, and stamped with the ``version``.
         """
-        slots = self._take(self._for_log, 1, most)
-        self._marks[slots] &= np.uint8(1)
-        self.stamps[slots] = version
+        slots = self._take_for_log(version, most)
         per_row = len(self._scratch) + 1
         names = int(((self._names[slots, 1] + 7) // 8).sum())
         out = np.empty(per_row * len(slots) + names, np.uint64)
@@ -261,9 +259,7 @@ class ShardState:
 
     def log_nothing(self, version: int) -> None:
         """As `take_changes`, where nothing is logged."""
-        slots = self._take(self._for_log, 1, MAX_SLOTS)
-        self._marks[slots] &= np.uint8(1)
-        self.stamps[slots] = version
+        self._take_for_log(version, MAX_SLOTS)
 
     def publish_again(self, since: int | None) -> None:
         """Mark the rows that are stamped later than ``since`` (None: all) for the store.
@@ -306,6 +302,12 @@ class ShardState:
             self.stamps, dirty, self._sizes,
         )  # fmt: skip
         release_rows(self.rows, self.plan.words * (len(kept) + 1), end)
+
+    def _take_for_log(self, version: int, most: int) -> I64:
+        slots = self._take(self._for_log, 1, most)
+        self._marks[slots] &= np.uint8(1)
+        self.stamps[slots] = version
+        return slots
 
     def _take(self, listed: I64, which: int, most: int) -> I64:
         """Take the first slots off a list; return them in order."""

@@ -1,0 +1,223 @@
+"""The skew audit: what was served, against what replay says was to be served.
+
+A sample of lookups is logged with the time that they were as of, and with the log position of the
+row that answered. The same features are replayed from the archive as known at that position, and
+must be the same bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from .catalog import Catalog
+from .errors import SourceError
+from .plan import Plan
+from .replay import backfill
+from .state import FeatureRows
+
+MOST_SHOWN = 100
+_AT_A_TIME = 50_000
+
+
+class ServedLookup(msgspec.Struct, frozen=True):
+    """One customer's features as they were served.
+
+    Attributes
+    ----------
+    at
+        The time that they were as of, microseconds.
+    catalog, schema_id
+        The declaration that they were read by; its id in 8 hexadecimal digits.
+    entity, id
+        Whose they were: the key's text.
+    position
+        Log position of the last event applied to the row, -1 if there was none.
+    features
+        ``view:feature`` or ``view``, as asked for; None: all.
+    values, states
+        One a column: None unless present; PRESENT, MISSING or EXPIRED.
+    """
+
+    at: int
+    catalog: str
+    schema_id: str
+    entity: str
+    id: str
+    position: int
+    features: list[str] | None
+    values: list[float | None]
+    states: list[int]
+
+
+class Skew(NamedTuple):
+    """One value that was served otherwise than replay says."""
+
+    lookup: ServedLookup
+    column: str
+    served: float | None
+    replayed: float | None
+
+
+@dataclass
+class Report:
+    """What an audit found.
+
+    Attributes
+    ----------
+    lookups, values
+        How many were compared.
+    differences
+        How many values differ: the number that must be 0.
+    skews
+        The first of them.
+    waiting
+        Lookups of events that the archive does not hold yet.
+    others
+        Lookups that cannot be compared, by the reason.
+    """
+
+    lookups: int = 0
+    values: int = 0
+    differences: int = 0
+    skews: list[Skew] = field(default_factory=list)
+    waiting: int = 0
+    others: dict[str, int] = field(default_factory=dict)
+
+
+def read_lookups(directory: Path) -> Iterator[ServedLookup]:
+    """Yield the lookups that services logged in a directory, oldest file first.
+
+    A last line without an end is one that is being written, and is left out.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be read, or a line is none of ours.
+    """
+    decoder = msgspec.json.Decoder(ServedLookup)
+    for path in sorted(directory.glob("*.ndjson")):
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if line.endswith(b"\n"):
+                        yield decoder.decode(line)
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from error
+        except msgspec.DecodeError as error:
+            raise SourceError(f"{path}, line {number}: no lookup of ours: {error}") from error
+
+
+def audit(
+    catalog: Catalog,
+    archive: Path,
+    lookups: Iterable[ServedLookup],
+    *,
+    is_archived: Callable[[Sequence[str], Sequence[int]], Sequence[bool]],
+    threads: int | None = None,
+) -> Report:
+    """Replay lookups and compare.
+
+    Parameters
+    ----------
+    catalog
+        The declaration.
+    archive
+        The directory of the archive's partitions.
+    lookups
+        What was served.
+    is_archived
+        Says of customers and positions whether the archive holds that part of the log.
+    threads
+        See `backfill`.
+
+    Raises
+    ------
+    SourceError
+        If the archive cannot be read.
+    """
+    report = Report()
+    schemas = {
+        entity.name: f"{Plan.compile(catalog.of(entity.name)).schema_id:08x}"
+        for entity in catalog.entities
+    }
+    groups: dict[tuple[str, ...] | None, list[ServedLookup]] = {}
+
+    def settle(features: tuple[str, ...] | None) -> None:
+        _compare(catalog, archive, groups.pop(features), report, is_archived, threads)
+
+    for lookup in lookups:
+        reason = _reason(catalog, schemas, lookup)
+        if reason is not None:
+            report.others[reason] = report.others.get(reason, 0) + 1
+            continue
+        features = None if lookup.features is None else tuple(lookup.features)
+        groups.setdefault(features, []).append(lookup)
+        if len(groups[features]) == _AT_A_TIME:
+            settle(features)
+    for features in list(groups):
+        settle(features)
+    return report
+
+
+def _reason(catalog: Catalog, schemas: dict[str, str], lookup: ServedLookup) -> str | None:
+    """Say why a lookup cannot be compared."""
+    if lookup.catalog != catalog.name:
+        return f"of the catalog {lookup.catalog!r}"
+    entities = {entity.name: entity for entity in catalog.entities}
+    if lookup.entity not in entities:
+        return f"of the entity {lookup.entity!r}, which is not declared"
+    if not entities[lookup.entity].is_customer:
+        return f"of {lookup.entity!r}: only the log of a customer has one order"
+    if lookup.schema_id != schemas[lookup.entity]:
+        return f"of schema {lookup.schema_id}, now {schemas[lookup.entity]}"
+    return None
+
+
+def _compare(
+    catalog: Catalog,
+    archive: Path,
+    lookups: list[ServedLookup],
+    report: Report,
+    is_archived: Callable[[Sequence[str], Sequence[int]], Sequence[bool]],
+    threads: int | None,
+) -> None:
+    there = is_archived([one.id for one in lookups], [one.position for one in lookups])
+    report.waiting += len(lookups) - sum(there)
+    lookups = [one for one, archived in zip(lookups, there, strict=True) if archived]
+    if not lookups:
+        return
+    first = lookups[0]
+    own = catalog.of(first.entity)
+    refs = first.features or [view.name for view in own.views]
+    columns = [f"{v.name}:{column}" for v, f in own.select(refs) for column in f.columns]
+    replayed = backfill(
+        own, archive,
+        [one.id for one in lookups],
+        np.array([one.at for one in lookups], np.int64),
+        known=np.array([one.position for one in lookups], np.int64),
+        features=refs, threads=threads,
+    )  # fmt: skip
+    report.lookups += len(lookups)
+    report.values += len(lookups) * len(columns)
+    for lookup, values, states in zip(lookups, *_lists(replayed), strict=True):
+        if lookup.values == values and lookup.states == states:
+            continue
+        served = [*lookup.values, *[None] * (len(columns) - len(lookup.values))]
+        told = [*lookup.states, *[-1] * (len(columns) - len(lookup.states))]
+        for column, *pair, was, now in zip(columns, served, values, told, states, strict=False):
+            if pair[0] != pair[1] or was != now:
+                report.differences += 1
+                if len(report.skews) < MOST_SHOWN:
+                    report.skews.append(Skew(lookup, column, pair[0], pair[1]))
+
+
+def _lists(rows: FeatureRows) -> tuple[list[list[float | None]], list[list[int]]]:
+    values = [[None if math.isnan(v) else v for v in row] for row in rows.values.tolist()]
+    return values, rows.state.tolist()
