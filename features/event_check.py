@@ -132,9 +132,8 @@ class EventChecker:
         EventError
             With the reason and the path of the dead letter that this would become.
         """
-        text = one_line(bytes(raw))
         try:
-            event, _ = self._reader.read(text)
+            event, _ = self._reader.read(bytes(raw).strip(BLANK + b"\n"))
         except BAD_LINE as error:
             raise EventError(*explain(error)) from None
         now = self._now()
