@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import SourceError
+from .event_check import id_fault, time_fault
 from .events import MAX_TIMESTAMP, RESERVED, EventSchema, PropertyType
 from .kernels.layout import MAX_ID_BYTES
 
@@ -107,18 +108,12 @@ def _text_faults(
     return faults
 
 
-def _id_fault(text: str) -> str:
-    if not text:
-        return "Expected `str` of length >= 1"
-    return f"Expected at most {MAX_ID_BYTES} bytes of UTF-8, got {len(text.encode())}"
-
-
 def check_id(array: Any, path: str, found: Findings) -> Any:
     """Note the ids that are null, empty, too long or not UTF-8; return the array."""
     if array.null_count:
         found.add(array.is_null(), path, "Expected `str`, got `null`")
     sizes = pc.binary_length(array).fill_null(1).to_numpy()
-    faults = _text_faults(array, (sizes < 1) | (sizes > MAX_ID_BYTES), _id_fault)
+    faults = _text_faults(array, (sizes < 1) | (sizes > MAX_ID_BYTES), id_fault)
     if faults:
         found.add(np.isin(np.arange(len(array)), list(faults)), path, faults.__getitem__)
     return array
@@ -152,12 +147,7 @@ def check_timestamps(stamps: npt.NDArray[np.int64], now: int, latest: int, found
     """Note the timestamps (int64[n], microseconds) below 1 or above ``latest``."""
 
     def reason(row: int) -> str:
-        us = int(stamps[row])
-        if us < 1:
-            return "Expected `int` >= 1"
-        if us > MAX_TIMESTAMP:
-            return f"Expected `int` <= {MAX_TIMESTAMP}"
-        return f"timestamp is {(us - now) // 1_000_000} s in the future"
+        return time_fault(int(stamps[row]), now, latest) or ""
 
     if len(stamps) and (stamps.min() < 1 or stamps.max() > latest):
         found.add((stamps < 1) | (stamps > latest), "$.event_timestamp", reason)

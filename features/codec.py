@@ -30,9 +30,10 @@ from .arrow_columns import (
 )
 from .decoded import Decoded, Rejected, ScannedLines
 from .errors import SourceError
-from .events import MAX_TIMESTAMP, RESERVED, EventSchema
+from .event_check import BLANK, latest
+from .events import RESERVED, EventSchema
 from .line_decoder import LineDecoder, Lines
-from .scanner import BLANK, LineScanner
+from .scanner import LineScanner
 
 __all__ = ["Decoded", "EventDecoder", "Rejected"]
 
@@ -150,4 +151,4 @@ class EventDecoder:
     def _clock(self) -> tuple[int, int]:
         """Return the time, and the latest that an event may have, microseconds."""
         now = self._now()
-        return now, min(now + self._skew, MAX_TIMESTAMP)
+        return now, latest(now, self._skew)

@@ -12,11 +12,10 @@ import pyarrow as pa
 
 from .arrow_columns import TIME_TYPE, WORDS_TYPE, Findings, check_id, check_timestamps
 from .decoded import Rejected
-from .errors import EventError
-from .events import EXTRA, EventSchema, PropertyType, wire_type
+from .event_check import BAD_LINE, EventReader, explain
+from .events import EXTRA, EventSchema, PropertyType
 
 _WIRE: dict[PropertyType, Any] = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
-_BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EventError)
 
 
 class Lines(NamedTuple):
@@ -52,20 +51,7 @@ class LineDecoder:
 
     def __init__(self, schema: EventSchema, *, max_event_bytes: int) -> None:
         self.schema = schema
-        self._max_bytes = max_event_bytes
-        event = wire_type(schema)
-        properties = {field.name: field.type for field in msgspec.structs.fields(event)}[
-            "properties"
-        ]
-        closed = msgspec.defstruct(
-            "closed", [], bases=(properties,), frozen=True, gc=False, forbid_unknown_fields=True
-        )
-        field = ("properties", closed, msgspec.field(default_factory=closed))
-        strict = msgspec.defstruct("strict", [field], bases=(event,), frozen=True, gc=False)
-        bag = msgspec.defstruct("bag", [("properties", dict[str, msgspec.Raw], {})])
-        self._open = msgspec.json.Decoder(event)
-        self._closed = msgspec.json.Decoder(strict)
-        self._bags = msgspec.json.Decoder(bag)
+        self._reader = EventReader(schema, max_event_bytes=max_event_bytes)
         self._none, _ = self._to_table([], [], 0, 0)
 
     def decode(
@@ -95,9 +81,9 @@ class LineDecoder:
             events, extras, rows = [], [], []
             for row, raw in enumerate(lines.raws):
                 try:
-                    event, extra = self._decode_line(raw)
-                except _BAD_LINE as error:
-                    reject(row, *_explain(error))
+                    event, extra = self._reader.read(raw)
+                except BAD_LINE as error:
+                    reject(row, *explain(error))
                 else:
                     events.append(event)
                     extras.append(extra)
@@ -112,10 +98,11 @@ class LineDecoder:
 
     def _decode_whole(self, raws: list[bytes]) -> tuple[list[Any], list[str | None] | None] | None:
         """Decode lines without a fault in one call, or return None."""
+        reader = self._reader
         # Then no object spans lines, as ``}`` and ``{`` never follow each other inside one, and
         # `decode_lines` has found one a line if it has found that many.
         regular = (raw.startswith(b"{") and raw.endswith(b"}") for raw in raws)
-        if not all(regular) or max(map(len, raws)) > self._max_bytes:
+        if not all(regular) or max(map(len, raws)) > reader.max_event_bytes:
             return None
         payload = b"\n".join(raws)
         extras: list[str | None] | None = None
@@ -123,39 +110,17 @@ class LineDecoder:
             if not payload.isascii():
                 payload.decode()  # msgspec does not look into strings that it skips
             try:
-                events = self._closed.decode_lines(payload)
+                events = reader.closed.decode_lines(payload)
             except msgspec.ValidationError:
                 # Where the first event has undeclared properties most have; else one by one is
                 # faster.
-                if self._decode_line(raws[0])[1] is None:
+                if reader.read(raws[0])[1] is None:
                     return None
-                events = self._open.decode_lines(payload)
-                extras = [self._undeclared(bag) for bag in self._bags.decode_lines(payload)]
-        except _BAD_LINE:
+                events = reader.open.decode_lines(payload)
+                extras = [reader.undeclared(bag) for bag in reader.bags.decode_lines(payload)]
+        except BAD_LINE:
             return None
         return (events, extras) if len(events) == len(raws) else None
-
-    def _decode_line(self, line: bytes) -> tuple[Any, str | None]:
-        if len(line) > self._max_bytes:
-            raise EventError(f"line of {len(line)} bytes, more than {self._max_bytes}")
-        if not line.isascii():
-            line.decode()
-        try:
-            return self._closed.decode(line), None
-        except msgspec.ValidationError:
-            event = self._open.decode(line)
-        return event, self._undeclared(self._bags.decode(line))
-
-    def _undeclared(self, bag: Any) -> str | None:
-        kept = {k: v for k, v in bag.properties.items() if k not in self.schema.properties}
-        if not kept:
-            return None
-        text = msgspec.json.encode(kept)
-        try:
-            msgspec.json.decode(text)  # a skipped number may be out of range
-        except msgspec.DecodeError as error:
-            raise EventError(_explain(error)[0], "$.properties") from None
-        return text.decode()
 
     def _to_table(
         self, events: list[Any], extras: list[str | None] | None, now: int, latest: int
@@ -178,15 +143,3 @@ class LineDecoder:
         check_timestamps(stamps, now, latest, found)
         check_id(columns["customer_id"], "$.customer_id", found)
         return pa.table(columns), found
-
-
-def _explain(error: Exception) -> tuple[str, str | None]:
-    """Split an error into a reason and a path."""
-    if isinstance(error, EventError):
-        return error.reason, error.path
-    if isinstance(error, RecursionError):
-        return "JSON is nested too deeply", None
-    if isinstance(error, UnicodeDecodeError):
-        return f"Invalid UTF-8 (byte {error.start})", None
-    reason, at, path = str(error).partition(" - at `")
-    return reason, path[:-1] if at else None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from .arrow_columns import MAX_CHARACTERS, MAX_TEXT, TIME_TYPE
+from .event_check import BLANK
 from .events import EXTRA, RESERVED, EventSchema, PropertyType
 from .kernels import scan
 from .kernels.layout import MAX_ID_BYTES
@@ -28,8 +29,6 @@ _KINDS: dict[PropertyType, int] = {
 }
 _RESERVED_KINDS = (scan.ID, scan.TIME, scan.ID, scan.TYPE, scan.TEXT, scan.OBJECT)
 _LONGEST = (MAX_ID_BYTES, 0, MAX_ID_BYTES, 0xFFFF, MAX_CHARACTERS["channel"], 0)
-BLANK = b" \t\r"
-"""A line of nothing but these bytes is no record; it still counts as a line."""
 _SPACE = np.uint8(ord(" "))
 _SHORTEST = len('{"event_id":"1","event_timestamp":1,"customer_id":"1","type":"v"}')
 _NEWLINE = np.uint8(ord("\n"))

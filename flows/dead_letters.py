@@ -21,9 +21,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     path
         Where in the record, such as `$.properties.value`; None: the whole record.
     origin
-        The file's path or the stream's name.
+        The file's path; of a stream the entry, ``clicks:0@1700000000000-0``; of a topic the
+        message, ``clicks[0]@17``.
     line
-        1-based line, row or (in a stream) record in the origin.
+        1-based line or row in the file, entry or message.
     position
         The record's log position.
     received_at

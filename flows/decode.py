@@ -119,12 +119,13 @@ class ChunkDecoder:
         received = time.perf_counter()
         if chunk.fault is not None:
             assert isinstance(chunk.payload, bytes)
+            origin, line, position = chunk.where(0, 0)
             yield DeadLetter.of(
                 chunk.payload,
                 reason=chunk.fault,
-                origin=chunk.origin,
-                line=chunk.line,
-                position=chunk.position,
+                origin=origin,
+                line=line,
+                position=position,
                 received_at=self._now(),
                 size=chunk.size,
             )
@@ -132,7 +133,7 @@ class ChunkDecoder:
         else:
             decoded = self._decode(chunk)
             yield from self._rejected(chunk, decoded)
-        positions = chunk.position + decoded.index
+        positions = chunk.positions(decoded.index)
         marked, parts = None, []
         if len(positions):
             batch = decoded.encode(self._encoder, positions)
@@ -171,13 +172,14 @@ class ChunkDecoder:
 
     def _rejected(self, chunk: RawChunk, decoded: Decoded) -> Iterator[DeadLetter]:
         for rejected in decoded.rejected:
+            origin, line, position = chunk.where(rejected.index, rejected.line)
             yield DeadLetter.of(
                 rejected.raw,
                 reason=rejected.reason,
                 path=rejected.path,
-                origin=chunk.origin,
-                line=chunk.line + rejected.line,
-                position=chunk.position + rejected.index,
+                origin=origin,
+                line=line,
+                position=position,
                 received_at=self._now(),
             )
 

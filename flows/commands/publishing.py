@@ -13,13 +13,14 @@ from rich.console import Console
 from ...features.errors import EventError, SourceError
 from ..connection import without_password
 from ..embedded import connect
+from ..partitions import BLOB_BYTES
 from ..settings import Settings
 from ..sources.chunk import count_records
 from ..sources.valkey_stream import publish, publish_events
 from . import place
 
-_BLOB_BYTES = 1 << 20
-_BLOBS = 16
+_READ_BYTES = 1 << 20
+_BLOBS = 256
 
 
 def publish_file(
@@ -42,7 +43,7 @@ def publish_file(
     events = entries = 0
     with _opened(path) as file, contextlib.closing(connect(settings)) as client:
         waiting: list[bytes] = []
-        for blob in _blobs(file):
+        for blob in _blobs(file, BLOB_BYTES if partitions is None else _READ_BYTES):
             events += count_records(blob)
             entries += 1
             if partitions is not None:
@@ -76,9 +77,9 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             raise SourceError(f"{path}: {error.strerror}") from None
 
 
-def _blobs(file: IO[bytes]) -> Iterator[bytes]:
-    """Whole lines, about a mebibyte at a time; blank blobs are left out."""
-    while lines := file.readlines(_BLOB_BYTES):
+def _blobs(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Whole lines, so many bytes at a time; blank blobs are left out."""
+    while lines := file.readlines(size):
         blob = b"".join(lines)
         if count_records(blob):
             yield blob

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bytewax.outputs import StatefulSinkPartition
 
 from ...features.errors import StoreError
-from ..sources.kafka_client import Cluster
+from ..kafka_client import Cluster
 from .base import KeyedSink
 
 if TYPE_CHECKING:

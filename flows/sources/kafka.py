@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from ...features.errors import SourceError, StateError, StoreError
+from ...features.errors import SourceError, StoreError
+from ..kafka_client import Cluster
 from .base import EPOCH_BYTES, EventSource, StopFlag
-from .chunk import RawChunk, count_records
-from .kafka_client import Cluster
+from .chunk import RawChunk
 from .kafka_reader import KafkaReader
-from .lines import LinePartition
+from .lines import STATE_VERSION, LinePartition
 from .outage import OnOutage
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
-
-_KEPT_BYTES = 4096
 
 
 class KafkaState(TypedDict):
@@ -24,7 +22,6 @@ class KafkaState(TypedDict):
 
     version: int
     offset: int
-    position: int
     seq: int
 
 
@@ -33,9 +30,9 @@ class KafkaSource(EventSource[KafkaState]):
 
     Partitions are assigned, not subscribed to: who reads what is known beforehand, and offsets
     are kept in the dataflow's own snapshots and nowhere else. Messages that come together become
-    one chunk. Its origin is ``topic[partition]@offset`` of the first one, and if messages are of
-    one line each, line ``n`` of it is that of offset ``+ n - 1``. A message without a value, or of
-    a line that is too long, becomes a chunk with a fault.
+    one chunk. A message without a value, of a line that is too long or of more than 2^20 lines
+    becomes a chunk with a fault. A record's position is ``offset << 20`` and its ordinal in the
+    message, as `KafkaPublisher` tells producers.
 
     Parameters
     ----------
@@ -126,23 +123,18 @@ class _KafkaPartition(LinePartition[KafkaState]):
     def __init__(
         self, source: KafkaSource, reader: KafkaReader, number: int, state: KafkaState | None
     ) -> None:
-        self._name = f"{source._topic}[{number}]"
-        if state is not None and "offset" not in state:
-            raise StateError(f"{self._name}: the state is that of another kind of source")
-        if state is not None and state["version"] != 1:
-            raise SourceError(f"{self._name}: a position of version {state['version']} is unknown")
         self._longest = source._max_event_bytes
         super().__init__(
             number,
-            state["position"] if state else 0,
-            state["seq"] if state else 0,
+            f"{source._topic}[{number}]",
+            state,
+            "offset",
             stop=source._stop,
             epoch_bytes=source._epoch_bytes,
         )
         self._reader = reader
         self._feed, self._offset, end = reader.begin(number, state["offset"] if state else None)
         self._end = end if source._drain else None
-        self._first = self._offset
 
     def read(self) -> list[RawChunk] | None:
         """The chunks of the messages that have come."""
@@ -155,52 +147,21 @@ class _KafkaPartition(LinePartition[KafkaState]):
             if not messages and self._feed.dry and self.number in self._reader.ended:
                 return None
             messages = [message for message in messages if _offset(message) < self._end]
-        chunks: list[RawChunk] = []
-        lines: list[bytes] = []
         for message in messages:
             offset = _offset(message)
             value = message.value()
             if value is None:
-                self._join(chunks, lines)
-                fault = "a message without a value (tombstone)"
-                chunks.append(self._fault(b"", offset, fault, 0))
+                self.refuse(str(offset), offset, b"", "a message without a value (tombstone)")
             elif len(value) > self._longest and b"\n" not in value.rstrip(b"\n"):
-                self._join(chunks, lines)
-                fault = f"longer than {self._longest} bytes"
-                chunks.append(self._fault(value[:_KEPT_BYTES], offset, fault, len(value)))
+                self.refuse(str(offset), offset, value, f"longer than {self._longest} bytes")
             else:
-                if lines and offset != self._offset:
-                    self._join(chunks, lines)
-                if not lines:
-                    self._first = offset
-                lines.append(value.rstrip(b"\n"))
+                self.add(str(offset), offset, value)
             self._offset = offset + 1
-        self._join(chunks, lines)
-        return chunks
-
-    def _join(self, chunks: list[RawChunk], lines: list[bytes]) -> None:
-        """Make the messages so far a chunk."""
-        if lines:
-            lines.append(b"")
-            payload = b"\n".join(lines)
-            lines.clear()
-            records = count_records(payload)
-            if records:
-                origin = f"{self._name}@{self._first}"
-                chunks.append(self.chunk(payload, records, origin=origin, line=1))
-
-    def _fault(self, payload: bytes, offset: int, fault: str, size: int) -> RawChunk:
-        origin = f"{self._name}@{offset}"
-        return self.chunk(payload, 1, origin=origin, line=1, fault=fault, size=size)
+        return self.taken()
 
     def state(self) -> KafkaState:
-        """The next offset and the counts up to it."""
-        return {
-            "version": 1,
-            "offset": self._offset,
-            "position": self.position,
-            "seq": self.seq,
-        }
+        """The next offset, and how many chunks there were."""
+        return {"version": STATE_VERSION, "offset": self._offset, "seq": self.seq}
 
     def close(self) -> None:
         """Read no more for this partition."""

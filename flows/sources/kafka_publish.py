@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from ...features.errors import EventError, StoreError
-from .kafka_client import Cluster
-from .routing import customers_of, events_in, partitions_of
-
-if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+from ...features.errors import EventError
+from ..partitions import customers_of, events_in
+from ..publisher import KafkaPublisher
 
 _BATCH = 8192
 
@@ -53,34 +49,10 @@ def publish_kafka(
         No broker answers, or a message was not delivered. Some may be in the log; send them
         again, an event id counts once.
     """
-    cluster = Cluster(brokers, config or {})
-    producer = cluster.producer(**{"message.timeout.ms": str(round(timeout * 1000))})
-    partitions = cluster.partitions(producer, topic)
-    failed: list[str] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            failed.append(cluster.reason(error))
-
+    publisher = KafkaPublisher(brokers, topic, config, shards, timeout=timeout)
     sent = 0
     for batch in _batches(events_in(lines)):
-        customers = customers_of(batch)
-        numbers = partitions_of(customers, partitions, shards).tolist()
-        for event, customer, number in zip(batch, customers, numbers, strict=True):
-            while True:
-                try:
-                    producer.produce(topic, event, customer or None, number, on_delivery=delivered)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        producer.poll(0)
-        sent += len(batch)
-        if failed:
-            break
-    left = producer.flush(timeout + 1.0)
-    if failed or left:
-        why = failed[0] if failed else f"no answer within {timeout:.0f} s"
-        raise StoreError(f"{topic} at {brokers}: a message was not delivered: {why}")
+        sent += len(publisher.publish(batch, customers_of(batch)))
     if not sent:
         raise EventError("no events to publish")
     return sent

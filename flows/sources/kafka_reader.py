@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...features.errors import SourceError, StoreError
-from .kafka_client import START_SECONDS, Cluster
+from ..kafka_client import START_SECONDS, Cluster
 from .outage import AwayError, OnOutage
 from .shared import Feed, SharedReader
 

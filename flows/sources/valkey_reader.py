@@ -28,6 +28,33 @@ _AWAY = (
     redis.exceptions.MasterDownError,
     redis.exceptions.ReadOnlyError,
 )
+# Counts the entries behind one, so many at most; at the end it corrects what the server thinks
+# that it has been given. Producers go on meanwhile, hence a script.
+_RECOUNT = b"""
+local function order(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+local key, last, counted, from = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
+for page = 1, 16 do
+  local found = redis.call('XRANGE', key, '(' .. from, '+', 'COUNT', 16)
+  if #found == 0 then
+    local facts, known = redis.call('XINFO', 'STREAM', key), {}
+    for i = 1, #facts, 2 do known[facts[i]] = facts[i + 1] end
+    local top = known['last-generated-id']
+    local a, b = order(last)
+    local c, d = order(top)
+    local behind = a > c or (a == c and b > d)
+    if behind or counted > known['entries-added'] then
+      redis.call('XSETID', key, behind and last or top, 'ENTRIESADDED', counted)
+    end
+    return false
+  end
+  counted = counted + #found
+  from = found[#found][1]
+end
+return {counted, from}
+"""
 
 
 @dataclass(slots=True)
@@ -45,12 +72,15 @@ class Place:
     trimmed
         Entries that were gone from the stream before the first one was fetched; None: not known
         yet.
+    server
+        The run of the server that the stream was last looked at in; None: not known yet.
     """
 
     key: str
     last: str
     entries: int
     trimmed: int | None
+    server: str | None = None
 
 
 class StreamReader(SharedReader[Entry]):
@@ -152,7 +182,13 @@ class StreamReader(SharedReader[Entry]):
             raise
 
     def _check(self, client: redis.Redis, place: Place) -> str:
-        """Refuse a stream that is not the one that was read; return the id of its last entry."""
+        """Refuse a stream that is not the one that was read; return the id of its last entry.
+
+        If the server has lost entries that were read, as one that was killed may, its last id and
+        its count of entries are made what they were: an id given out a second time would be
+        passed over, and receipts would name places that others had. Receipts of the moment
+        between the server's start and this one do.
+        """
         facts: dict[str, Any] = {}
         with store_errors(self._url):
             if ask(client, "EXISTS", place.key):
@@ -164,18 +200,26 @@ class StreamReader(SharedReader[Entry]):
         if place.trimmed is None:
             place.trimmed = gone
         end = text(facts.get("last-generated-id", "0-0"))
-        if order(end) < order(place.last):
-            if order(place.last)[0] - order(end)[0] > _LOST_TAIL_MS:
-                raise StoreError(
-                    f"{place.key}: ends at {end}, before {place.last}, which was read already: it "
-                    "was deleted or restored from an older copy. If it is to go on from here: "
-                    f"XSETID {place.key} {place.last}"
-                )
-            count = () if added is None else ("ENTRIESADDED", place.trimmed + place.entries)
-            with store_errors(self._url):
-                ask(client, "XSETID", place.key, place.last, *count)
+        counted = place.trimmed + place.entries
+        behind = order(end) < order(place.last)
+        if behind and order(place.last)[0] - order(end)[0] > _LOST_TAIL_MS:
+            count = "" if added is None else f" ENTRIESADDED {counted}"
+            raise StoreError(
+                f"{place.key}: ends at {end}, before {place.last}, which was read already: it "
+                "was deleted or restored from an older copy. If it is to go on from here: "
+                f"XSETID {place.key} {place.last}{count}"
+            )
+        with store_errors(self._url):
+            server = _run_of(client)
+            fewer = added is not None and (behind or int(added) < counted)
+            if fewer or (added is not None and facts and place.server not in (None, server)):
+                _recount(client, place.key, place.last, counted)
+            elif behind:
+                ask(client, "XSETID", place.key, place.last)
+            place.server = server
+        if behind:
             return place.last
-        lost = gone - place.trimmed - place.entries
+        lost = gone - counted
         if lost > 0:
             raise StoreError(
                 f"{place.key}: {lost} entries after {place.last} were trimmed before they were "
@@ -183,6 +227,22 @@ class StreamReader(SharedReader[Entry]):
             )
         newest = facts.get("last-entry")
         return text(newest[0]) if newest else "0-0"
+
+
+def _run_of(client: redis.Redis) -> str:
+    """What no other run of a server has in common with this one."""
+    answer: Any = ask(client, "INFO", "server")
+    return text(dict(answer).get("run_id", ""))
+
+
+def _recount(client: redis.Redis, key: str, last: str, counted: int) -> None:
+    """Let the server have been given as many entries as it was: `counted` up to `last`.
+
+    As long as what it takes in anew when it starts, and in small steps.
+    """
+    found: Any = (counted, last)
+    while found:
+        found = ask(client, "EVAL", _RECOUNT, 1, key, last, *found)
 
 
 def order(entry_id: str) -> tuple[int, int]:

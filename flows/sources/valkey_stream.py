@@ -9,19 +9,15 @@ from typing import Any, TypedDict
 import msgspec
 import redis
 
-from ...features.errors import EventError, StateError, StoreError
+from ...features.errors import EventError
 from ..connection import ask, store_errors, without_password
+from ..partitions import FIELD, customers_of, events_in, packed, partitions_of, stream_keys
 from .base import EPOCH_BYTES, EventSource, StopFlag
-from .chunk import RawChunk, count_records
-from .lines import LinePartition
+from .chunk import RawChunk
+from .lines import STATE_VERSION, LinePartition
 from .outage import OnOutage
-from .routing import customers_of, events_in, partitions_of
 from .valkey_reader import Entry, Place, StreamReader, order, text
 
-FIELD = b"events"
-_BLOB_BYTES = 1 << 20
-_KEPT_BYTES = 4096
-_JOINED_BYTES = 1 << 20
 _TRIM_SECONDS = 5.0
 
 
@@ -31,18 +27,9 @@ class StreamState(TypedDict):
     version: int
     id: str
     entries: int
-    position: int
     seq: int
     trimmed: int
-
-
-def stream_keys(stream: str, partitions: int | None) -> list[str]:
-    """The keys of a log's partitions, in order.
-
-    >>> stream_keys("events", 2), stream_keys("events", None)
-    (['events:0', 'events:1'], ['events'])
-    """
-    return [stream] if partitions is None else [f"{stream}:{p}" for p in range(partitions)]
+    server: str
 
 
 def publish(client: redis.Redis, stream: str, events: bytes | Sequence[bytes]) -> str:
@@ -130,28 +117,26 @@ def publish_events(
     if not events:
         raise EventError("no events to publish")
     numbers = partitions_of(customers_of(events), len(keys), shards).tolist()
-    blobs: list[list[list[bytes]]] = [[] for _ in keys]
-    room = [0] * len(keys)
-    for event, number in zip(events, numbers, strict=True):
-        if room[number] < len(event):
-            blobs[number].append([])
-            room[number] = _BLOB_BYTES
-        blobs[number][-1].append(event)
-        room[number] -= len(event) + 1
+    blobs = packed(events, numbers, len(keys))
+    sent = [(key, blob) for key, mine in zip(keys, blobs, strict=True) for blob in mine]
     with store_errors(stream):
         pipeline = client.pipeline(transaction=False)
-        sent = [keys[number] for number, mine in enumerate(blobs) for _ in mine]
-        for key, blob in zip(sent, (blob for mine in blobs for blob in mine), strict=True):
-            ask(pipeline, "XADD", key, "*", FIELD, b"\n".join(blob) + b"\n")
+        for key, blob in sent:
+            ask(pipeline, "XADD", key, "*", FIELD, b"\n".join(events[i] for i in blob) + b"\n")
         ids: list[Any] = pipeline.execute()
-    return {key: text(last) for key, last in zip(sent, ids, strict=True)}
+    return {key: text(last) for (key, _), last in zip(sent, ids, strict=True)}
 
 
 class ValkeyStreamSource(EventSource[StreamState]):
     """Events from streams, each stream a partition, resumed after the last entry read.
 
     Each entry has a field `events`, a blob of NDJSON lines; entries that have come together make
-    a chunk. An entry without that field becomes a chunk with a fault.
+    a chunk. An entry without that field, or of more than 2^20 lines, becomes a chunk with a fault.
+
+    A record's position is made of its entry's ordinal among all entries ever added to the stream,
+    as the server counts them (``entries-added``), and its own in the entry; `Publisher` tells
+    producers the same. Trimming leaves that count as it is; entries that are deleted one by one
+    (XDEL) before they were read do not, and receipts of later ones would then never be reached.
 
     A server that goes away in the middle of a run is waited for. If it has lost the tail of its
     append-only file, entries that were read already, the stream's last id is set to the last one
@@ -254,24 +239,17 @@ class _StreamPartition(LinePartition[StreamState]):
         key: str,
         state: StreamState | None,
     ) -> None:
+        super().__init__(
+            number, key, state, "id", stop=source._stop, epoch_bytes=source._epoch_bytes
+        )
         self._key = key
-        if state is not None and "id" not in state:
-            raise StateError(f"{key}: the state is that of another kind of source")
-        if state is not None and state["version"] != 1:
-            raise StoreError(f"{key}: a position of version {state['version']} is not known")
         self._last = state["id"] if state else "0-0"
         self._entries = state["entries"] if state else 0
-        super().__init__(
-            number,
-            state["position"] if state else 0,
-            state["seq"] if state else 0,
-            stop=source._stop,
-            epoch_bytes=source._epoch_bytes,
-        )
         self._reader = reader
-        place = Place(key, self._last, self._entries, state["trimmed"] if state else None)
-        self._feed, end = reader.begin(number, place)
-        self._trimmed = place.trimmed or 0
+        known = (state["trimmed"], state["server"]) if state else (None, None)
+        self._place = Place(key, self._last, self._entries, *known)
+        self._feed, end = reader.begin(number, self._place)
+        self._trimmed = self._place.trimmed or 0
         self._end = order(end) if source._drain else None
         self._retention = source._retention_seconds
         # Ids at the last two snapshots: the engine commits one before it asks for the next but
@@ -289,42 +267,20 @@ class _StreamPartition(LinePartition[StreamState]):
             if self._feed.dry and not entries:
                 return None  # what was the last entry has been deleted
             entries = [entry for entry in entries if order(text(entry[0])) <= self._end]
-        chunks: list[RawChunk] = []
-        blobs: list[bytes] = []
-        size = 0
-        for _, fields in entries:
+        ordinal = self._trimmed + self._entries
+        for entry, fields in entries:
             blob = fields.get(FIELD)
             if blob is None:
-                self._join(chunks, blobs)
-                chunks.append(self._fault(fields))
-                continue
-            blobs.append(blob if blob.endswith(b"\n") else blob + b"\n")
-            size += len(blob)
-            if size > _JOINED_BYTES:
-                self._join(chunks, blobs)
-                size = 0
-        self._join(chunks, blobs)
+                whole = msgspec.json.encode([[text(k), text(v)] for k, v in fields.items()])
+                fault = f"an entry without the field `{FIELD.decode()}`"
+                self.refuse(text(entry), ordinal, whole, fault)
+            else:
+                self.add(text(entry), ordinal, blob)
+            ordinal += 1
         if entries:
             self._entries += len(entries)
             self._last = text(entries[-1][0])
-        return chunks
-
-    def _join(self, chunks: list[RawChunk], blobs: list[bytes]) -> None:
-        """Make a chunk of the blobs: a chunk takes the same time for one event as for many."""
-        payload = b"".join(blobs)
-        blobs.clear()
-        records = count_records(payload)
-        if records:
-            line = self.position + 1
-            chunks.append(self.chunk(payload, records, origin=self._key, line=line))
-
-    def _fault(self, fields: dict[bytes, bytes]) -> RawChunk:
-        whole = msgspec.json.encode([[text(k), text(v)] for k, v in fields.items()])
-        fault = f"an entry without the field `{FIELD.decode()}`"
-        return self.chunk(
-            whole[:_KEPT_BYTES], 1, origin=self._key, line=self.position + 1,
-            fault=fault, size=len(whole),
-        )  # fmt: skip
+        return self.taken()
 
     def state(self) -> StreamState:
         """The last entry read and the counts up to it."""
@@ -334,12 +290,12 @@ class _StreamPartition(LinePartition[StreamState]):
             self._trim_at = time.monotonic() + _TRIM_SECONDS
             self._reader.trim(self._key, committed, self._retention)
         return {
-            "version": 1,
+            "version": STATE_VERSION,
             "id": self._last,
             "entries": self._entries,
-            "position": self.position,
             "seq": self.seq,
             "trimmed": self._trimmed,
+            "server": self._place.server or "",
         }
 
     def close(self) -> None:

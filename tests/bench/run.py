@@ -22,6 +22,7 @@ from tests.bench import (
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
+    scenario_receipt,
     scenario_recovery,
     scenario_scale,
 )
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "ingest-parquet": scenario_ingest_parquet.run,
     "recovery": scenario_recovery.run,
     "freshness": scenario_freshness.run,
+    "receipt": scenario_receipt.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
 }

@@ -50,7 +50,7 @@ def run(*, quick: bool) -> Result:
                 _Load(client, 0, 1000, 1).run(WARM_UP)
                 slow = [_Load(client, 1 + i, 1000, 1).run(seconds) for i in range(runs)]
                 fast = [_Load(client, 101 + i, 50_000, 50).run(seconds) for i in range(runs)]
-                bare = _round_trip(client)
+                bare = bare_round_trip(client)
         finally:
             stop_server(home)
     return Result(
@@ -157,7 +157,8 @@ def _worker(home: Path) -> Iterator[None]:
         worker.wait(60)
 
 
-def _round_trip(client: redis.Redis) -> float:
+def bare_round_trip(client: redis.Redis) -> float:
+    """Return the median milliseconds of a write and a look at it."""
     times = []
     for number in range(500):
         began = time.perf_counter()

@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 import redis
 
 from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.partitions import partitions_of
 from nextbest.flows.settings import Settings
-from nextbest.flows.sources.routing import partitions_of
 from tests.flows.kafka_peer import QUICK, make_topic, produce, tansu_broker
 
 from . import catalog as declared

@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from nextbest.flows.embedded import ensure_server
-from nextbest.flows.sources.routing import partitions_of
+from nextbest.flows.partitions import partitions_of
+from nextbest.flows.run import FORMAT
 from tests.flows.kafka_peer import QUICK, consume_all, mock_broker, produce
 from tests.flows.test_cli import Nextbest, event, get, home, ndjson, nextbest, one_line
 
@@ -156,14 +157,14 @@ def test_a_data_directory_of_an_earlier_version_is_refused(home: Path, nextbest:
     run = ("run", "a.ndjson", *SHOP)
     assert nextbest(*run).code == 0
     data_dir = home / ".nextbest"
-    assert (data_dir / "format").read_text() == "2\n"
+    assert (data_dir / "format").read_text() == f"{FORMAT}\n"
     (data_dir / "format").unlink()  # the first format had no number
     shutil.rmtree(data_dir / "state")
     (data_dir / "state").mkdir()
     (data_dir / "state" / "shard-0000.log").write_bytes(b"old")
     for more in ((), ("--supervise",)):
         message = one_line(nextbest(*run, *more))
-        assert "its state is of format 1, this version of nextbest has format 2" in message
+        assert f"its state is of format 1, this version of nextbest has format {FORMAT}" in message
     assert [path.name for path in (data_dir / "state").iterdir()] == ["shard-0000.log"]
     shutil.rmtree(data_dir / "recovery")
     assert "its recovery store 'recovery' is gone" in one_line(nextbest(*run))

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource
 
 from nextbest.features.errors import SourceError, StoreError
+from nextbest.flows.partitions import partitions_of
 from nextbest.flows.sinks import KafkaMessage, KafkaSink
 from nextbest.flows.sources import EventSource, KafkaSource, LogPartition, RawChunk, publish_kafka
-from nextbest.flows.sources.routing import partitions_of
 from tests.flows.kafka_peer import (
     QUICK,
     Proxy,
@@ -72,15 +73,17 @@ def line(n: int) -> bytes:
 
 
 def records(chunks: list[RawChunk], partition: int = 0) -> list[tuple[int, int, bytes]]:
-    """(position, offset, record) of each record of one-line messages."""
+    """(offset by the position, offset by the origin, record) of each of one-line messages."""
     found = []
     for chunk in chunks:
         if chunk.partition == partition and chunk.fault is None:
             assert isinstance(chunk.payload, bytes)
-            first = int(chunk.origin.rpartition("@")[2]) + chunk.line - 1
             kept = chunk.payload.split(b"\n")[:-1]
             assert chunk.records == len(kept)
-            found += [(chunk.position + i, first + i, record) for i, record in enumerate(kept)]
+            for i, record in enumerate(kept):
+                origin, number, position = chunk.where(i, i)
+                assert number == 1
+                found.append((position >> 20, int(origin.rpartition("@")[2]), record))
     return found
 
 
@@ -104,11 +107,11 @@ def test_a_topic_is_drained_and_resumed_at_the_offset(run: Run, mock: str, tmp_p
         assert records(chunks, partition) == [(n, n, line(n)) for n in range(300)]
         mine = [chunk for chunk in chunks if chunk.partition == partition]
         assert [chunk.seq for chunk in mine] == list(range(len(mine)))
-        assert mine[0].origin == f"drained[{partition}]@0"
+        assert mine[0].where(0, 0) == (f"drained[{partition}]@0", 1, 0)
     assert run(drained(mock, "drained"), tmp_path / "db") == []
     produce(mock, "drained", 1, [line(300)])
     (chunk,) = run(drained(mock, "drained"), tmp_path / "db")
-    assert (chunk.partition, chunk.position, chunk.origin) == (1, 300, "drained[1]@300")
+    assert (chunk.partition, chunk.where(0, 0)) == (1, ("drained[1]@300", 1, 300 << 20))
 
 
 def test_interrupted_runs_read_each_record_once(run: Run, tansu: str, tmp_path: Path) -> None:
@@ -130,14 +133,17 @@ def test_messages_that_are_no_event(run: Run, mock: str) -> None:
     values = [line(0), None, b"x" * 2000, line(1) + b"\n" + line(2) + b"\n", b"", line(3)]
     produce(mock, "odd", 0, values)
     chunks = run(drained(mock, "odd", max_event_bytes=1500))
-    found = [(c.position, c.origin, c.records, c.fault, c.size) for c in chunks]
+    found = [(*c.where(0, 0), c.records, c.fault, c.size) for c in chunks]
     assert found == [
-        (0, "odd[0]@0", 1, None, 0),
-        (1, "odd[0]@1", 1, "a message without a value (tombstone)", 0),
-        (2, "odd[0]@2", 1, "longer than 1500 bytes", 2000),
-        (3, "odd[0]@3", 3, None, 0),
+        ("odd[0]@0", 1, 0, 1, None, 0),
+        ("odd[0]@1", 1, 1 << 20, 1, "a message without a value (tombstone)", 0),
+        ("odd[0]@2", 1, 2 << 20, 1, "longer than 1500 bytes", 2000),
+        ("odd[0]@3", 1, 3 << 20, 3, None, 0),
     ]
     assert chunks[3].payload == b"\n".join([line(1), line(2), b"", line(3), b""])
+    assert chunks[3].positions(np.arange(3)).tolist() == [3 << 20, 3 << 20 | 1, 5 << 20]
+    assert chunks[3].where(1, 1) == ("odd[0]@3", 2, 3 << 20 | 1)
+    assert chunks[3].where(2, 3) == ("odd[0]@5", 1, 5 << 20)
 
 
 def test_events_are_routed_by_shard(run: Run, mock: str) -> None:
@@ -198,7 +204,7 @@ def test_brokers_that_stay_away_end_the_run(run: Run) -> None:
 def test_records_deleted_before_they_were_read(run: Run, mock: str) -> None:
     produce(mock, "evicted", 0, [b"x" * 100_000] * 100)
     source = drained(mock, "evicted")
-    state = {"version": 1, "offset": 3, "position": 3, "seq": 1}
+    state = {"version": 2, "offset": 3, "seq": 1}
     with pytest.raises(
         SourceError, match=r"evicted\[0\] .*: \d+ records from offset 3 on were del"
     ):

@@ -65,11 +65,15 @@ def run(run_flow: Any) -> Run:
 def records(chunk: RawChunk) -> list[tuple[int, int, int]]:
     """(position, line, n) of each record, as a decoder would number them."""
     if isinstance(chunk.payload, bytes):
-        lines = list(enumerate(chunk.payload.split(b"\n"), chunk.line))
-        found = [(line, msgspec.json.decode(text)["n"]) for line, text in lines if text.strip()]
+        texts = chunk.payload.split(b"\n")
+        found = [
+            (i, msgspec.json.decode(text)["n"]) for i, text in enumerate(texts) if text.strip()
+        ]
     else:
-        found = list(enumerate(chunk.payload["n"].to_pylist(), chunk.line))
-    return [(chunk.position + i, line, n) for i, (line, n) in enumerate(found)]
+        found = list(enumerate(chunk.payload["n"].to_pylist()))
+    places = [chunk.where(index, line) for index, (line, _) in enumerate(found)]
+    assert [p for _, _, p in places] == chunk.positions(np.arange(len(found))).tolist()
+    return [(p, line, n) for (_, line, p), (_, n) in zip(places, found, strict=True)]
 
 
 def all_records(chunks: list[RawChunk]) -> list[tuple[int, int, int]]:
@@ -304,14 +308,14 @@ def test_streams_are_drained_and_resumed(
     chunks = run(source(), tmp_path / "db")
     for partition in range(2):
         mine = [chunk for chunk in chunks if chunk.partition == partition]
-        assert_a_log(mine)
-        assert [(p, n) for p, _, n in all_records(mine)] == [(i, i) for i in range(30)]
+        assert [chunk.seq for chunk in mine] == list(range(len(mine)))
+        assert all_records(mine) == [(i // 3 << 20 | i % 3, i % 3 + 1, i) for i in range(30)]
         assert {chunk.origin for chunk in mine} == {f"events:{partition}"}
     assert run(source(), tmp_path / "db") == []
     publish(store, "events:1", lines(30, 31))
     (chunk,) = run(source(), tmp_path / "db")
     seq = sum(chunk.partition == 1 for chunk in chunks)
-    assert (chunk.partition, chunk.position, chunk.line, chunk.seq) == (1, 30, 31, seq)
+    assert (chunk.partition, chunk.position, chunk.line, chunk.seq) == (1, 10 << 20, 1, seq)
     assert chunk.records == count_records(lines(30, 31)) == 2
 
 
@@ -336,7 +340,8 @@ def test_entries_that_are_not_ours(run: Run, store: redis.Redis, store_url: str)
     strange, ours = run(ValkeyStreamSource(store_url, "events", drain=True))
     assert strange.fault == "an entry without the field `events`"
     assert (strange.records, strange.size) == (1, len(b'[["name","stranger"]]'))
-    assert (ours.position, ours.line, ours.seq) == (1, 2, 1)
+    assert strange.where(0, 0)[1:] == (1, 0)
+    assert (records(ours), ours.position, ours.seq) == ([(2 << 20, 1, 1)], 2 << 20, 1)
     with pytest.raises(EventError, match="no event in this blob"):
         publish(store, "events", [lines(1), b""])
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...features.errors import SourceError, StoreError
+from ..features.errors import SourceError, StoreError
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer

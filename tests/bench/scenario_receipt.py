@@ -1,0 +1,137 @@
+"""``receipt``: an event is published, and its receipt awaited in the customer's row.
+
+A worker runs as users run it, in a process of its own, over a stream of several partitions. This
+process publishes one event, waits until the row of its customer has reached the receipt, and counts
+whether the features include the event; then the next one. The time is from before publishing until
+such a row was read. The figure beside is a bare round trip through the same server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import redis
+
+from nextbest.features.online import FeatureClient
+from nextbest.features.receipts import Receipt
+from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.publisher import Publisher
+from nextbest.flows.settings import Settings
+
+from . import catalog as declared
+from .catalog import catalog
+from .harness import Result
+from .scenario_freshness import bare_round_trip
+
+STREAM = "clicks"
+PARTITIONS = 4
+CUSTOMERS = 200
+_FEATURE = "visitor:events"
+_WARM_UP = 500
+_SECONDS = 5.0
+"""How long a receipt is waited for."""
+
+
+def run(*, quick: bool) -> Result:
+    """Measure; see the module's text."""
+    pairs = 1000 if quick else 10_000
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        url = ensure_server(home)
+        try:
+            with (
+                _worker(home),
+                Publisher(
+                    url, STREAM, partitions=PARTITIONS, shards=Settings().shards
+                ) as publisher,
+                contextlib.closing(FeatureClient(url, catalog)) as client,
+            ):
+                load = _Load(publisher, client)
+                load.run(_WARM_UP)
+                publish, whole, missed = load.run(pairs)
+            with redis.Redis.from_url(url) as bare_client:
+                bare = bare_round_trip(bare_client)
+        finally:
+            stop_server(home)
+    return Result(
+        "receipt",
+        figures={
+            "p50_ms": float(np.quantile(whole, 0.5)),
+            "p99_ms": float(np.quantile(whole, 0.99)),
+            "missed": float(missed),
+        },
+        detail={
+            "max_ms": max(whole),
+            "publish_p50_ms": statistics.median(publish),
+            "publish_p99_ms": float(np.quantile(publish, 0.99)),
+            "bare_round_trip_p50_ms": bare,
+            "pairs": pairs,
+        },
+    )
+
+
+class _Load:
+    """Pairs of one published event and one read that waits for it."""
+
+    def __init__(self, publisher: Publisher, client: FeatureClient) -> None:
+        self._publisher = publisher
+        self._client = client
+        self._sent = 0
+
+    def run(self, pairs: int) -> tuple[list[float], list[float], int]:
+        """Return the milliseconds of publishing and of the whole, and how many reads missed."""
+        publish: list[float] = []
+        whole: list[float] = []
+        missed = 0
+        for _ in range(pairs):
+            customer = f"customer-{self._sent % CUSTOMERS}"
+            event = {
+                "event_id": f"e{self._sent}", "event_timestamp": time.time_ns() // 1000,
+                "customer_id": customer, "type": "view", "properties": {"category": "category-01"},
+            }  # fmt: skip
+            wanted = self._sent // CUSTOMERS + 1
+            self._sent += 1
+            raw = msgspec.json.encode(event)
+            began = time.perf_counter()
+            (receipt,) = self._publisher.publish([raw], [customer])
+            published = time.perf_counter()
+            counted = self._read(customer, receipt)
+            ended = time.perf_counter()
+            missed += counted != wanted
+            publish.append(1e3 * (published - began))
+            whole.append(1e3 * (ended - began))
+        return publish, whole, missed
+
+    def _read(self, customer: str, receipt: Receipt) -> float | None:
+        """How many events the first row counts that has reached the receipt."""
+        end = time.monotonic() + _SECONDS
+        while time.monotonic() < end:
+            found = self._client.get([customer])
+            if found.rows.positions[0] >= receipt.position:
+                return found.to_dict(customer)[_FEATURE]
+            time.sleep(0.0001)
+        return None
+
+
+@contextlib.contextmanager
+def _worker(home: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", STREAM]
+    command += ["--partitions", str(PARTITIONS)]
+    command += ["--catalog", f"{declared.__file__}:catalog", "--data-dir", str(home)]
+    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield
+        assert worker.poll() is None, "the worker has ended"
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(60)
