@@ -1,4 +1,4 @@
-"""A process's part in a cluster of workers."""
+"""A process's part in a cluster of workers, and what therefore belongs to it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,34 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ..features.errors import NextbestError, SettingsError
-from .workers import Worker
 
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 
 class ClusterError(NextbestError):
     """A cluster lost a worker, or could not be formed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of the workers of a cluster; each has a process of its own.
+
+    Partition ``p`` of a log and shard ``s`` belong to worker ``p % count`` and ``s % count``: if
+    a log is partitioned by ``shard % partitions`` and the workers divide the partitions, an event
+    is read, computed and stored in one process.
+
+    Examples
+    --------
+    >>> [p for p in range(6) if Worker(1, 2).owns(p)]
+    [1, 3, 5]
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def owns(self, number: int) -> bool:
+        """Is the partition or shard of this number this worker's?"""
+        return number % self.count == self.index
 
 
 @dataclass
