@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from ..features.errors import NextbestError, SettingsError
 
@@ -65,11 +64,34 @@ class Member:
         """Which worker this is."""
         return Worker(self.index, len(self.addresses))
 
-    def fail(self, error: BaseException) -> NoReturn:
-        """Note a failure and raise it again."""
-        if self.failure is None:
-            self.failure = error
-        raise error
+    def noting(self) -> _Noting:
+        """Note what a block raises, if it is the first failure; it is raised all the same.
+
+        >>> member = Member(0, ("a:1", "b:1"))
+        >>> with member.noting():
+        ...     raise StopIteration
+        Traceback (most recent call last):
+            ...
+        StopIteration
+        >>> member.failure is None  # that is how the engine's sources end
+        True
+        """
+        return _Noting(self)
+
+
+class _Noting:
+    """No generator: it must let `StopIteration` pass."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        is_failure = isinstance(error, Exception) and not isinstance(error, StopIteration)
+        if is_failure and self._member.failure is None:
+            self._member.failure = error
 
 
 def parse_addresses(text: str, index: int | None) -> Member:
