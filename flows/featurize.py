@@ -18,7 +18,8 @@ import numpy.typing as npt
 from ..features.batch import ACCEPTED, DUPLICATE, LATE, EventBatch
 from ..features.online import key_prefix
 from ..features.plan import Plan
-from ..features.state import FeatureRows, RowCommands, empty_rows
+from ..features.row_commands import RowCommands
+from ..features.state import FeatureRows, empty_rows
 from ..features.store import MEMORY_BYTES, ShardStore
 from .assemble import Verdict
 from .decode import ShardEvents
@@ -239,13 +240,11 @@ class ShardLogic:
 
     def _flush(self, began: float) -> Published:
         store = self.store
-        commands = store.encode_changes(self._prefix, _ROWS_A_FLUSH)
+        counts = encode_command(b"SET", self._counts_key, _shown(self._counts))
+        commands = store.encode_changes(self._prefix, _ROWS_A_FLUSH, counts)
         received, left = self._oldest or began, store.unpublished
         if not left:
             self._oldest = None
-        counts = encode_command(b"SET", self._counts_key, _shown(self._counts))
-        payload = np.concatenate([commands.payload, np.frombuffer(counts, np.uint8)])
-        commands = RowCommands(payload, commands.replies + 1, commands.rows)
         if not self._resumed:
             return Published(commands, received)
         version = self._publication.version if left else store.version
