@@ -6,7 +6,7 @@ Knows no dataflow engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,9 +23,10 @@ from ..features.state import FeatureRows, empty_rows
 from ..features.store import MEMORY_BYTES, ShardStore
 from .assemble import Verdict
 from .decode import ShardEvents
-from .marks import CHECK_SECONDS, Sighting
+from .marks import CHECK_SECONDS
 from .publication import LAG_SECONDS, Marks, Publication, mark_key, new_timeline
 from .resp import encode_command
+from .watch import Look, MarkWatch
 
 _BUSY_SHARE = 8.0
 """Where events come in large batches, encoding rows takes at most one part in so many of the
@@ -123,7 +124,7 @@ class ShardLogic:
         *,
         memory_bytes: int = MEMORY_BYTES,
         idle_seconds: float = 3600.0,
-        look: Callable[[bytes], Sighting | None] | None = None,
+        look: Look | None = None,
         home: str = "",
         lag_seconds: float = LAG_SECONDS,
         peers: int = 1,
@@ -147,15 +148,13 @@ class ShardLogic:
         self._batch = 0  # events that came last
         self._not_before = 0.0
         self._hold_until = time.perf_counter() + _HOLD_SECONDS
-        self._look = look
-        self._mark_key = mark_key(plan.catalog, shard)
         self._publication = Publication(
-            self._mark_key, timeline,
+            mark_key(plan.catalog, shard), timeline,
             resumed_timeline=self.store.resumed_timeline or home,
             resumed_version=self.store.resumed_version,
             lag_seconds=lag_seconds,
         )  # fmt: skip
-        self._resumed = False
+        self._watch = None if look is None else MarkWatch(look, self._publication)
         if look is None:
             self.store.republish(None)
 
@@ -181,7 +180,7 @@ class ShardLogic:
 
     def publish(self, *, force: bool = False) -> Iterator[Published]:
         """Yield the rows that wait, unless it is too soon for it (see `publish_at`)."""
-        yield from self._watch(force)
+        yield from self._find_lost(force)
         if not self.store.unpublished:
             return
         began = time.perf_counter()
@@ -198,7 +197,7 @@ class ShardLogic:
 
     def publish_at(self) -> float | None:
         """Seconds from now at which `publish` should be called again; None: there is no need."""
-        wait = None if self._look is None else CHECK_SECONDS
+        wait = None if self._watch is None else CHECK_SECONDS
         now = time.perf_counter()
         if self.store.unpublished and self._may_publish(now):
             wait = max(0.0, self._not_before - now)
@@ -245,36 +244,33 @@ class ShardLogic:
         received, left = self._oldest or began, store.unpublished
         if not left:
             self._oldest = None
-        if not self._resumed:
+        if self._watch is None:
             return Published(commands, received)
         version = self._publication.version if left else store.version
-        return Published(commands, received, self._publication.command(version, self._position))
+        return Published(commands, received, self._watch.marks(version, self._position))
 
     def _may_publish(self, now: float) -> bool:
-        if self._look is None:
+        if self._watch is None:
             return True
-        return self._resumed and (
+        return self._watch.resumed and (
             self._publication.may_publish(self._position) or now > self._hold_until
         )
 
-    def _watch(self, force: bool) -> Iterator[Published]:
+    def _find_lost(self, force: bool) -> Iterator[Published]:
         """Find out what the store does not have, so that it is published again.
 
         The first time, yield a mark alone: what gets lost from here on will be missed.
         """
-        sighting = None if self._look is None else self._look(self._mark_key)
-        if self._resumed:
-            if sighting is None:
-                return
-            again = self._publication.on_seen(sighting.found, sighting.at)
-        elif sighting is not None or (force and self._look is not None):
-            again = self._publication.on_resume(None if sighting is None else sighting.found)
-            self._resumed = True
-            marks = self._publication.command(self._publication.version, -1)
+        if self._watch is None:
+            return
+        is_first = not self._watch.resumed
+        again = self._watch.look(force=force)
+        if again is None:
+            return
+        if is_first:
+            marks = self._watch.marks(self._publication.version, -1)
             nothing = RowCommands(np.zeros(0, np.uint8), 0, 0)
             yield Published(nothing, time.perf_counter(), marks)
-        else:
-            return
         if again.needed:
             self.store.republish(again.since)
 

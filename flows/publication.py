@@ -170,7 +170,7 @@ class Publication:
         resumed_version: int,
         lag_seconds: float = LAG_SECONDS,
     ) -> None:
-        self._key = key
+        self.key = key
         self._timeline = timeline
         self._base = resumed_timeline or _NO_BASE
         self._base_version = resumed_version
@@ -275,4 +275,4 @@ class Publication:
         ).encode()
         before = self._sent[-1] or b""
         self._sent.append(mark)
-        return encode_command(b"EVAL", _SWAP, b"1", self._key, before, mark)
+        return encode_command(b"EVAL", _SWAP, b"1", self.key, before, mark)

@@ -22,11 +22,10 @@ from .decode import ShardEvents
 from .disk import disk_errors
 from .featurize import Published, ReadFeatures, ShardLogic, Snapshot
 from .learn import LearnLogic, LearnOutput, Model
-from .marks import CHECK_SECONDS, Sighting
+from .marks import CHECK_SECONDS
 from .publication import LAG_SECONDS, Marks, Publication, new_timeline
 from .settings import Settings
-
-Look = Callable[[bytes], Sighting | None]
+from .watch import Look, MarkWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +139,12 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
     ) -> None:
         self._log = StateLog(settings.state_dir, f"learner-{name}", resume)
         self._logic = make(self._log.load())
-        self._key = mark_key
-        self._look = look
         # The model is published at each start, so that a mark need not outlive the process.
-        self._publication = Publication(
+        publication = Publication(
             mark_key, new_timeline(), resumed_timeline="", resumed_version=0,
             lag_seconds=lag_seconds(settings),
         )  # fmt: skip
-        self._resumed = False
+        self._watch = MarkWatch(look, publication)
         self._published = 0
 
     def on_batch(self, values: list[Script | ReadFeatures]) -> tuple[list[Any], bool]:
@@ -156,7 +153,9 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
 
     def on_notify(self) -> tuple[list[Any], bool]:
         """Publish the model if it has learned, or if the store lost it."""
-        self._watch()
+        again = self._watch.look()
+        if again is not None and again.needed:
+            self._logic.publish_again()
         return self._marked([*self._logic.publish()]), StatefulBatchLogic.RETAIN
 
     def on_eof(self) -> tuple[list[Any], bool]:
@@ -172,26 +171,12 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
         """Make weights and open decisions durable."""
         return self._log.save(self._logic.snapshot())
 
-    def _watch(self) -> None:
-        sighting = self._look(self._key)
-        if sighting is None:
-            return
-        if self._resumed:
-            again = self._publication.on_seen(sighting.found, sighting.at)
-        else:
-            again = self._publication.on_resume(sighting.found)
-            self._resumed = True
-        if again.needed:
-            self._logic.publish_again()
-
     def _marked(self, out: list[LearnOutput]) -> list[Any]:
         return [self._mark(item) if isinstance(item, Model) else item for item in out]
 
     def _mark(self, model: Model) -> PublishedModel:
-        if not self._resumed:
-            return PublishedModel(model.data, None)
-        self._published += 1
-        return PublishedModel(model.data, self._publication.command(self._published, 0))
+        self._published += self._watch.resumed
+        return PublishedModel(model.data, self._watch.marks(self._published, 0))
 
 
 def home_name(settings: Settings) -> str:
