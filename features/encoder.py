@@ -295,7 +295,7 @@ def _key(table: pa.Table, name: str) -> Any:
     """Return a join key of all events; the empty channel is none, as for features."""
     array = _column(table, name).cast(pa.string())
     if name == "channel":
-        array = pc.if_else(pc.equal(array, ""), None, array)
+        array = pc.if_else(pc.equal(array, pa.scalar("")), None, array)
     return array
 
 

@@ -244,6 +244,11 @@ class ShardStore:
         self._to_walk, self._found = sum(run.rows for run in runs), NOBODY
         self._republish = newest_names(runs, _ROWS_A_TIME)
 
+    def publish_nothing(self) -> None:
+        """Forget which rows wait to be published."""
+        self.state.publish_nothing()
+        self._to_walk, self._found, self._republish = 0, NOBODY, iter(())
+
     def prepare(self) -> None:
         """Begin what `snapshot` will wait for; several stores wait for a disk as long as one."""
         if self._files is not None:

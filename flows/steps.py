@@ -7,24 +7,25 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from bytewax.operators import StatefulBatchLogic
 
 from ..features.manifest import Manifest
-from ..features.plan import Plan
+from ..features.plans import Plans
+from ..features.row_commands import RowCommands
 from ..features.state_log import StateLog
 from .assemble import Assembler, ChunkTable, Verdict, WholeChunk
 from .decisions import Script
-from .decode import ShardEvents
 from .disk import disk_errors
-from .featurize import Published, ReadFeatures, ShardLogic, Snapshot
+from .entities import EntityLogic
+from .featurize import ReadFeatures, ShardLogic
 from .learn import LearnLogic, LearnOutput, Model
 from .marks import CHECK_SECONDS
 from .publication import LAG_SECONDS, Marks, Publication, new_timeline
 from .settings import Settings
+from .shard import CUSTOMERS, NO_COMMANDS, Published, Shard, Snapshot
 from .watch import Look, MarkWatch
 
 
@@ -36,42 +37,61 @@ class PublishedModel:
     marks: Marks | None
 
 
-class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
-    """One key of the featurize step; which shard it is is known from its first item only.
+class MakeShard(Protocol):
+    """Makes the logic of one shard, from its last snapshot if there is one."""
 
-    The engine asks for one snapshot after the other. At the first of an epoch all ``peers``, the
-    steps of this worker, hand their changes to the disk.
+    def __call__(self, entity: str, shard: int, snapshot: Snapshot | None = None) -> Shard:
+        """Make it."""
+
+
+def shard_maker(
+    plans: Plans, settings: Settings, look: Look, declaration: RowCommands = NO_COMMANDS
+) -> MakeShard:
+    """Return what makes the shards of every entity; customers' shards send the declaration."""
+    each = settings.shards * (1 + len(plans.others))
+    shared: dict[str, Any] = {
+        "home": home_name(settings),
+        "lag_seconds": lag_seconds(settings),
+        "memory_bytes": settings.memory_bytes // each,
+        "idle_seconds": settings.idle_seconds,
+        "look": look,
+        "peers": each,
+    }
+    others = {plan.catalog.entity.name: plan for plan in plans.others}
+
+    def make(entity: str, shard: int, snapshot: Snapshot | None = None) -> Shard:
+        if entity == CUSTOMERS:
+            return ShardLogic(
+                plans.customer, shard, settings.state_dir, snapshot,
+                publishes=plans.serves_customers, declaration=declaration, **shared,
+            )  # fmt: skip
+        directory = settings.state_dir / f"entity-{entity}"
+        return EntityLogic(others[entity], shard, directory, snapshot, **shared)
+
+    return make
+
+
+class ShardStep(StatefulBatchLogic[Any, Any, Snapshot]):
+    """One key of a step of shards; which shard it is is known from its first item only.
+
+    Items are `ShardEvents`, or the `EntityEvents` of one entity. The engine asks for one snapshot
+    after the other. At the first of an epoch all ``peers``, the steps of this worker, hand their
+    changes to the disk.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        look: Look,
-        peers: WeakSet[ShardStep],
-        resume: Snapshot | None,
-    ) -> None:
+    def __init__(self, make: MakeShard, peers: WeakSet[ShardStep], resume: Snapshot | None) -> None:
         self._peers = peers
         self._is_prepared = False
         peers.add(self)
-        self._make = partial(
-            ShardLogic, plan,
-            state_dir=settings.state_dir,
-            home=home_name(settings),
-            lag_seconds=lag_seconds(settings),
-            memory_bytes=settings.memory_bytes // settings.shards,
-            idle_seconds=settings.idle_seconds,
-            look=look,
-            peers=settings.shards,
-        )  # fmt: skip
-        self._logic: ShardLogic | None = None
+        self._make = make
+        self._logic: Shard | None = None
         if resume is not None:
-            self._logic = self._make(resume["shard"], snapshot=resume)
+            self._logic = make(resume["entity"], resume["shard"], resume)
 
-    def on_batch(self, values: list[ShardEvents]) -> tuple[list[Any], bool]:
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         """Apply events, and publish if it is time."""
         if self._logic is None:
-            self._logic = self._make(values[0].shard)
+            self._logic = self._make(values[0].entity, values[0].shard)
         out: list[Any] = []
         for part in values:
             out.extend(self._logic.on_events(part))
@@ -109,7 +129,7 @@ class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
         return [] if self._logic is None else list(self._logic.publish(force=force))
 
 
-class ArchiveStep(StatefulBatchLogic[ChunkTable | Verdict, WholeChunk, int]):
+class AssembleStep(StatefulBatchLogic[ChunkTable | Verdict, WholeChunk, int]):
     """One partition's chunks become whole; within an epoch, so there is nothing to keep."""
 
     def __init__(self, resume: int | None) -> None:

@@ -29,6 +29,7 @@ from nextbest.flows.commands.processes import check_processes
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources import publish_events
+from tests.conftest import row_names
 from tests.flows.test_decode import Event, make_log, ndjson
 from tests.flows.test_learn import plain
 
@@ -93,7 +94,7 @@ class Run:
 
     def rows(self) -> dict[bytes, bytes]:
         with redis.Redis.from_url(ensure_server(self.home)) as store:
-            names: Any = sorted(store.scan_iter("nextbest:mart:customer:*"))
+            names: Any = row_names(store, "nextbest:mart:customer:")
             values: Any = store.mget(names) if names else []
             found: Any = [n for n in store.scan_iter("*:model:*") if not n.endswith(b":published")]
             models: Any = {name: store.get(name) for name in found}
