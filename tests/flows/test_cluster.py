@@ -42,8 +42,11 @@ DECISIONS = ("--decisions", "tests.flows.test_decode:point")
 class Run:
     """`nextbest run` in a data directory of its own, with the store in it."""
 
-    def __init__(self, home: Path, *arguments: str | Path) -> None:
+    def __init__(
+        self, home: Path, *arguments: str | Path, references: Sequence[str] = REFERENCES
+    ) -> None:
         self.home = home
+        self.references = references
         self.arguments = [str(a) for a in arguments]
         self.process: subprocess.Popen[str] | None = None
 
@@ -57,7 +60,7 @@ class Run:
 
     def _argv(self, *options: str) -> list[str]:
         where = ("--data-dir", str(self.home))
-        return ["nextbest", "run", *self.arguments, *REFERENCES, *where, *options]
+        return ["nextbest", "run", *self.arguments, *self.references, *where, *options]
 
     def end(self, number: signal.Signals | None = None) -> tuple[int, str, str]:
         assert self.process is not None
