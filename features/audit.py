@@ -103,9 +103,11 @@ def read_lookups(directory: Path) -> Iterator[ServedLookup]:
     """
     decoder = msgspec.json.Decoder(ServedLookup)
     for path in sorted(directory.glob("*.ndjson")):
+        number = 0
         try:
             with path.open("rb") as file:
-                for number, line in enumerate(file, 1):
+                for line in file:
+                    number += 1
                     if line.endswith(b"\n"):
                         yield decoder.decode(line)
         except OSError as error:

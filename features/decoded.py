@@ -79,8 +79,8 @@ class Decoded:
 
     @property
     def is_scanned(self) -> bool:
-        """Whether all events were scanned, so that their table has yet to be made."""
-        return self.lines is not None and self.order is None
+        """Whether all events were scanned and their table has yet to be made."""
+        return self.lines is not None and self.order is None and "table" not in self.__dict__
 
     def encode(self, encoder: RecordEncoder, positions: npt.NDArray[np.int64]) -> EventBatch:
         """Encode the events, as `RecordEncoder.encode` does their table."""

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .batch import FIXED_WORDS, ID_TEXT, MISSING, UNKNOWN, EventBatch
+from .batch import EVENT_ID, FIXED_WORDS, ID_TEXT, MISSING, UNKNOWN, EventBatch
+from .entity_keys import key_column
 from .errors import SourceError
 from .kernels.encode import (
     put_codes,
@@ -19,9 +20,11 @@ from .kernels.encode import (
     put_scanned_identity,
     put_scanned_words,
 )
+from .kernels.layout import MAX_ID_BYTES
 from .kernels.records import arrange
 from .kernels.scan import C_CUSTOMER_ID
 from .kernels.words import LENGTH_BITS, put_words
+from .plan import Plan
 from .scanner import Scanned
 
 _NO_BITMAP = np.empty(0, dtype=np.uint8)
@@ -115,14 +118,30 @@ class RecordEncoder:
         )
         if longest >> LENGTH_BITS:
             raise SourceError(f"column 'customer_id' has an id of {longest} bytes")
-        word = FIXED_WORDS
-        for name, known in self._categorical:
-            _put_categorical(table, name, known.arrow, records, word)
-            word += 1
-        for name in self._numeric:
-            _put_numeric(table, name, records, word)
-            word += 1
+        self._put_columns(table, records)
         return EventBatch(records, ids)
+
+    def encode_keyed(self, table: pa.Table, keys: pa.StringArray) -> EventBatch:
+        """Encode events by the keys of another entity than the customer.
+
+        Event ids and positions are left to be numbered: both are 0.
+
+        Parameters
+        ----------
+        table
+            n events in log order, as in `encode`; their ids are not needed.
+        keys
+            n strings of at most 65,535 bytes, none of them null.
+        """
+        rows = table.num_rows
+        records = np.empty((rows, self.words), dtype=np.uint64)
+        text, offsets = _text_of(keys)
+        nothing = np.zeros_like(offsets)
+        positions = np.zeros(rows, np.int64)
+        put_identity(_timestamps(table), positions, text, nothing, text, offsets, records)
+        records[:, EVENT_ID] = 0
+        self._put_columns(table, records)
+        return EventBatch(records, text)
 
     def encode_scanned(self, found: Scanned, positions: npt.NDArray[np.int64]) -> EventBatch:
         """Encode the regular lines of a scan, as `encode` does their table.
@@ -153,6 +172,77 @@ class RecordEncoder:
             records[:, word] = _NO_NUMBER if cell is None else cells[:, cell]
             word += 1
         return EventBatch(records, ids)
+
+    def _put_columns(self, table: pa.Table, records: npt.NDArray[np.uint64]) -> None:
+        word = FIXED_WORDS
+        for name, known in self._categorical:
+            _put_categorical(table, name, known.arrow, records, word)
+            word += 1
+        for name in self._numeric:
+            _put_numeric(table, name, records, word)
+            word += 1
+
+
+class KeyEncoder:
+    """Encode tables of events for the plan of another entity than the customer.
+
+    Parameters
+    ----------
+    plan
+        Of the entity.
+
+    Examples
+    --------
+    >>> from nextbest.features import Catalog, Entity, EventSchema, FeatureView
+    >>> from nextbest.features import aggregations as agg
+    >>> shop = EventSchema("shop", types=("view",), properties={"product": str})
+    >>> product = Entity("product", ["product"])
+    >>> views = FeatureView(name="v", source=shop, entity=product, features=[agg.count("n")])
+    >>> encoder = KeyEncoder(Plan.compile(Catalog(name="demo", views=[views])))
+    >>> table = pa.table(
+    ...     {"event_timestamp": [10, 20, 30], "product": ["tea", None, 999 * "x"]},
+    ... )
+    >>> batch, too_long = encoder.encode(table, np.ones(3, np.bool_))
+    >>> batch.timestamps.tolist(), bytes(batch.ids), too_long
+    ([10], b'tea', 1)
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._entity = plan.catalog.entity
+        self._records = RecordEncoder(plan.categorical, plan.numeric)
+        read = (name for name, _ in plan.categorical)
+        self._columns = tuple(
+            dict.fromkeys(("event_timestamp", *self._entity.join_keys, *read, *plan.numeric))
+        )
+
+    def encode(self, table: pa.Table, chosen: npt.NDArray[np.bool_]) -> tuple[EventBatch, int]:
+        """Encode those of the chosen events that have a key.
+
+        Parameters
+        ----------
+        table
+            n events in log order that an `EventDecoder` has accepted.
+        chosen
+            bool[n].
+
+        Returns
+        -------
+        batch, too_long
+            The events by their keys, without ids and positions (`RecordEncoder.encode_keyed`);
+            how many chosen events have a key of more than `MAX_ID_BYTES`.
+        """
+        names = [name for name in self._columns if name in table.schema.names]
+        if not set(self._entity.join_keys) <= set(names):
+            return EventBatch(np.empty((0, self._records.words), np.uint64), _NO_BITMAP), 0
+        keys = key_column(self._entity, [_key(table, name) for name in self._entity.join_keys])
+        given = chosen & keys.is_valid().to_numpy(zero_copy_only=False)
+        sizes = pc.binary_length(keys).fill_null(0).to_numpy()
+        fits = given & (sizes <= MAX_ID_BYTES)
+        table = table.select(names)
+        if not fits.all():
+            mask = pa.array(fits)
+            table, keys = table.filter(mask), keys.filter(mask)
+        return self._records.encode_keyed(table, keys), int(given.sum() - fits.sum())
 
 
 def merge(one: EventBatch, other: EventBatch, order: npt.NDArray[np.int64]) -> EventBatch:
@@ -195,11 +285,24 @@ def _bitmap(array: Any) -> npt.NDArray[np.uint8]:
 def _text(table: pa.Table, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
     """Return the bytes of the column's strings, uncopied, and where in them each begins."""
     array = _required(table, name)
+    try:
+        return _text_of(array)
+    except pa.ArrowException:
+        raise SourceError(f"column {name!r} is {array.type}, not string") from None
+
+
+def _key(table: pa.Table, name: str) -> Any:
+    """Return a join key of all events; the empty channel is none, as for features."""
+    array = _column(table, name).cast(pa.string())
+    if name == "channel":
+        array = pc.if_else(pc.equal(array, pa.scalar("")), None, array)
+    return array
+
+
+def _text_of(array: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+    """As `_text`, of an array without nulls."""
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        try:
-            array = array.cast(pa.string())
-        except pa.ArrowException:
-            raise SourceError(f"column {name!r} is {array.type}, not string") from None
+        array = array.cast(pa.string())
     width = np.int64 if pa.types.is_large_string(array.type) else np.int32
     offsets = _buffer(array, 1, width, len(array) + 1)
     buffer = array.buffers()[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,18 +14,18 @@ from .kernels.evict import hash_names, keep_rows
 from .kernels.hashing import hash_strings
 from .kernels.keys import assign_slots, find_slots, rehash
 from .kernels.layout import I64, MAX_ID_BYTES, U8, U32, U64, make_chunk
-from .kernels.pack import FULL, encode_mset
+from .kernels.pack import FULL
 from .kernels.read import read_rows
 from .kernels.records_log import pack_records, unpack_records
 from .kernels.step import apply_events
 from .kernels.waves import order_by_wave
 from .memory import release_rows, reserve_rows
 from .plan import Plan
+from .row_commands import RowCommands, encode_rows
 
 MAX_SLOTS = 1 << 22
 """Customers of one shard: an address-space reservation, not memory."""
 
-ROWS_PER_COMMAND = 512
 _RECORDS = 4096  # of a delta log, put back at a time
 _SLOT_BYTES = 256 + 64
 """What a customer takes besides row and id: the table right after it grew, and the lists."""
@@ -60,15 +59,6 @@ def empty_rows(n: int, columns: int) -> FeatureRows:
         np.empty(n, np.int64),
         np.empty(n, np.int64),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RowCommands:
-    """Redis commands that publish rows: ``payload`` (uint8), replies to expect, rows in it."""
-
-    payload: U8
-    replies: int
-    rows: int
 
 
 class ShardState:
@@ -200,13 +190,19 @@ class ShardState:
         for start, length in self._names[1 : self._sizes[0]].tolist():
             yield self._arena[start : start + length].tobytes().decode()
 
-    def encode_changes(self, key_prefix: bytes, most: int = MAX_SLOTS) -> RowCommands:
-        """Encode at most so many of the rows that changed and were not encoded since."""
+    def encode_changes(
+        self, key_prefix: bytes, most: int = MAX_SLOTS, trailing: bytes = b""
+    ) -> RowCommands:
+        """Encode at most so many of the rows that changed and were not encoded since.
+
+        ``trailing``, if any, is one more command (RESP), to come after theirs.
+        """
         slots = self._take(self._for_store, 0, most)
         self._marks[slots] &= np.uint8(2)
         return encode_rows(
-            self.plan, self.rows.u64, slots, self._names, self._arena, key_prefix, self._scratch
-        )
+            self.plan, self.rows.u64, slots, self._names, self._arena, key_prefix, self._scratch,
+            trailing,
+        )  # fmt: skip
 
     def take_changes(self, version: int = 0, most: int = MAX_SLOTS) -> bytes:
         """Return at most so many of the rows that changed and were not taken since.
@@ -369,24 +365,6 @@ def hash_ids(ids: Sequence[str]) -> U64:
     keys = np.empty((len(raw), 2), np.uint64)
     hash_strings(np.frombuffer(b"".join(raw), np.uint8), offsets, keys[:, 0], keys[:, 1])
     return keys
-
-
-def encode_rows(
-    plan: Plan, memory: U64, slots: I64, names: I64, arena: U8, key_prefix: bytes, scratch: U64
-) -> RowCommands:
-    """Encode rows as ``MSET`` commands; the parameters are those of `encode_mset`."""
-    prefix = np.frombuffer(key_prefix, np.uint8)
-    row_bytes = 8 * len(scratch) + len(prefix) + MAX_ID_BYTES + 64
-    out = np.empty(row_bytes * min(len(slots), ROWS_PER_COMMAND) + 64, np.uint8)
-    commands = []
-    for first in range(0, len(slots), ROWS_PER_COMMAND):
-        end = int(encode_mset(
-            memory, plan.words, plan.header, plan.schema_id,
-            slots[first : first + ROWS_PER_COMMAND], names, arena, prefix, scratch, out,
-        ))  # fmt: skip
-        commands.append(out[:end].copy())
-    payload = np.concatenate(commands) if commands else out[:0]
-    return RowCommands(payload, len(commands), len(slots))
 
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])

@@ -22,16 +22,9 @@ from .files import ShardFiles
 from .kernels.layout import I64, U8, U64
 from .manifest import Manifest
 from .plan import Plan
+from .row_commands import RowCommands, encode_rows
 from .runs import NOBODY, Names, Run, newest_names
-from .state import (
-    MAX_SLOTS,
-    FeatureRows,
-    RowCommands,
-    ShardState,
-    encode_rows,
-    hash_ids,
-    read_rows_at,
-)
+from .state import MAX_SLOTS, FeatureRows, ShardState, hash_ids, read_rows_at
 
 MEMORY_BYTES = 256 << 20
 SEAL_BYTES = 32 << 20
@@ -214,8 +207,12 @@ class ShardStore:
                 f"be published" + ("" if self._files else ", and nothing is kept on disk")
             )
 
-    def encode_changes(self, key_prefix: bytes, most: int = 65536) -> RowCommands:
+    def encode_changes(
+        self, key_prefix: bytes, most: int = 65536, trailing: bytes = b""
+    ) -> RowCommands:
         """Encode at most so many of the rows that wait; call again while there are any.
+
+        ``trailing``, if any, is one more command (RESP), to come after theirs.
 
         Raises
         ------
@@ -223,7 +220,7 @@ class ShardStore:
             If a run is damaged.
         """
         if self.state.unpublished:
-            return self.state.encode_changes(key_prefix, most)
+            return self.state.encode_changes(key_prefix, most, trailing)
         if not len(self._found.names):
             passed, self._found = next(self._republish, (self._to_walk, NOBODY))
             self._to_walk -= passed
@@ -233,7 +230,9 @@ class ShardStore:
         memory, slots = self._bring(found.keys[away])
         names = np.vstack([np.zeros((1, 2), np.int64), found.names[away]])
         scratch = np.empty(self.plan.words + self.plan.words // 64 + 8, np.uint64)
-        return encode_rows(self.plan, memory, slots, names, found.arena, key_prefix, scratch)
+        return encode_rows(
+            self.plan, memory, slots, names, found.arena, key_prefix, scratch, trailing
+        )
 
     def republish(self, since: int | None) -> None:
         """Have the rows published that changed after version ``since``; None: all.
@@ -244,6 +243,11 @@ class ShardStore:
         runs = [run for run in self._runs if since is None or run.version > since]
         self._to_walk, self._found = sum(run.rows for run in runs), NOBODY
         self._republish = newest_names(runs, _ROWS_A_TIME)
+
+    def publish_nothing(self) -> None:
+        """Forget which rows wait to be published."""
+        self.state.publish_nothing()
+        self._to_walk, self._found, self._republish = 0, NOBODY, iter(())
 
     def prepare(self) -> None:
         """Begin what `snapshot` will wait for; several stores wait for a disk as long as one."""

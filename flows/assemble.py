@@ -1,7 +1,8 @@
-"""Chunks put together again for the archive: the events once, and what each shard said of them.
+"""Chunks put together again: the events once, and what each shard of customers said of them.
 
-A chunk's table goes past the shards, not through them: it is neither cut into parts nor sent
-anywhere. Only what the shards found out follows: which events were duplicates, which were late.
+The archive and the shards of other entities take what was accepted. A chunk's table goes past the
+customers' shards, not through them: it is neither cut into parts nor sent anywhere. Only what the
+shards found out follows: which events were duplicates, which were late.
 Knows no dataflow engine.
 """
 
@@ -37,6 +38,8 @@ class ChunkTable:
         n events in log order.
     positions
         int64[n], log positions.
+    received
+        When the chunk entered the worker, ``time.perf_counter`` seconds.
     """
 
     partition: int
@@ -44,11 +47,13 @@ class ChunkTable:
     parts: int
     events: Decoded
     positions: npt.NDArray[np.int64]
+    received: float = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes as a table, without what else was scanned."""
         events = Decoded(self.events.table, self.events.index, [], self.events.records)
-        return ChunkTable, (self.partition, self.seq, self.parts, events, self.positions)
+        same = (self.partition, self.seq, self.parts)
+        return ChunkTable, (*same, events, self.positions, self.received)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,14 @@ class WholeChunk:
     def rows(self) -> int:
         """How many events it has, duplicates too."""
         return len(self.chunk.positions)
+
+    @property
+    def accepted(self) -> npt.NDArray[np.bool_]:
+        """bool[rows]: which events are no duplicates."""
+        accepted = np.ones(self.rows, np.bool_)
+        for verdict in self.verdicts:
+            accepted[verdict.dropped] = False
+        return accepted
 
 
 @dataclass(slots=True)
@@ -137,13 +150,12 @@ class Assembler:
 def archive_table(several: Sequence[WholeChunk]) -> pa.Table:
     """Make one table of whole chunks: accepted events, with what the archive adds to them."""
     positions = np.concatenate([whole.chunk.positions for whole in several])
+    kept = np.concatenate([whole.accepted for whole in several])
     late = np.zeros(len(positions), np.bool_)
-    kept = np.ones(len(positions), np.bool_)
     start = 0
     for whole in several:
         for verdict in whole.verdicts:
             late[start + verdict.late] = True
-            kept[start + verdict.dropped] = False
         start += whole.rows
     table = join_tables([whole.chunk.events for whole in several])
     for name, values in zip(ADDED_COLUMNS, (positions, late), strict=True):

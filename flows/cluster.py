@@ -1,20 +1,40 @@
-"""A process's part in a cluster of workers."""
+"""A process's part in a cluster of workers, and what therefore belongs to it."""
 
 from __future__ import annotations
 
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from ..features.errors import NextbestError, SettingsError
-from .workers import Worker
 
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 
 class ClusterError(NextbestError):
     """A cluster lost a worker, or could not be formed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of the workers of a cluster; each has a process of its own.
+
+    Partition ``p`` of a log and shard ``s`` belong to worker ``p % count`` and ``s % count``: if
+    a log is partitioned by ``shard % partitions`` and the workers divide the partitions, an event
+    is read, computed and stored in one process.
+
+    Examples
+    --------
+    >>> [p for p in range(6) if Worker(1, 2).owns(p)]
+    [1, 3, 5]
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def owns(self, number: int) -> bool:
+        """Is the partition or shard of this number this worker's?"""
+        return number % self.count == self.index
 
 
 @dataclass
@@ -44,11 +64,34 @@ class Member:
         """Which worker this is."""
         return Worker(self.index, len(self.addresses))
 
-    def fail(self, error: BaseException) -> NoReturn:
-        """Note a failure and raise it again."""
-        if self.failure is None:
-            self.failure = error
-        raise error
+    def noting(self) -> _Noting:
+        """Note what a block raises, if it is the first failure; it is raised all the same.
+
+        >>> member = Member(0, ("a:1", "b:1"))
+        >>> with member.noting():
+        ...     raise StopIteration
+        Traceback (most recent call last):
+            ...
+        StopIteration
+        >>> member.failure is None  # that is how the engine's sources end
+        True
+        """
+        return _Noting(self)
+
+
+class _Noting:
+    """No generator: it must let `StopIteration` pass."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        is_failure = isinstance(error, Exception) and not isinstance(error, StopIteration)
+        if is_failure and self._member.failure is None:
+            self._member.failure = error
 
 
 def parse_addresses(text: str, index: int | None) -> Member:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -50,8 +51,10 @@ class ShardEvents:
     partition
         Of the log.
     order
-        int64[n]: the events' ordinals in the chunk's table, if that goes to the archive; else None.
+        int64[n]: the events' ordinals in the chunk's table, if that is needed; else None.
     """
+
+    entity: ClassVar[str] = ""  # the customers
 
     shard: int
     seq: int
@@ -73,6 +76,8 @@ class ChunkDecoder:
         Limits, the number of shards, whether events are archived.
     decisions
         The decision point to write scripts for, if any.
+    tables
+        Whether each chunk's table is needed even if events are not archived.
     now
         The clock, microseconds.
 
@@ -89,6 +94,7 @@ class ChunkDecoder:
         settings: Settings,
         decisions: DecisionPoint | None = None,
         *,
+        tables: bool = False,
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         schema = plan.catalog.source
@@ -101,6 +107,7 @@ class ChunkDecoder:
             decisions.check(schema)
         self._plan = plan
         self._settings = settings
+        self._tables = tables or settings.archive
         self._decisions = decisions
         self._now = now
         self._decoder = EventDecoder(
@@ -142,8 +149,8 @@ class ChunkDecoder:
             parts = list(self._split(chunk, batch, marked, received))
         if self._decisions is not None:
             yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
-        if parts and self._settings.archive:
-            yield ChunkTable(chunk.partition, chunk.seq, len(parts), decoded, positions)
+        if parts and self._tables:
+            yield ChunkTable(chunk.partition, chunk.seq, len(parts), decoded, positions, received)
         yield from parts
 
     def _decode(self, chunk: RawChunk) -> Decoded:
@@ -192,5 +199,5 @@ class ChunkDecoder:
     ) -> Iterator[ShardEvents]:
         for shard, part, order in batch.split(self._settings.shards):
             asked = None if marked is None else marked[order]
-            place = order if self._settings.archive else None
+            place = order if self._tables else None
             yield ShardEvents(shard, chunk.seq, part, asked, received, chunk.partition, place)

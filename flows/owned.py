@@ -49,10 +49,8 @@ class OwnedSource(FixedPartitionedSource[Any, Any]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _OwnedPartition:
         """Begin, or go on."""
-        try:
+        with self._member.noting():
             part = self._source.build_part(step_id, for_part, resume_state)
-        except Exception as error:
-            self._member.fail(error)
         return _OwnedPartition(part, self._member, Pace(self._epoch_seconds))
 
 
@@ -64,7 +62,7 @@ class _OwnedPartition(StatefulSourcePartition[Any, Any]):
 
     def next_batch(self) -> Sequence[Any]:
         self._pace.called()
-        try:
+        with self._member.noting():
             items = list(self._part.next_batch())
             end = time.monotonic() + self._pace.reading_seconds()
             while items and time.monotonic() < end:
@@ -72,10 +70,6 @@ class _OwnedPartition(StatefulSourcePartition[Any, Any]):
                 if not more:
                     break
                 items.extend(more)
-        except StopIteration:
-            raise
-        except Exception as error:
-            self._member.fail(error)
         return items
 
     def _read_on(self) -> Sequence[Any]:
@@ -89,10 +83,8 @@ class _OwnedPartition(StatefulSourcePartition[Any, Any]):
 
     def snapshot(self) -> Any:
         self._pace.epoch_ended()
-        try:
+        with self._member.noting():
             return self._part.snapshot()
-        except Exception as error:
-            self._member.fail(error)
 
     def close(self) -> None:
         self._part.close()
@@ -124,17 +116,13 @@ class OwnedSink(FixedPartitionedSink[Any, Any]):
 
     def part_fn(self, item_key: str) -> int:
         """The number, among all workers' partitions, of the one for this key."""
-        try:
+        with self._member.noting():
             return self._sink.part_fn(item_key)
-        except Exception as error:
-            self._member.fail(error)
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _OwnedSinkPartition:
         """Begin, or go on."""
-        try:
+        with self._member.noting():
             part = self._sink.build_part(step_id, for_part, resume_state)
-        except Exception as error:
-            self._member.fail(error)
         return _OwnedSinkPartition(part, self._member)
 
 
@@ -144,32 +132,24 @@ class _OwnedSinkPartition(StatefulSinkPartition[Any, Any]):
         self._member = member
 
     def write_batch(self, items: list[Any]) -> None:
-        try:
+        with self._member.noting():
             self._part.write_batch(items)
-        except Exception as error:
-            self._member.fail(error)
 
     def snapshot(self) -> Any:
-        try:
+        with self._member.noting():
             return self._part.snapshot()
-        except Exception as error:
-            self._member.fail(error)
 
     def close(self) -> None:
-        try:
+        with self._member.noting():
             self._part.close()
-        except Exception as error:
-            self._member.fail(error)
 
 
 def noting_failures(step: Callable[[X], Iterator[Y]], member: Member) -> Callable[[X], Iterator[Y]]:
     """Return a step that yields, such that its first failure is noted."""
 
     def noted(item: X) -> Iterator[Y]:
-        try:
+        with member.noting():
             yield from step(item)
-        except Exception as error:
-            member.fail(error)
 
     return noted
 
@@ -180,10 +160,8 @@ def owned_logic(
     """Return a builder of logics whose failures are noted."""
 
     def owned(resume: Any) -> StatefulBatchLogic[Any, Any, Any]:
-        try:
+        with member.noting():
             return _OwnedLogic(build(resume), member)
-        except Exception as error:
-            member.fail(error)
 
     return owned
 
@@ -194,10 +172,8 @@ class _OwnedLogic(StatefulBatchLogic[Any, Any, Any]):
         self._member = member
 
     def _do(self, what: Callable[..., X], *args: Any) -> X:
-        try:
+        with self._member.noting():
             return what(*args)
-        except Exception as error:
-            self._member.fail(error)
 
     def on_batch(self, values: list[Any]) -> Any:
         return self._do(self._logic.on_batch, values)

@@ -1,10 +1,14 @@
 """The dataflow: sources, the steps, sinks. Only adapters; the steps know no dataflow engine.
 
 source ─► decode ─┬─► dead letters
-                  ├─► a chunk's table ─► assemble ◄─ verdicts ─┐        ─► archive of events
+                  ├─► a chunk's table ─► assemble ◄─ verdicts ─┐     ─┬─► archive of events
+                  │                                            │      └─► entities ─► rows ─► store
                   ├─► events ─► featurize (one key a shard) ───┼─► rows  ─► store
                   └─► script ─► learn ◄─────── features ───────┘ ─► model ─► store
                                   └─► archive of examples
+
+Shards of customers decide which events are duplicates; the shards of other entities, if the
+catalog has any, take what was accepted.
 """
 
 from __future__ import annotations
@@ -18,15 +22,19 @@ from weakref import WeakSet
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from ..features.errors import SettingsError
-from ..features.plan import Plan
+from ..features.catalog import Catalog
+from ..features.errors import DeclarationError, SettingsError
+from ..features.plans import Plans
+from ..features.row_commands import RowCommands
+from .announce import Announcement, declaration_of
 from .assemble import ChunkTable, Verdict
 from .cluster import Member
 from .dead_letters import DeadLetter
 from .decisions import DecisionPoint, Script
 from .decode import ChunkDecoder
 from .embedded import reviver
-from .featurize import Counted, Published, ReadFeatures
+from .entities import EntityCounted, EntitySplitter, entity_keys
+from .featurize import Counted, ReadFeatures
 from .learn import Examples, LearnLogic, Progress
 from .marks import MarkReader
 from .owned import OwnedSink, OwnedSource, noting_failures, owned_logic
@@ -34,13 +42,14 @@ from .publication import mark_key
 from .resp import encode_command
 from .routing import shard_keys, worker_of
 from .settings import Settings
+from .shard import Published
 from .sinks.archive import ArchiveSink
 from .sinks.dead_letter_topic import as_message, topic_sink
 from .sinks.dead_letters import DeadLetterSink
 from .sinks.flush import RowFlush
 from .sinks.rows import RowSink
 from .sources.base import EventSource, StopFlag
-from .steps import ArchiveStep, LearnStep, PublishedModel, ShardStep
+from .steps import AssembleStep, LearnStep, PublishedModel, ShardStep, shard_maker
 
 _LEARNER = "learner"
 _LOG = "0"  # the partition of what has no order of its own but the log's
@@ -51,20 +60,21 @@ class Observers:
     """Functions that a run reports to, called in the worker; each does nothing by default."""
 
     counted: Callable[[Counted], None] = field(default=lambda _: None)
+    keyed: Callable[[EntityCounted], None] = field(default=lambda _: None)
     stored: Callable[[int, float], None] = field(default=lambda rows, seconds: None)
     outage: Callable[[str, float | None], None] = field(default=lambda reason, seconds: None)
     refused: Callable[[DeadLetter], None] = field(default=lambda _: None)
     progress: Callable[[Progress], None] = field(default=lambda _: None)
 
 
-def model_key(plan: Plan, point: DecisionPoint) -> str:
+def model_key(catalog: Catalog, point: DecisionPoint) -> str:
     """Return the store's key of a decision point's model."""
-    return f"nextbest:{plan.catalog.name}:model:{point.name}"
+    return f"nextbest:{catalog.name}:model:{point.name}"
 
 
 def build_flow(
     source: EventSource[Any],
-    plan: Plan,
+    catalog: Catalog,
     settings: Settings,
     store_url: str,
     *,
@@ -81,14 +91,15 @@ def build_flow(
     ----------
     source
         The event log.
-    plan
-        The compiled catalog.
+    catalog
+        What to compute; its views may be of several entities.
     settings
         Limits and paths.
     store_url
         The online store.
     decisions
-        A decision point to decide and learn in the stream; None: features only.
+        A decision point to decide and learn in the stream, from the customers' features; None:
+        features only.
     observers
         What the run reports to.
     beside
@@ -107,7 +118,7 @@ def build_flow(
         If decisions are to be made from a log of several partitions, as between those there is no
         order to learn in; or if there are no brokers for a topic of dead letters.
     DeclarationError
-        If the decision point asks for what events do not carry.
+        If the decision point asks for what events do not carry, or no view is of customers.
     """
     partitions = [str(number) for number in range(source.partitions())]
     if decisions is not None and len(partitions) != 1:
@@ -115,9 +126,15 @@ def build_flow(
             f"{decisions.name}: decisions need a log of one partition, "
             f"{source.describe()} has {len(partitions)}"
         )
+    plans = Plans.compile(catalog)
+    if decisions is not None and not plans.serves_customers:
+        raise DeclarationError(
+            f"{catalog.name}:{decisions.name}", "decisions need a view of customers: none is"
+        )
     watch = observers or Observers()
     place = _Place(member)
-    decode = place.step(ChunkDecoder(plan, settings, decisions))
+    tables_needed = settings.archive or bool(plans.others)
+    decode = place.step(ChunkDecoder(plans.customer, settings, decisions, tables=tables_needed))
     flow = Dataflow(name)
     chunks = op.input("source", flow, place.source(source, settings.epoch_seconds))
     decoded = op.flat_map("decode", chunks, decode)
@@ -135,46 +152,69 @@ def build_flow(
     scripts, others = _divide("script_or_not", alive, Script)
     tables, events = _divide("table_or_events", others, ChunkTable)
     stores = shard_keys(settings.shards)
-    marks = [mark_key(plan.catalog, shard) for shard in range(settings.shards)]
-    model = None if decisions is None else model_key(plan, decisions)
+    sink_parts = [
+        *stores,
+        *(key for keys in entity_keys(plans, settings.shards).values() for key in keys),
+    ]
+    marks = [
+        mark_key(plan.catalog, shard)
+        for plan in (plans.customer, *plans.others)
+        for shard in range(settings.shards)
+    ]
+    model = None if decisions is None else model_key(catalog, decisions)
     if model is not None:
         marks.append(_model_mark(model))
+        sink_parts.append(_LEARNER)
     look = MarkReader(store_url, marks).look
+    declaration = declaration_of(catalog)
+    make_shard = shard_maker(plans, settings, look, declaration)
     keyed = op.key_on("key_shard", events, lambda part: stores[part.shard])
-    make_shard = place.logic(partial(ShardStep, plan, settings, look, WeakSet()))
-    shards = op.stateful_batch("featurize", keyed, make_shard)
+    step = place.logic(partial(ShardStep, make_shard, WeakSet()))
+    shards = op.stateful_batch("featurize", keyed, step)
 
-    rows = op.flat_map("row_flushes", shards, _row_flushes)
-    if settings.archive:
+    first = op.input("declaration", flow, place.announcement(declaration))
+    flushes = [
+        op.flat_map("row_flushes", shards, _row_flushes),
+        op.flat_map("counted", shards, partial(_report, Counted, watch.counted)),
+        op.key_on("key_declaration", first, lambda _: stores[0]),
+    ]
+    if tables_needed:
         keys = shard_keys(len(partitions))
         keyed_tables = op.key_on("key_table", tables, lambda chunk: keys[chunk.partition])
         verdicts = op.flat_map("verdicts", shards, partial(_verdicts, keys))
         parts = op.merge("assemble_in", keyed_tables, verdicts)
-        whole = op.stateful_batch("assemble", parts, place.logic(ArchiveStep))
-        named = dict(zip(keys, partitions, strict=True))
-        archived = op.map("archived", whole, lambda item: (named[item[0]], item[1]))
-        archive = ArchiveSink(settings.archive_dir / "events", partitions)
-        op.output("archive", archived, place.sink(archive, int))
-    counted = op.flat_map("counted", shards, partial(_counts, watch.counted))
-    if decisions is None or model is None:
-        merged = op.merge("store_in", rows, counted)
-        sink = _row_sink(store_url, stores, settings, watch, stop)
-        op.output("rows", merged, place.sink(sink, place.of_key))
-        return flow
-
-    features = op.flat_map("read_features", shards, _reads)
-    keyed_scripts = op.key_on("key_script", scripts, lambda _: _LEARNER)
-    inputs = op.merge("learn_in", keyed_scripts, features)
-    logic = partial(_learner, decisions, watch)
-    make_learner = partial(LearnStep, logic, settings, decisions.name, _model_mark(model), look)
-    learned = op.stateful_batch("learn", inputs, place.logic(make_learner))
-    examples = op.flat_map("examples", learned, _examples)
-    archive = ArchiveSink(settings.archive_dir / "examples", 1)
-    op.output("training_examples", examples, place.sink(archive, lambda _: place.of_key(_LEARNER)))
-    models = op.flat_map("models", learned, partial(_models, model))
-    more = [] if beside is None else [beside(keyed_scripts)]
-    merged = op.merge("store_in", rows, counted, models, *more)
-    sink = _row_sink(store_url, (*stores, _LEARNER), settings, watch, stop)
+        whole = op.stateful_batch("assemble", parts, place.logic(AssembleStep))
+        if settings.archive:
+            named = dict(zip(keys, partitions, strict=True))
+            archived = op.map("archived", whole, lambda item: (named[item[0]], item[1]))
+            archive = ArchiveSink(settings.archive_dir / "events", partitions)
+            op.output("archive", archived, place.sink(archive, int))
+        if plans.others:
+            split = place.step(EntitySplitter(plans, settings.shards))
+            theirs = op.flat_map_batch("key_entities", whole, split)
+            step = place.logic(partial(ShardStep, make_shard, WeakSet()))
+            entities = op.stateful_batch("entities", theirs, step)
+            flushes += [
+                op.flat_map("entity_flushes", entities, _row_flushes),
+                op.flat_map(
+                    "entity_counted", entities, partial(_report, EntityCounted, watch.keyed)
+                ),
+            ]
+    if decisions is not None and model is not None:
+        features = op.flat_map("read_features", shards, _reads)
+        keyed_scripts = op.key_on("key_script", scripts, lambda _: _LEARNER)
+        inputs = op.merge("learn_in", keyed_scripts, features)
+        logic = partial(_learner, decisions, watch)
+        make_learner = partial(LearnStep, logic, settings, decisions.name, _model_mark(model), look)
+        learned = op.stateful_batch("learn", inputs, place.logic(make_learner))
+        examples = op.flat_map("examples", learned, _examples)
+        kept = ArchiveSink(settings.archive_dir / "examples", 1)
+        op.output("training_examples", examples, place.sink(kept, lambda _: place.of_key(_LEARNER)))
+        flushes.append(op.flat_map("models", learned, partial(_models, model)))
+        if beside is not None:
+            flushes.append(beside(keyed_scripts))
+    merged = op.merge("store_in", *flushes)
+    sink = _row_sink(store_url, sink_parts, settings, watch, stop)
     op.output("rows", merged, place.sink(sink, place.of_key))
     return flow
 
@@ -192,6 +232,10 @@ class _Place:
     def source(self, source: EventSource[Any], epoch_seconds: float) -> Any:
         m = self._member
         return source if m is None else OwnedSource(source, m, epoch_seconds)
+
+    def announcement(self, declaration: RowCommands) -> Any:
+        m = self._member
+        return Announcement(declaration, here=m is None or m.index == 0)
 
     def step(self, step: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
         return step if self._member is None else noting_failures(step, self._member)
@@ -256,9 +300,9 @@ def _examples(item: tuple[str, Any]) -> Iterator[tuple[str, Any]]:
         yield _LOG, item[1].table
 
 
-def _counts(observer: Callable[[Counted], None], item: tuple[str, Any]) -> Iterator[Any]:
+def _report(kind: type, observer: Callable[[Any], None], item: tuple[str, Any]) -> Iterator[Any]:
     """Report counts; emit nothing (a stream must end in a sink to be run)."""
-    if isinstance(item[1], Counted):
+    if isinstance(item[1], kind):
         observer(item[1])
     return iter(())
 

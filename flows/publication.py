@@ -47,6 +47,17 @@ A snapshot without a change since the start keeps the writer and version that it
 a state behind `position` could be older than what a reader saw, so nothing is published before the
 shard's own position has passed it. The events that come again bring it there.
 
+**Other entities.** A product's shard takes accepted events of every partition, and positions of
+different partitions cannot be compared. Its `position` is a count instead: the ordinal, in the
+shard, of the newest event in its rows. Versions know nothing of positions, so that what is said of
+them above holds unchanged: nothing is missed. "Never back in time" holds in full for a log of one
+partition, because then the same events come again in the same order, and equal counts mean equal
+rows. Of several partitions the same events come again, each partition's in order, but interleaved
+otherwise: at the old count the shard may still lack an event of one partition that the store's rows
+had, and have one of another that they had not. A row may then lack its newest event for as long as
+the partitions take to come as far as they were, which is at most what had been read since the last
+snapshot; after that every count is as it was, and so is every row.
+
 Knows no dataflow engine and does no I/O.
 """
 
@@ -80,7 +91,14 @@ def mark_key(catalog: Catalog, shard: int) -> bytes:
     >>> mark_key(Catalog(name="demo", views=[v]), 3)
     b'nextbest:demo:shard:3:published'
     """
-    return f"nextbest:{catalog.name}:shard:{shard}:published".encode()
+    return shard_key(catalog, shard, "published")
+
+
+def shard_key(catalog: Catalog, shard: int, what: str) -> bytes:
+    """A key of one shard of a catalog of one entity; others than customers are named in it."""
+    entity = catalog.entity
+    name = str(shard) if entity.is_customer else f"{entity.name}-{shard}"
+    return f"nextbest:{catalog.name}:shard:{name}:{what}".encode()
 
 
 def new_timeline() -> str:
@@ -170,7 +188,7 @@ class Publication:
         resumed_version: int,
         lag_seconds: float = LAG_SECONDS,
     ) -> None:
-        self._key = key
+        self.key = key
         self._timeline = timeline
         self._base = resumed_timeline or _NO_BASE
         self._base_version = resumed_version
@@ -275,4 +293,4 @@ class Publication:
         ).encode()
         before = self._sent[-1] or b""
         self._sent.append(mark)
-        return encode_command(b"EVAL", _SWAP, b"1", self._key, before, mark)
+        return encode_command(b"EVAL", _SWAP, b"1", self.key, before, mark)

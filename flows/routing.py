@@ -23,9 +23,11 @@ def worker_of(key: str, workers: int) -> int:
     return _hash(key.encode() + b"\xff") % workers
 
 
-@lru_cache(maxsize=8)
-def shard_keys(shards: int) -> tuple[str, ...]:
+@lru_cache(maxsize=64)
+def shard_keys(shards: int, prefix: str = "s") -> tuple[str, ...]:
     """Return each shard's key in the dataflow: the same for ever, whatever the number of workers.
+
+    Several kinds of shards have prefixes of their own.
 
     With 2, 4, ... 64 workers shard ``s`` goes to worker ``s % workers``, where the sources put the
     partitions that its events come from; with another number the shards are spread evenly, and
@@ -34,14 +36,14 @@ def shard_keys(shards: int) -> tuple[str, ...]:
     >>> [worker_of(key, 4) for key in shard_keys(6)]
     [0, 1, 2, 3, 0, 1]
     """
-    return tuple(_key(shard) for shard in range(shards))
+    return tuple(_key(prefix, shard) for shard in range(shards))
 
 
-def _key(shard: int) -> str:
+def _key(prefix: str, shard: int) -> str:
     salt = 0
-    while worker_of(f"s{shard}-{salt}", _ALIGNED) != shard % _ALIGNED:
+    while worker_of(f"{prefix}{shard}-{salt}", _ALIGNED) != shard % _ALIGNED:
         salt += 1
-    return f"s{shard}-{salt}"
+    return f"{prefix}{shard}-{salt}"
 
 
 def _hash(data: bytes) -> int:

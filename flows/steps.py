@@ -7,26 +7,26 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from bytewax.operators import StatefulBatchLogic
 
 from ..features.manifest import Manifest
-from ..features.plan import Plan
+from ..features.plans import Plans
+from ..features.row_commands import RowCommands
 from ..features.state_log import StateLog
 from .assemble import Assembler, ChunkTable, Verdict, WholeChunk
 from .decisions import Script
-from .decode import ShardEvents
 from .disk import disk_errors
-from .featurize import Published, ReadFeatures, ShardLogic, Snapshot
+from .entities import EntityLogic
+from .featurize import ReadFeatures, ShardLogic
 from .learn import LearnLogic, LearnOutput, Model
-from .marks import CHECK_SECONDS, Sighting
+from .marks import CHECK_SECONDS
 from .publication import LAG_SECONDS, Marks, Publication, new_timeline
 from .settings import Settings
-
-Look = Callable[[bytes], Sighting | None]
+from .shard import CUSTOMERS, NO_COMMANDS, Published, Shard, Snapshot
+from .watch import Look, MarkWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +37,61 @@ class PublishedModel:
     marks: Marks | None
 
 
-class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
-    """One key of the featurize step; which shard it is is known from its first item only.
+class MakeShard(Protocol):
+    """Makes the logic of one shard, from its last snapshot if there is one."""
 
-    The engine asks for one snapshot after the other. At the first of an epoch all ``peers``, the
-    steps of this worker, hand their changes to the disk.
+    def __call__(self, entity: str, shard: int, snapshot: Snapshot | None = None) -> Shard:
+        """Make it."""
+
+
+def shard_maker(
+    plans: Plans, settings: Settings, look: Look, declaration: RowCommands = NO_COMMANDS
+) -> MakeShard:
+    """Return what makes the shards of every entity; customers' shards send the declaration."""
+    each = settings.shards * (1 + len(plans.others))
+    shared: dict[str, Any] = {
+        "home": home_name(settings),
+        "lag_seconds": lag_seconds(settings),
+        "memory_bytes": settings.memory_bytes // each,
+        "idle_seconds": settings.idle_seconds,
+        "look": look,
+        "peers": each,
+    }
+    others = {plan.catalog.entity.name: plan for plan in plans.others}
+
+    def make(entity: str, shard: int, snapshot: Snapshot | None = None) -> Shard:
+        if entity == CUSTOMERS:
+            return ShardLogic(
+                plans.customer, shard, settings.state_dir, snapshot,
+                publishes=plans.serves_customers, declaration=declaration, **shared,
+            )  # fmt: skip
+        directory = settings.state_dir / f"entity-{entity}"
+        return EntityLogic(others[entity], shard, directory, snapshot, **shared)
+
+    return make
+
+
+class ShardStep(StatefulBatchLogic[Any, Any, Snapshot]):
+    """One key of a step of shards; which shard it is is known from its first item only.
+
+    Items are `ShardEvents`, or the `EntityEvents` of one entity. The engine asks for one snapshot
+    after the other. At the first of an epoch all ``peers``, the steps of this worker, hand their
+    changes to the disk.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        look: Look,
-        peers: WeakSet[ShardStep],
-        resume: Snapshot | None,
-    ) -> None:
+    def __init__(self, make: MakeShard, peers: WeakSet[ShardStep], resume: Snapshot | None) -> None:
         self._peers = peers
         self._is_prepared = False
         peers.add(self)
-        self._make = partial(
-            ShardLogic, plan,
-            state_dir=settings.state_dir,
-            home=home_name(settings),
-            lag_seconds=lag_seconds(settings),
-            memory_bytes=settings.memory_bytes // settings.shards,
-            idle_seconds=settings.idle_seconds,
-            look=look,
-            peers=settings.shards,
-        )  # fmt: skip
-        self._logic: ShardLogic | None = None
+        self._make = make
+        self._logic: Shard | None = None
         if resume is not None:
-            self._logic = self._make(resume["shard"], snapshot=resume)
+            self._logic = make(resume["entity"], resume["shard"], resume)
 
-    def on_batch(self, values: list[ShardEvents]) -> tuple[list[Any], bool]:
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         """Apply events, and publish if it is time."""
         if self._logic is None:
-            self._logic = self._make(values[0].shard)
+            self._logic = self._make(values[0].entity, values[0].shard)
         out: list[Any] = []
         for part in values:
             out.extend(self._logic.on_events(part))
@@ -110,7 +129,7 @@ class ShardStep(StatefulBatchLogic[ShardEvents, Any, Snapshot]):
         return [] if self._logic is None else list(self._logic.publish(force=force))
 
 
-class ArchiveStep(StatefulBatchLogic[ChunkTable | Verdict, WholeChunk, int]):
+class AssembleStep(StatefulBatchLogic[ChunkTable | Verdict, WholeChunk, int]):
     """One partition's chunks become whole; within an epoch, so there is nothing to keep."""
 
     def __init__(self, resume: int | None) -> None:
@@ -140,14 +159,12 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
     ) -> None:
         self._log = StateLog(settings.state_dir, f"learner-{name}", resume)
         self._logic = make(self._log.load())
-        self._key = mark_key
-        self._look = look
         # The model is published at each start, so that a mark need not outlive the process.
-        self._publication = Publication(
+        publication = Publication(
             mark_key, new_timeline(), resumed_timeline="", resumed_version=0,
             lag_seconds=lag_seconds(settings),
         )  # fmt: skip
-        self._resumed = False
+        self._watch = MarkWatch(look, publication)
         self._published = 0
 
     def on_batch(self, values: list[Script | ReadFeatures]) -> tuple[list[Any], bool]:
@@ -156,7 +173,9 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
 
     def on_notify(self) -> tuple[list[Any], bool]:
         """Publish the model if it has learned, or if the store lost it."""
-        self._watch()
+        again = self._watch.look()
+        if again is not None and again.needed:
+            self._logic.publish_again()
         return self._marked([*self._logic.publish()]), StatefulBatchLogic.RETAIN
 
     def on_eof(self) -> tuple[list[Any], bool]:
@@ -172,26 +191,12 @@ class LearnStep(StatefulBatchLogic[Script | ReadFeatures, Any, Manifest]):
         """Make weights and open decisions durable."""
         return self._log.save(self._logic.snapshot())
 
-    def _watch(self) -> None:
-        sighting = self._look(self._key)
-        if sighting is None:
-            return
-        if self._resumed:
-            again = self._publication.on_seen(sighting.found, sighting.at)
-        else:
-            again = self._publication.on_resume(sighting.found)
-            self._resumed = True
-        if again.needed:
-            self._logic.publish_again()
-
     def _marked(self, out: list[LearnOutput]) -> list[Any]:
         return [self._mark(item) if isinstance(item, Model) else item for item in out]
 
     def _mark(self, model: Model) -> PublishedModel:
-        if not self._resumed:
-            return PublishedModel(model.data, None)
-        self._published += 1
-        return PublishedModel(model.data, self._publication.command(self._published, 0))
+        self._published += self._watch.resumed
+        return PublishedModel(model.data, self._watch.marks(self._published, 0))
 
 
 def home_name(settings: Settings) -> str:

@@ -27,7 +27,7 @@ from bytewax.run import _parse_args
 
 from ..features.catalog import Catalog
 from ..features.errors import NextbestError, SettingsError
-from ..features.plan import Plan
+from ..features.plans import Plans
 from .cluster import Member, parse_addresses
 from .commands import place
 from .commands.inputs import Job, check_input, open_source, remembered
@@ -112,11 +112,11 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     settings = msgspec.structs.replace(
         settings, epoch_seconds=_checked_recovery(options, settings) / timedelta(seconds=1)
     )
-    plan = Plan.compile(load(job.catalog, Catalog))
+    catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     held = contextlib.ExitStack()
     held.enter_context(place.claimed(settings.data_dir, shared=member is not None))
-    this = remembered(job, plan, settings)
+    this = remembered(job, Plans.compile(catalog), settings)
     place.check(settings, this, first=member is None or member.index == 0)
     held.enter_context(working_in(settings.data_dir, member))
     prepare_recovery(settings)
@@ -126,7 +126,7 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
         held.enter_context(watching(settings.data_dir, member, _die))
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
-    return build_flow(source, plan, settings, url, decisions=point, member=member, stop=stop)
+    return build_flow(source, catalog, settings, url, decisions=point, member=member, stop=stop)
 
 
 def _member(options: Any) -> Member | None:

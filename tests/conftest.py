@@ -38,6 +38,12 @@ def store(store_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
+def row_names(client: redis.Redis, prefix: str) -> list[bytes]:
+    """The keys of rows below a prefix such as ``nextbest:shop:customer:``, in order."""
+    declared = f"{prefix}schema:".encode()
+    return sorted(n for n in client.scan_iter(f"{prefix}*") if not n.startswith(declared))
+
+
 class RunFlow(Protocol):
     """Run a dataflow to its end, or to the error that its own code raised.
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ...features.errors import SettingsError
-from ...features.plan import Plan
+from ...features.plans import Plans
 from ..embedded import reviver
 from ..settings import Settings
 from ..sources.base import EventSource, StopFlag
@@ -102,12 +102,12 @@ def input_name(job: Job) -> str:
     return name + (f" of {job.partitions}" if job.partitions else "")
 
 
-def remembered(job: Job, plan: Plan, settings: Settings) -> place.Remembered:
+def remembered(job: Job, plans: Plans, settings: Settings) -> place.Remembered:
     """Return what the data directory is to keep of a run."""
     return place.Remembered(
         catalog=absolute(job.catalog),
         decisions=None if job.decisions is None else absolute(job.decisions),
-        schema=plan.schema_id,
+        schema=plans.schema_id,
         source=input_name(job),
         store=place.store_name(settings),
     )

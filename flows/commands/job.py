@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from ...features.catalog import Catalog
 from ...features.online import key_prefix
-from ...features.plan import Plan
+from ...features.plans import Plans
 from ..connection import ask, without_password
 from ..decisions import DecisionPoint
 from ..embedded import connect, ensure_server
@@ -41,7 +41,7 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     NextbestError
         Whatever keeps it from running, in one line.
     """
-    plan = Plan.compile(load(job.catalog, Catalog))
+    catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     check_input(job, settings)
     member = check_processes(job, settings)
@@ -50,7 +50,7 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
         measures = Measures()
         source = open_source(job, settings, stream_url, stop, measures.outage)
         with place.claimed(settings.data_dir, shared=member is not None):
-            this = remembered(job, plan, settings)
+            this = remembered(job, Plans.compile(catalog), settings)
             place.check(settings, this, first=member is None or member.index == 0)
             url = stream_url or store_url(settings)
             place.remember(settings.data_dir, this)
@@ -65,13 +65,13 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
             else:
                 restarts = 0
                 flow = build_flow(
-                    source, plan, settings, url,
+                    source, catalog, settings, url,
                     decisions=point, observers=measures.observers(), stop=stop,
                 )  # fmt: skip
                 with _screen(console, measures), without_native_reports():
                     run_flow(flow, settings)
             _summary(
-                console, settings, plan, url, measures, stopped=stop.is_set(), restarts=restarts
+                console, settings, catalog, url, measures, stopped=stop.is_set(), restarts=restarts
             )
 
 
@@ -100,19 +100,27 @@ def store_url(settings: Settings) -> str:
         return settings.redis_url or ensure_server(settings.data_dir)
 
 
-def customers_in(url: str, plan: Plan) -> int | None:
-    """Count the rows of a catalog in the store; None where that would take long."""
-    prefix = key_prefix(plan.catalog)
+def rows_in(url: str, catalog: Catalog) -> dict[str, int] | None:
+    """Count each entity's rows in the store; None where that would take long."""
     with contextlib.closing(redis.Redis.from_url(url)) as client:
         if int(ask(client, "DBSIZE")) > _COUNTED_KEYS:
             return None
-        return sum(1 for _ in client.scan_iter(match=prefix + b"*", count=10_000))
+        return {
+            entity.name: _keys_in(client, key_prefix(catalog.of(entity.name)))
+            for entity in catalog.entities
+        }
+
+
+def _keys_in(client: redis.Redis, prefix: bytes) -> int:
+    declared = prefix + b"schema:"
+    found = client.scan_iter(match=prefix + b"*", count=10_000)
+    return sum(not name.startswith(declared) for name in found)
 
 
 def _summary(
     console: Console,
     settings: Settings,
-    plan: Plan,
+    catalog: Catalog,
     url: str,
     measures: Measures,
     *,
@@ -135,9 +143,11 @@ def _summary(
         put("", f"dead letters are in {settings.dead_letters_dir / 'dead.ndjson'}")
         for reason, times in measures.reasons.most_common(_REASONS):
             put("", f"{times:>6,} x {escape(reason)}")
-    customers = customers_in(url, plan)
-    if customers is not None:
-        put("customers", f"{customers:,} in the store {without_password(url)}")
+    for long, times in measures.too_long.items():
+        put("", f"{times:,} have too long a key to count for {long}")
+    for entity, number in (rows_in(url, catalog) or {}).items():
+        name = "customers" if entity == "customer" else entity
+        put(name, f"{number:,} in the store {without_password(url)}")
     fresh = f", freshness {screen.freshness(measures)}" if measures.rows else ""
     put("rows", f"{measures.rows:,} written{fresh}")
     compiled = measures.compiled_seconds

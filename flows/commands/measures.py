@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..dead_letters import DeadLetter
+from ..entities import EntityCounted
 from ..featurize import Counted
 from ..learn import Progress
 from ..pipeline import Observers
@@ -68,6 +69,7 @@ class Measures:
     def __init__(self) -> None:
         self.accepted = self.late = self.duplicates = self.dead = self.rows = 0
         self.reasons: Counter[str] = Counter()
+        self.too_long: Counter[str] = Counter()  # by entity
         self.fresh = Freshness()
         self.progress: Progress | None = None
         self.away: str | None = None
@@ -83,7 +85,7 @@ class Measures:
         """Return what a dataflow reports to."""
         return Observers(
             counted=self._count, stored=self._store, refused=self._refuse, progress=self._learn,
-            outage=self.outage,
+            outage=self.outage, keyed=self._count_keyed,
         )  # fmt: skip
 
     @property
@@ -136,6 +138,10 @@ class Measures:
         self.accepted += counted.accepted
         self.late += counted.late
         self.duplicates += counted.duplicate
+
+    def _count_keyed(self, counted: EntityCounted) -> None:
+        if counted.too_long:
+            self.too_long[counted.entity] += counted.too_long
 
     def _store(self, rows: int, seconds: float) -> None:
         self.rows += rows

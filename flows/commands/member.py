@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from ...features.catalog import Catalog
 from ...features.errors import NextbestError
-from ...features.plan import Plan
+from ...features.plans import Plans
 from ..cluster import ClusterError, Member
 from ..decisions import DecisionPoint
 from ..peers import watching
@@ -108,14 +108,14 @@ def main() -> int:
 
 def _run(order: Order, supervisor: _Supervisor) -> None:
     job, settings = order.job, order.settings
-    plan = Plan.compile(load(job.catalog, Catalog))
+    catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     member = Member(order.index, order.addresses) if order.addresses else None
     supervisor.member = member
     measures = Measures()
     flow = build_flow(
         open_source(job, settings, order.url, supervisor.stop, measures.outage),
-        plan,
+        catalog,
         settings,
         order.url,
         decisions=point,
@@ -124,7 +124,7 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
         stop=supervisor.stop,
     )
     with measures.running():
-        warm_kernels(plan, settings, point)
+        warm_kernels(Plans.compile(catalog), settings, point)
     supervisor.tell(Ready())
     if not supervisor.let_go():
         return

@@ -28,7 +28,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     catalog, decisions
         References, as `nextbest.flows.commands.references.load` takes them.
     schema
-        What the rows mean: `Plan.schema_id`.
+        What the rows mean: `Plans.schema_id`.
     source
         ``files``, ``stream NAME`` or ``topic NAME``.
     store

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from ...features.plan import Plan
+from ...features.plans import Plans
+from ..assemble import Assembler, ChunkTable, Verdict
 from ..decisions import DecisionPoint, Script
 from ..decode import ChunkDecoder, ShardEvents
+from ..entities import EntityEvents, EntityLogic, EntitySplitter
 from ..featurize import ReadFeatures, ShardLogic
 from ..learn import LearnLogic
 from ..settings import Settings
+from ..shard import Shard
 from ..sources.chunk import RawChunk
 from ..sources.parquet import RowReader
 
 _ROWS = 256
 
 
-def warm(plan: Plan, settings: Settings, point: DecisionPoint, file: Path) -> None:
+def warm(plans: Plans, settings: Settings, point: DecisionPoint, file: Path) -> None:
     """Run the first events of a Parquet file through steps that nothing is kept of.
 
     Raises
@@ -34,13 +38,13 @@ def warm(plan: Plan, settings: Settings, point: DecisionPoint, file: Path) -> No
         return
     _play(
         RawChunk(0, 0, "arrow", piece.payload, str(file), piece.line, 0, piece.records),
-        plan,
+        plans,
         settings,
         point,
     )
 
 
-def warm_kernels(plan: Plan, settings: Settings, point: DecisionPoint | None) -> None:
+def warm_kernels(plans: Plans, settings: Settings, point: DecisionPoint | None) -> None:
     """Run one made-up event through steps that nothing is kept of.
 
     The workers of a cluster wait for each other at every epoch's end: one that loads its kernels
@@ -50,25 +54,38 @@ def warm_kernels(plan: Plan, settings: Settings, point: DecisionPoint | None) ->
         "event_id": "warm",
         "event_timestamp": time.time_ns() // 1000,
         "customer_id": "warm",
-        "type": plan.catalog.source.types[0],
+        "type": plans.catalog.source.types[0],
         "channel": "warm",
         "properties": {},
     }
     line = msgspec.json.encode(event)
-    _play(RawChunk(0, 0, "ndjson", line, "warm", 1, 0, 1), plan, settings, point)
+    _play(RawChunk(0, 0, "ndjson", line, "warm", 1, 0, 1), plans, settings, point)
 
 
-def _play(chunk: RawChunk, plan: Plan, settings: Settings, point: DecisionPoint | None) -> None:
+def _play(chunk: RawChunk, plans: Plans, settings: Settings, point: DecisionPoint | None) -> None:
     inputs: list[Script | ReadFeatures] = []
-    for part in ChunkDecoder(plan, settings, point)(chunk):
+    whole = Assembler()
+    split = EntitySplitter(plans, settings.shards)
+    parts: list[ChunkTable | Verdict] = []
+    tables = bool(plans.others)
+    for part in ChunkDecoder(plans.customer, settings, point, tables=tables)(chunk):
         if isinstance(part, Script):
             inputs.append(part)
-            continue
-        if not isinstance(part, ShardEvents):
-            continue
-        shard = ShardLogic(plan, part.shard)
-        inputs += [out for out in shard.on_events(part) if isinstance(out, ReadFeatures)]
-        list(shard.publish(force=True))
-        shard.snapshot()
+        elif isinstance(part, ChunkTable):
+            parts.append(part)
+        elif isinstance(part, ShardEvents):
+            out = _run(ShardLogic(plans.customer, part.shard), part)
+            inputs += [each for each in out if isinstance(each, ReadFeatures)]
+            parts += [each for each in out if isinstance(each, Verdict)]
+    named = {plan.catalog.entity.name: plan for plan in plans.others}
+    for _, events in split(("", each) for each in whole.on_items(parts)):
+        _run(EntityLogic(named[events.entity], events.shard), events)
     if point is not None:
         list(LearnLogic(point).on_items(inputs))
+
+
+def _run(shard: Shard, part: ShardEvents | EntityEvents) -> list[Any]:
+    out = list(shard.on_events(part))
+    list(shard.publish(force=True))
+    shard.snapshot()
+    return out

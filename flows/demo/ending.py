@@ -17,10 +17,9 @@ from rich.text import Text
 
 from ...features.errors import StateError
 from ...features.online import now_us
-from ...features.plan import Plan
 from ...learners import ActionRanker
 from ..commands import screen
-from ..commands.job import customers_in
+from ..commands.job import rows_in
 from ..commands.lookup import moment
 from ..commands.values import Value, duration, features_of, shown
 from ..connection import ask
@@ -139,7 +138,7 @@ def _row(answers: ThreeAnswers, console: Console) -> None:
 
 
 def _actions(url: str, answers: ThreeAnswers, context: dict[str, str], console: Console) -> None:
-    key = model_key(Plan.compile(catalog), next_category)
+    key = model_key(catalog, next_category)
     with contextlib.closing(redis.Redis.from_url(url)) as client:
         stored: bytes | None = ask(client, "GET", key)
     if stored is None:
@@ -202,8 +201,8 @@ class _Reasons:
 
 def _places(settings: Settings, url: str, household: str, console: Console) -> None:
     where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
-    customers = customers_in(url, Plan.compile(catalog))
-    rows = "rows" if customers is None else f"{customers:,} rows"
+    found = rows_in(url, catalog)
+    rows = "rows" if found is None else f"{sum(found.values()):,} rows"
     screen.entry(
         console, "kept",
         f"{rows} and the model in the online store; events, accepted events, training examples "

@@ -12,9 +12,10 @@ import redis
 from rich.console import Console
 from rich.text import Text
 
+from ...features.declared import CATALOGS
 from ...features.errors import SourceError, StateError
 from ...features.online import key_prefix
-from ...features.plan import Plan
+from ...features.plans import Plans
 from ..commands import place, screen
 from ..commands.job import store_url
 from ..commands.measures import Measures
@@ -65,14 +66,14 @@ def run_demo(settings: Settings, limit: int | None, *, fresh: bool, console: Con
         _check_ours(settings.data_dir)
         if fresh:
             _delete(settings)
-        plan = _plan()
-        place.check(settings, _this_run(plan, settings))
+        plans = _plans()
+        place.check(settings, _this_run(plans, settings))
         with screen.step(console, "store", "finding or starting the online store") as said:
             url = store_url(settings)
             said(without_password(url))
         written = _write(settings, limit, console)
         with FeastProcess(settings) as feast:
-            scene = _flow(plan, settings, written, url, console, stop)
+            scene = _flow(plans, settings, written, url, console, stop)
             if stop.is_set():
                 screen.entry(console, "stopped", "as asked; the same command goes on from here")
                 return 0
@@ -83,17 +84,17 @@ def run_demo(settings: Settings, limit: int | None, *, fresh: bool, console: Con
     return 0 if agreed else 1
 
 
-def _plan() -> Plan:
+def _plans() -> Plans:
     from .catalog import catalog
 
-    return Plan.compile(catalog)
+    return Plans.compile(catalog)
 
 
-def _this_run(plan: Plan, settings: Settings) -> place.Remembered:
+def _this_run(plans: Plans, settings: Settings) -> place.Remembered:
     return place.Remembered(
         catalog=CATALOG,
         decisions=DECISIONS,
-        schema=plan.schema_id,
+        schema=plans.schema_id,
         source=place.FILES,
         store=place.store_name(settings),
     )
@@ -135,6 +136,7 @@ def _delete(settings: Settings) -> None:
             for prefix in prefixes:
                 for key in client.scan_iter(match=prefix + b"*", count=10_000):
                     client.unlink(key)
+            client.hdel(CATALOGS, catalog.name)
     for name in _MADE:
         shutil.rmtree(data_dir / name, ignore_errors=True)
     for name in _RECORDS:
@@ -156,7 +158,7 @@ def _write(settings: Settings, limit: int | None, console: Console) -> Written:
 
 
 def _flow(
-    plan: Plan,
+    plans: Plans,
     settings: Settings,
     written: Written,
     url: str,
@@ -166,13 +168,13 @@ def _flow(
     from .catalog import next_category
     from .step import add_yardsticks
 
-    place.remember(settings.data_dir, _this_run(plan, settings))
-    _warm(plan, settings, written, console)
+    place.remember(settings.data_dir, _this_run(plans, settings))
+    _warm(plans, settings, written, console)
     scene = Scene(written.baskets)
     source = FileSource(written.files, batch_rows=settings.batch_rows, stop=stop)
     flow = build_flow(
         source,
-        plan,
+        plans.catalog,
         settings,
         url,
         decisions=next_category,
@@ -188,7 +190,7 @@ def _flow(
     return scene
 
 
-def _warm(plan: Plan, settings: Settings, written: Written, console: Console) -> None:
+def _warm(plans: Plans, settings: Settings, written: Written, console: Console) -> None:
     """Compile the kernels, or load them, before an event waits for it."""
     from .catalog import next_category
 
@@ -201,7 +203,7 @@ def _warm(plan: Plan, settings: Settings, written: Written, console: Console) ->
         return f"  kernels    compiling {measures.compiling}, once on this machine ({took})"
 
     with measures.running(), screen.following(console, lambda: Text(doing()), doing, seconds=5.0):
-        warm(plan, settings, next_category, written.files[0])
+        warm(plans, settings, next_category, written.files[0])
     done = f"compiled once on this machine, {measures.compiled} of them"
     took = duration(time.perf_counter() - began)
     screen.entry(console, "kernels", f"{done if measures.compiled else 'loaded'} [dim]({took})")

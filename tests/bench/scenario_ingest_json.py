@@ -97,7 +97,7 @@ def _ingest(home: Path, log: str, url: str, *, archive: bool, recover: bool) -> 
         client.flushdb()
     settings = Settings(data_dir=home, archive=archive)
     source = ValkeyStreamSource(log, STREAM, drain=True)
-    run_flow(build_flow(source, Plan.compile(catalog), settings, url), settings, recover=recover)
+    run_flow(build_flow(source, catalog, settings, url), settings, recover=recover)
 
 
 STAGES = ("count", "decode", "split", "apply", "publish")

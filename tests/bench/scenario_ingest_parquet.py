@@ -13,7 +13,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import redis
 
-from nextbest.features.plan import Plan
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.pipeline import build_flow
 from nextbest.flows.run import run_flow
@@ -71,7 +70,7 @@ def _ours(home: Path, path: Path, url: str, *, archive: bool) -> None:
         client.flushall()
     settings = Settings(data_dir=home, archive=archive, batch_rows=65_536)
     source = FileSource([path], batch_rows=settings.batch_rows, dictionary_columns=DICTIONARY)
-    run_flow(build_flow(source, Plan.compile(catalog), settings, url), settings, recover=False)
+    run_flow(build_flow(source, catalog, settings, url), settings, recover=False)
 
 
 DICTIONARY = ("type", "channel", "category")

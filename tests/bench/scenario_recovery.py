@@ -21,7 +21,6 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 
-from nextbest.features.plan import Plan
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.pipeline import Observers, build_flow
 from nextbest.flows.run import run_flow
@@ -90,9 +89,8 @@ class _Ours:
         """Run to the end; return when the first events had been applied."""
         first: list[float] = []
         watch = Observers(counted=lambda _: first or first.append(time.perf_counter()))
-        plan = Plan.compile(catalog)
         run_flow(
-            build_flow(source, plan, self._settings, self._url, observers=watch), self._settings
+            build_flow(source, catalog, self._settings, self._url, observers=watch), self._settings
         )
         return first[0] if first else None
 

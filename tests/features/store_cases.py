@@ -12,7 +12,8 @@ from nextbest.features import Catalog, EventSchema, FeatureView, event
 from nextbest.features import aggregations as agg
 from nextbest.features.batch import EventBatch
 from nextbest.features.manifest import Manifest
-from nextbest.features.state import RowCommands, ShardState, hash_ids
+from nextbest.features.row_commands import RowCommands
+from nextbest.features.state import ShardState, hash_ids
 from nextbest.features.store import ShardStore
 from tests.laws.driver import Kernels
 

@@ -25,7 +25,8 @@ from nextbest.features import aggregations as agg
 from nextbest.features.feast_plugin import serving
 from nextbest.features.feast_plugin.repo import apply
 from nextbest.features.online import key_prefix
-from nextbest.features.state import FeatureRows, RowCommands
+from nextbest.features.row_commands import RowCommands
+from nextbest.features.state import FeatureRows
 from tests.laws.driver import Kernels
 
 SECOND = 1_000_000

@@ -43,11 +43,11 @@ def test_a_joined_table_is_the_tables_end_to_end() -> None:
         cuts = sorted(rng.sample(range(1, 40), rng.randrange(1, 20)))
         bounds = list(zip([0, *cuts], [*cuts, 40], strict=True))
         parts = [decoder.decode_ndjson(b"\n".join(lines[i:j])) for i, j in bounds]
+        scanned += sum(part.is_scanned for part in parts)
         joined = join_tables(parts)
         apart = pa.concat_tables([part.table for part in parts])
         assert joined.schema == apart.schema
         assert joined.to_pylist() == apart.to_pylist()
-        scanned += sum(part.is_scanned for part in parts)
     assert scanned > 100
 
 
@@ -59,3 +59,14 @@ def test_a_table_that_was_given_stays_as_it_is() -> None:
     both = join_tables([given, decoder.decode_ndjson(line)])
     assert both.num_rows == 2
     assert both.slice(0, 1).to_pylist() == both.slice(1).to_pylist()
+
+
+def test_a_table_that_was_made_is_not_made_again() -> None:
+    decoder = EventDecoder(SHOP)
+    parts = [decoder.decode_ndjson(make_line(random.Random(8), number)) for number in range(2)]
+    assert all(part.is_scanned for part in parts)
+    assert join_tables(parts[:1]).num_rows == 1
+    made = parts[0].table
+    assert not parts[0].is_scanned
+    assert join_tables(parts[:1]) is made
+    assert join_tables(parts).to_pylist() == [*made.to_pylist(), *parts[1].table.to_pylist()]

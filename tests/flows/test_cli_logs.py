@@ -17,6 +17,7 @@ import redis
 from nextbest.flows.embedded import ensure_server
 from nextbest.flows.partitions import partitions_of
 from nextbest.flows.run import FORMAT
+from tests.conftest import row_names
 from tests.flows.kafka_peer import QUICK, consume_all, mock_broker, produce
 from tests.flows.test_cli import Nextbest, event, get, home, ndjson, nextbest, one_line
 
@@ -99,7 +100,7 @@ def test_files_that_grow(home: Path, nextbest: Nextbest) -> None:
 
     def written() -> int:
         with redis.Redis.from_url(url) as client:
-            return sum(1 for _ in client.scan_iter("nextbest:shop:customer:*"))
+            return len(row_names(client, "nextbest:shop:customer:"))
 
     def wait_for_rows(count: int) -> None:
         end = time.monotonic() + 60

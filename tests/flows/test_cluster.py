@@ -29,6 +29,7 @@ from nextbest.flows.commands.processes import check_processes
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources import publish_events
+from tests.conftest import row_names
 from tests.flows.test_decode import Event, make_log, ndjson
 from tests.flows.test_learn import plain
 
@@ -41,8 +42,11 @@ DECISIONS = ("--decisions", "tests.flows.test_decode:point")
 class Run:
     """`nextbest run` in a data directory of its own, with the store in it."""
 
-    def __init__(self, home: Path, *arguments: str | Path) -> None:
+    def __init__(
+        self, home: Path, *arguments: str | Path, references: Sequence[str] = REFERENCES
+    ) -> None:
         self.home = home
+        self.references = references
         self.arguments = [str(a) for a in arguments]
         self.process: subprocess.Popen[str] | None = None
 
@@ -56,7 +60,7 @@ class Run:
 
     def _argv(self, *options: str) -> list[str]:
         where = ("--data-dir", str(self.home))
-        return ["nextbest", "run", *self.arguments, *REFERENCES, *where, *options]
+        return ["nextbest", "run", *self.arguments, *self.references, *where, *options]
 
     def end(self, number: signal.Signals | None = None) -> tuple[int, str, str]:
         assert self.process is not None
@@ -93,7 +97,7 @@ class Run:
 
     def rows(self) -> dict[bytes, bytes]:
         with redis.Redis.from_url(ensure_server(self.home)) as store:
-            names: Any = sorted(store.scan_iter("nextbest:mart:customer:*"))
+            names: Any = row_names(store, "nextbest:mart:customer:")
             values: Any = store.mget(names) if names else []
             found: Any = [n for n in store.scan_iter("*:model:*") if not n.endswith(b":published")]
             models: Any = {name: store.get(name) for name in found}

@@ -30,6 +30,7 @@ from nextbest.flows.demo.stream import shift_weeks, write_events
 from nextbest.flows.demo.yardsticks import Standing, Yardsticks
 from nextbest.flows.embedded import find_server, stop_server
 from nextbest.flows.settings import Settings
+from tests.conftest import row_names
 
 WEEK_US = 7 * 86_400_000_000
 BASKETS = "8000"
@@ -224,7 +225,7 @@ def test_an_online_store_by_url_is_used_remembered_and_cleaned(
     assert run.code == 0, run
     assert "server" not in run.out.splitlines()[-1]
     households = set(events_of(tmp_path)["customer_id"].to_pylist())
-    assert len(store.keys("nextbest:journey:customer:*")) == len(households)
+    assert len(row_names(store, "nextbest:journey:customer:")) == len(households)
     assert find_server(tmp_path) is None
     elsewhere = demo(tmp_path, "--limit", "40")
     assert elsewhere.code == 1

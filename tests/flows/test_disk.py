@@ -19,6 +19,7 @@ import redis
 
 from nextbest.features.errors import StateError
 from nextbest.flows.sinks import ArchiveSink, DeadLetterSink
+from tests.conftest import row_names
 from tests.flows.test_cli import SHOP, START
 from tests.flows.test_sinks import letter
 
@@ -105,7 +106,7 @@ class Shop:
 
     def left(self, data_dir: Path) -> tuple[Any, ...]:
         with redis.Redis.from_url(self.url) as client:
-            names: Any = sorted(client.scan_iter("nextbest:shop:customer:*"))
+            names: Any = row_names(client, "nextbest:shop:customer:")
             rows = dict(zip(names, client.mget(names), strict=True))
             client.flushall()
         files = sorted((data_dir / "archive" / "events").rglob("*.parquet"))

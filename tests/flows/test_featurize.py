@@ -22,7 +22,8 @@ from nextbest.features.state import ShardState
 from nextbest.flows.assemble import Assembler, ChunkTable, Verdict, archive_table
 from nextbest.flows.decisions import Script
 from nextbest.flows.decode import ChunkDecoder, ShardEvents
-from nextbest.flows.featurize import Counted, Published, ReadFeatures, ShardLogic, Snapshot
+from nextbest.flows.featurize import Counted, ReadFeatures, ShardLogic
+from nextbest.flows.shard import Published, Snapshot
 from tests.flows.test_decode import (
     MINUTE,
     START,

@@ -17,7 +17,8 @@ import redis
 from nextbest.features import SettingsError
 from nextbest.features.batch import DUPLICATE
 from nextbest.features.online import FeatureClient, RowDecoder
-from nextbest.flows import featurize
+from nextbest.features.plan import Plan
+from nextbest.flows import shard
 from nextbest.flows.decisions import DecisionPoint
 from nextbest.flows.featurize import Counted
 from nextbest.flows.pipeline import Observers, build_flow, model_key
@@ -25,6 +26,7 @@ from nextbest.flows.run import run_flow
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources import FileSource, ValkeyStreamSource, publish
 from nextbest.learners import ActionRanker
+from tests.conftest import row_names
 from tests.flows.test_decode import (
     MINUTE,
     START,
@@ -34,7 +36,6 @@ from tests.flows.test_decode import (
     make_event,
     make_log,
     ndjson,
-    plan,
     point,
 )
 from tests.flows.test_featurize import one_by_one
@@ -96,7 +97,7 @@ class Worker:
     def run(self, source: Any, watch: Watch | None = None, *, recover: bool = True) -> Watch:
         watch = watch or Watch()
         flow = build_flow(
-            source, plan, self.settings, self.url,
+            source, catalog, self.settings, self.url,
             decisions=self.decisions, observers=watch.observers(),
         )  # fmt: skip
         run_flow(flow, self.settings, recover=recover)
@@ -104,13 +105,13 @@ class Worker:
 
     def rows(self) -> dict[bytes, bytes]:
         with redis.Redis.from_url(self.url) as store:
-            names: Any = sorted(store.scan_iter("nextbest:mart:customer:*"))
+            names: Any = row_names(store, "nextbest:mart:customer:")
             values: Any = store.mget(names) if names else []
             return dict(zip(names, values, strict=True))
 
     def model(self) -> bytes | None:
         with redis.Redis.from_url(self.url) as store:
-            found = store.get(model_key(plan, point))
+            found = store.get(model_key(catalog, point))
             assert found is None or isinstance(found, bytes)
             return found
 
@@ -251,8 +252,8 @@ def test_rows_that_wait_are_published_at_the_end(
     expected = worker.rows()
     clear(worker.url)
     # After its first rows, a shard would now wait for hours.
-    monkeypatch.setattr(featurize, "_BUSY_SHARE", 1e9)
-    monkeypatch.setattr(featurize, "_LONGEST_PAUSE", 1e9)
+    monkeypatch.setattr(shard, "_BUSY_SHARE", 1e9)
+    monkeypatch.setattr(shard, "_LONGEST_PAUSE", 1e9)
     slow = Worker(tmp_path / "slow", worker.url)
     watch = slow.run(FileSource(path, batch_rows=10))
     assert slow.rows() == expected
@@ -276,7 +277,7 @@ def but_for_positions(worker: Worker) -> tuple[Any, ...]:
     """Everything that a run leaves behind, but where in the log it came from."""
     rows, model, _, events, letters = worker.all()
     examples = worker.archive("examples")
-    found = RowDecoder(plan).decode(list(rows.values()), LATER)
+    found = RowDecoder(Plan.compile(catalog)).decode(list(rows.values()), LATER)
     assert found.positions.max() == events[-1]["position"]
     for row in (*examples, *events):
         del row["position"]
@@ -363,4 +364,4 @@ def test_streams_in_partitions(tmp_path: Path, worker: Worker, store: redis.Redi
     assert folders == ["partition=0", "partition=1"]
     assert len(streamed.archive()) == len(worker.archive())
     with pytest.raises(SettingsError, match=r"decisions need a log of one partition, .* has 2"):
-        build_flow(source, plan, worker.settings, worker.url, decisions=point)
+        build_flow(source, catalog, worker.settings, worker.url, decisions=point)

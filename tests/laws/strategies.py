@@ -14,7 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from nextbest.features import Catalog, EventSchema, FeatureView, event
+from nextbest.features import Catalog, Entity, EventSchema, FeatureView, customer, event
 from nextbest.features import aggregations as agg
 from nextbest.features.declaration import Feature
 from nextbest.features.expressions import AnyPredicate
@@ -153,14 +153,20 @@ AGGREGATIONS = (*_PLAIN, "distinct", "decayed", "evidence")
 
 
 @st.composite
-def views(draw: st.DrawFn, name: str, gap: str) -> FeatureView:
+def views(
+    draw: st.DrawFn,
+    name: str,
+    gap: str,
+    entity: Entity = customer,
+    windows: Sequence[tuple[str, str | None]] = WINDOWS,
+) -> FeatureView:
     """A view of one to six features and perhaps a ratio of two of them."""
     kinds = draw(st.lists(st.sampled_from(AGGREGATIONS), min_size=1, max_size=6))
     features = [
         make_feature(
             f"f{number}",
             kind,
-            window=draw(st.sampled_from(WINDOWS)),
+            window=draw(st.sampled_from(windows)),
             where=draw(st.sampled_from(FILTERS)),
             of=draw(st.sampled_from(_NUMERIC)),
             by=draw(st.sampled_from((None, None, "category", "channel", "type", "brand"))),
@@ -174,7 +180,9 @@ def views(draw: st.DrawFn, name: str, gap: str) -> FeatureView:
         pair = st.sampled_from(single)
         features.append(agg.ratio("quotient", draw(pair), draw(pair)))
     ttl = draw(st.sampled_from((None, None, "2h", "10d")))
-    return FeatureView(name=name, source=SCHEMA, features=features, session_gap=gap, ttl=ttl)
+    return FeatureView(
+        name=name, source=SCHEMA, features=features, entity=entity, session_gap=gap, ttl=ttl
+    )
 
 
 @st.composite
