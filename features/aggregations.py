@@ -34,11 +34,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
-from .declaration import Aggregation, Feature, Window, check_feature
 from .derived import Formula, Operand
 from .durations import Duration, microseconds
 from .errors import DeclarationError
 from .expressions import AnyPredicate
+from .kinds import Aggregation, Feature, Window, check_feature
 
 TILES = 12
 _NAMED_WINDOWS = ("lifetime", "session", "last_session")

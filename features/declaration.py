@@ -20,10 +20,8 @@ from .kinds import (
     MAX_K,
     MAX_TILES,
     MAX_VOCABULARY,
-    Aggregation,
     Feature,
     Window,
-    WindowKind,
     check_feature,
 )
 
@@ -31,12 +29,10 @@ __all__ = [
     "MAX_K",
     "MAX_TILES",
     "MAX_VOCABULARY",
-    "Aggregation",
     "Entity",
     "Feature",
     "FeatureView",
     "Window",
-    "WindowKind",
     "check_feature",
     "customer",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .catalog import Catalog
-from .declaration import Aggregation, Feature, FeatureView
+from .declaration import Feature, FeatureView
 from .derived import (
     AnyExpression,
     Binary,
@@ -24,7 +24,7 @@ from .derived import (
 from .kernels import formula as D
 from .kernels import read as R
 from .kernels.layout import I64
-from .kinds import FROM_FEATURES
+from .kinds import FROM_FEATURES, Aggregation
 
 if TYPE_CHECKING:
     from .plan import Operation
