@@ -7,6 +7,7 @@ features up stays light.
 from . import aggregations
 from .catalog import Catalog
 from .declaration import Entity, Feature, FeatureView, customer
+from .derived import feature, maximum, minimum
 from .errors import (
     DeclarationError,
     EventError,
@@ -37,4 +38,7 @@ __all__ = [
     "aggregations",
     "customer",
     "event",
+    "feature",
+    "maximum",
+    "minimum",
 ]

@@ -19,21 +19,67 @@ where
     A filter such as ``event.type == "cart"``.
 by, vocabulary
     One value for each word of the vocabulary, over the events whose ``by`` is that word.
+keys
+    Where ``of`` is a string itself, ``vocabulary`` holds its words, and ``keys`` those of ``by``.
+description, owner, tags
+    For people; they change nothing that is computed.
+
+Every function raises `DeclarationError`, naming the feature and the reason, and `TypeError` for an
+argument that it does not have.
 """
 # ruff: noqa: A001  # sum, min and max are the field's names for these aggregations
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from .declaration import Aggregation, Feature, Window, check_feature
+from .derived import Formula, Operand
 from .durations import Duration, microseconds
 from .errors import DeclarationError
 from .expressions import AnyPredicate
+from .kinds import Aggregation, Feature, Window, check_feature
 
 TILES = 12
 _NAMED_WINDOWS = ("lifetime", "session", "last_session")
+
+
+class Described(TypedDict, total=False):
+    """For people."""
+
+    description: str
+    owner: str
+    tags: dict[str, str]
+
+
+class Filtered(Described, total=False):
+    """Which events count."""
+
+    where: AnyPredicate | None
+
+
+class Keyed(Filtered, total=False):
+    """Which events count, for one value or one a word."""
+
+    by: str | None
+    vocabulary: Sequence[str]
+
+
+class Windowed(Filtered, total=False):
+    """Which events count, and when."""
+
+    window: Duration
+    hop: Duration | None
+
+
+class KeyedWindow(Keyed, Windowed, total=False):
+    """Which events count, and when, for one value or one a word."""
+
+
+class WordsWindow(KeyedWindow, total=False):
+    """As `KeyedWindow`, where what is aggregated may be a string."""
+
+    keys: Sequence[str]
 
 
 def _window(name: str, window: Duration, hop: Duration | None) -> Window:
@@ -50,173 +96,77 @@ def _window(name: str, window: Duration, hop: Duration | None) -> Window:
         raise DeclarationError(name, f"window: {error}") from None
 
 
-def _make(
-    kind: Aggregation,
-    name: str,
-    *,
-    window: Duration | Window,
-    hop: Duration | None = None,
-    vocabulary: Sequence[str] = (),
-    **rest: Any,
-) -> Feature:
-    if isinstance(vocabulary, str):
-        raise DeclarationError(str(name), f"the vocabulary must be words, not {vocabulary!r}")
+def _make(kind: Aggregation, name: str, allowed: type, options: Any, /, **rest: Any) -> Feature:
+    """Make a feature of what a caller gave by name, and of what the function itself says."""
+    unknown = [option for option in options if option not in allowed.__annotations__]
+    if unknown:
+        raise TypeError(f"{kind}() got an unexpected keyword argument {unknown[0]!r}")
+    given = {**rest, **options}
+    for words in ("vocabulary", "keys"):
+        if isinstance(given.get(words), str):
+            text = "the vocabulary" if words == "vocabulary" else "`keys`"
+            raise DeclarationError(str(name), f"{text} must be words, not {given[words]!r}")
+        given[words] = tuple(given.get(words, ()))
+    window, hop = given.pop("window", "lifetime"), given.pop("hop", None)
     made = window if isinstance(window, Window) else _window(name, window, hop)
-    return check_feature(
-        Feature(name=name, aggregation=kind, window=made, vocabulary=tuple(vocabulary), **rest)
-    )
+    return check_feature(Feature(name=name, aggregation=kind, window=made, **given))
 
 
-def count(
-    name: str,
-    *,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def count(name: str, **options: Unpack[KeyedWindow]) -> Feature:
     """Count events. int64; 0 when there are none.
 
     >>> count("events", window="session").dtype
     'int64'
     """
-    return _make(
-        "count", name, window=window, hop=hop, where=where, by=by, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("count", name, KeyedWindow, options)
 
 
-def sum(
-    name: str,
-    *,
-    of: str,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def sum(name: str, *, of: str, **options: Unpack[KeyedWindow]) -> Feature:
     """Sum a property. float64; 0 when there is none."""
-    return _make(
-        "sum", name, of=of, window=window, hop=hop, where=where, by=by, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("sum", name, KeyedWindow, options, of=of)
 
 
-def mean(
-    name: str,
-    *,
-    of: str,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def mean(name: str, *, of: str, **options: Unpack[KeyedWindow]) -> Feature:
     """Mean of a property. float64; missing when there is none."""
-    return _make(
-        "mean", name, of=of, window=window, hop=hop, where=where, by=by, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("mean", name, KeyedWindow, options, of=of)
 
 
-def min(
-    name: str,
-    *,
-    of: str,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def min(name: str, *, of: str, **options: Unpack[KeyedWindow]) -> Feature:
     """Least value of a property. float64; missing when there is none."""
-    return _make(
-        "min", name, of=of, window=window, hop=hop, where=where, by=by, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("min", name, KeyedWindow, options, of=of)
 
 
-def max(
-    name: str,
-    *,
-    of: str,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def max(name: str, *, of: str, **options: Unpack[KeyedWindow]) -> Feature:
     """Greatest value of a property. float64; missing when there is none."""
-    return _make(
-        "max", name, of=of, window=window, hop=hop, where=where, by=by, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("max", name, KeyedWindow, options, of=of)
 
 
-def first(
-    name: str,
-    *,
-    of: str,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def first(name: str, *, of: str, **options: Unpack[WordsWindow]) -> Feature:
     """Value of a property at its earliest event; of equal times the least value.
 
     For a string property give its ``vocabulary``: the value is then one of its words, and events
     with another word do not count. Missing when there is none.
+
+    >>> brands = first("b", of="brand", vocabulary=["x", "y"], by="category", keys=["hats"])
+    >>> brands.columns, brands.dtype
+    (('b[hats]',), 'string')
     """
-    return _make(
-        "first", name, of=of, window=window, hop=hop, where=where, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("first", name, WordsWindow, options, of=of)
 
 
-def last(
-    name: str,
-    *,
-    of: str,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def last(name: str, *, of: str, **options: Unpack[WordsWindow]) -> Feature:
     """Value of a property at its latest event; of equal times the greatest value.
 
     Strings as in `first`. Missing when there is none.
     """
-    return _make(
-        "last", name, of=of, window=window, hop=hop, where=where, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("last", name, WordsWindow, options, of=of)
 
 
 def last_k(
-    name: str,
-    *,
-    of: str,
-    k: int,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
+    name: str, *, of: str, k: int, vocabulary: Sequence[str] = (), **options: Unpack[Windowed]
 ) -> Feature:
     """The ``k`` latest values of a property, newest first; missing where there are fewer."""
-    return _make(
-        "last_k", name, of=of, k=k, window=window, hop=hop, where=where, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("last_k", name, Windowed, options, of=of, k=k, vocabulary=vocabulary)
 
 
 def distinct(
@@ -224,27 +174,22 @@ def distinct(
     *,
     of: str,
     vocabulary: Sequence[str],
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    description: str = "",
+    by: str | None = None,
+    keys: Sequence[str] = (),
+    **options: Unpack[Windowed],
 ) -> Feature:
-    """Count the different words of ``vocabulary`` that a string property took. int64, exact."""
+    """Count the different words of ``vocabulary`` that a string property took. int64, exact.
+
+    >>> distinct("brands", of="brand", vocabulary=["x", "y"], by="category", keys=["hats"]).columns
+    ('brands[hats]',)
+    """
     return _make(
-        "distinct", name, of=of, window=window, hop=hop, where=where, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+        "distinct", name, Windowed, options, of=of, vocabulary=vocabulary, by=by, keys=keys
+    )
 
 
 def decayed(
-    name: str,
-    *,
-    of: str | float = 1.0,
-    half_life: Duration,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
+    name: str, *, of: str | float = 1.0, half_life: Duration, **options: Unpack[Keyed]
 ) -> Feature:
     """Sum of a property (or of a constant) that halves every ``half_life``. float64.
 
@@ -257,27 +202,13 @@ def decayed(
         window = Window("decay", half_life=microseconds(half_life))
     except ValueError as error:
         raise DeclarationError(name, f"half_life: {error}") from None
-    return _make(
-        "decayed", name, of=of if isinstance(of, str) else float(of), window=window, where=where,
-        by=by, vocabulary=vocabulary, description=description,
-    )  # fmt: skip
+    value = of if isinstance(of, str) else float(of)
+    return _make("decayed", name, Keyed, options, of=value, window=window)
 
 
-def time_since(
-    name: str,
-    *,
-    window: Duration = "lifetime",
-    hop: Duration | None = None,
-    where: AnyPredicate | None = None,
-    by: str | None = None,
-    vocabulary: Sequence[str] = (),
-    description: str = "",
-) -> Feature:
+def time_since(name: str, **options: Unpack[KeyedWindow]) -> Feature:
     """Seconds since the latest event. float64; missing when there is none."""
-    return _make(
-        "time_since", name, window=window, hop=hop, where=where, by=by, vocabulary=vocabulary,
-        description=description,
-    )  # fmt: skip
+    return _make("time_since", name, KeyedWindow, options)
 
 
 def evidence(
@@ -286,21 +217,49 @@ def evidence(
     where: AnyPredicate,
     window: Duration = "session",
     hop: Duration | None = None,
-    description: str = "",
+    by: str | None = None,
+    vocabulary: Sequence[str] = (),
+    **options: Unpack[Described],
 ) -> Feature:
     """How firmly a signal repeats: 0 none, 1 coincidence, 2 pattern, 3 trend (3 or more). int64.
 
     Duplicates of an event do not count.
     """
-    return _make("evidence", name, window=window, hop=hop, where=where, description=description)
+    return _make(
+        "evidence", name, Described, options, where=where, window=window, hop=hop, by=by,
+        vocabulary=vocabulary,
+    )  # fmt: skip
 
 
-def ratio(name: str, numerator: str, denominator: str, *, description: str = "") -> Feature:
+def ratio(name: str, numerator: str, denominator: str, **options: Unpack[Described]) -> Feature:
     """One feature of the view over another. float64; missing when the denominator is 0.
 
     Expired when either is expired, missing when either is missing.
     """
-    return _make(
-        "ratio", name, window="lifetime", numerator=numerator, denominator=denominator,
-        description=description,
-    )  # fmt: skip
+    return _make("ratio", name, Described, options, numerator=numerator, denominator=denominator)
+
+
+def derived(name: str, formula: Formula, **options: Unpack[Described]) -> Feature:
+    """Compute a feature from others when it is read. float64; see `nextbest.features.derived`.
+
+    It keeps nothing in a row, and may be added without computing anything again.
+
+    >>> from nextbest.features import feature
+    >>> derived("spend_per_view", feature.spend / feature.views).dtype
+    'float64'
+    """
+    expression = formula.expression if isinstance(formula, Formula) else formula
+    return _make("derived", name, Described, options, expression=expression)
+
+
+def top_k(name: str, of: str, *, k: int, **options: Unpack[Described]) -> Feature:
+    """The ``k`` words for which a keyed feature of the view is greatest, the greatest first.
+
+    Only values that are present and greater than 0 count; of equal ones the word that stands first
+    in the vocabulary. A string each, missing where there are fewer; expired with the feature.
+
+    >>> top_k("favourites", "affinity", k=2).columns
+    ('favourites[0]', 'favourites[1]')
+    """
+    expression = Operand(of) if isinstance(of, str) else of
+    return _make("top_k", name, Described, options, expression=expression, k=k)

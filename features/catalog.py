@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from .declaration import Entity, Feature, FeatureView
+from .derived import operands, split_ref
+from .derived_checks import check_operand
 from .durations import Duration, microseconds
 from .errors import DeclarationError
 from .events import EventSchema
@@ -170,6 +172,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
                     where, f"the entity {view.entity.name!r} is declared in two ways"
                 )
             _check_entity(where, view)
+        _check_sources(self.views)
 
     def _lateness(self) -> int:
         gap = min(view.gap_us for view in self.views)
@@ -207,3 +210,16 @@ def _check_entity(where: str, view: FeatureView) -> None:
                 f"{where}:{feature.name}",
                 f"{feature.window.kind} of {view.entity.name!r}: sessions are a customer's",
             )
+
+
+def _check_sources(views: Sequence[FeatureView]) -> None:
+    """Check that formulas read other views of the same entity, declared before their own."""
+    seen: dict[tuple[str, str, str], Feature] = {}
+    for view in views:
+        for feature in view.features:
+            reads = feature.expression if feature.aggregation == "derived" else None
+            for ref in operands(reads) if reads is not None else ():
+                other, name, _ = split_ref(ref)
+                source = seen.get((view.entity.name, other or view.name, name))
+                check_operand(f"{view.name}:{feature.name}", ref, source)
+            seen[view.entity.name, view.name, feature.name] = feature

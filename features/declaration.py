@@ -8,105 +8,34 @@ declaration fails when it is written, naming the feature and the reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
-from .durations import Duration, describe, microseconds
+from .derived_checks import check_sources
+from .durations import Duration, microseconds
 from .errors import DeclarationError
 from .events import EventSchema
-from .expressions import AnyPredicate, Compare, IsIn, Predicate, leaves
+from .expressions import Compare, IsIn, leaves
+from .kinds import (
+    MAX_K,
+    MAX_TILES,
+    MAX_VOCABULARY,
+    Feature,
+    Window,
+    check_feature,
+)
 
-Aggregation = Literal[
-    "count",
-    "sum",
-    "mean",
-    "min",
-    "max",
-    "first",
-    "last",
-    "last_k",
-    "distinct",
-    "decayed",
-    "time_since",
-    "evidence",
-    "ratio",
+__all__ = [
+    "MAX_K",
+    "MAX_TILES",
+    "MAX_VOCABULARY",
+    "Entity",
+    "Feature",
+    "FeatureView",
+    "Window",
+    "check_feature",
+    "customer",
 ]
-WindowKind = Literal["lifetime", "session", "last_session", "sliding", "decay"]
-
-MAX_VOCABULARY = 4096
-MAX_TILES = 1024
-MAX_K = 64
-
-_NEEDS_OF = frozenset({"sum", "mean", "min", "max", "first", "last", "last_k", "distinct"})
-_INTEGERS = frozenset({"count", "distinct", "evidence"})
-
-
-def _reads_words(kind: Aggregation) -> bool:
-    """Say whether the aggregation itself takes a vocabulary."""
-    return kind in ("first", "last", "last_k", "distinct")
-
-
-class Window(msgspec.Struct, frozen=True):
-    """Over which of a customer's events a feature looks.
-
-    ``width`` and ``hop`` (sliding) and ``half_life`` (decay) are in microseconds, else 0.
-    """
-
-    kind: WindowKind
-    width: int = 0
-    hop: int = 0
-    half_life: int = 0
-
-    def __str__(self) -> str:
-        if self.kind == "sliding":
-            return f"{describe(self.width)} (hop {describe(self.hop)})"
-        if self.kind == "decay":
-            return f"half-life {describe(self.half_life)}"
-        return self.kind
-
-
-class Feature(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature. Made by the functions of `nextbest.features.aggregations`."""
-
-    name: str
-    aggregation: Aggregation
-    window: Window
-    of: str | float | None = None
-    where: AnyPredicate | None = None
-    by: str | None = None
-    vocabulary: tuple[str, ...] = ()
-    k: int = 0
-    numerator: str | None = None
-    denominator: str | None = None
-    description: str = ""
-    tags: dict[str, str] = {}
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the numbers that the feature reads as: one, or one a key, or ``k``."""
-        if self.by is not None:
-            return tuple(f"{self.name}[{key}]" for key in self.vocabulary)
-        if self.aggregation == "last_k":
-            return tuple(f"{self.name}[{rank}]" for rank in range(self.k))
-        return (self.name,)
-
-    @property
-    def is_vector(self) -> bool:
-        """Does the feature read as several numbers (keyed, or the last k)?"""
-        return self.by is not None or self.aggregation == "last_k"
-
-    @property
-    def is_categorical(self) -> bool:
-        """Is a value a position in ``vocabulary`` (first, last, last_k of a string)?"""
-        return self.aggregation in ("first", "last", "last_k") and bool(self.vocabulary)
-
-    @property
-    def dtype(self) -> Literal["int64", "float64", "string"]:
-        """The type of one value."""
-        if self.aggregation in _INTEGERS:
-            return "int64"
-        return "string" if self.is_categorical else "float64"
 
 
 class Entity(msgspec.Struct, frozen=True):
@@ -227,7 +156,6 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(self.features, Feature):
             raise DeclarationError(self.name, "features must be a sequence of features")
         features = tuple(self.features)
-        msgspec.structs.force_setattr(self, "features", features)
         if not features:
             raise DeclarationError(self.name, "a view needs at least one feature")
         seen: dict[str, Feature] = {}
@@ -236,8 +164,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
             if feature.name in seen:
                 raise DeclarationError(where, "the name stands twice in the view")
             _check_columns(where, feature, self.source)
-            _check_ratio(where, feature, seen)
-            seen[feature.name] = feature
+            seen[feature.name] = check_sources(where, feature, seen, self.name)
+        msgspec.structs.force_setattr(self, "features", tuple(seen.values()))
 
     @property
     def gap_us(self) -> int:
@@ -259,8 +187,7 @@ def _check_columns(where: str, feature: Feature, schema: EventSchema) -> None:
 
     if isinstance(feature.of, str):
         known(feature.of)
-        wants_string = bool(feature.vocabulary) and feature.by is None
-        if schema.is_numeric(feature.of) == wants_string:
+        if schema.is_numeric(feature.of) == bool(feature.of_words):
             raise DeclarationError(
                 where,
                 f"{feature.aggregation} of {feature.of!r}: a vocabulary goes with strings, "
@@ -271,7 +198,7 @@ def _check_columns(where: str, feature: Feature, schema: EventSchema) -> None:
         if schema.is_numeric(feature.by):
             raise DeclarationError(where, f"by={feature.by!r} must be a string column")
         if feature.by == "type":
-            _check_types(where, feature.vocabulary, schema)
+            _check_types(where, feature.key_words, schema)
     for leaf in leaves(feature.where) if feature.where is not None else ():
         known(leaf.column)
         numeric = schema.is_numeric(leaf.column)
@@ -294,64 +221,3 @@ def _check_types(where: str, types: Sequence[str], schema: EventSchema) -> None:
     for word in types:
         if word not in schema.types:
             raise DeclarationError(where, f"no event type {word!r} in schema {schema.name!r}")
-
-
-def _check_ratio(where: str, feature: Feature, seen: dict[str, Feature]) -> None:
-    for name in (feature.numerator, feature.denominator):
-        if name is None:
-            continue
-        if name not in seen:
-            raise DeclarationError(where, f"ratio of {name!r}, which must be declared before it")
-        other = seen[name]
-        if other.is_vector or other.dtype == "string":
-            raise DeclarationError(where, f"ratio of {name!r}, which is not one number")
-
-
-def check_feature(feature: Feature) -> Feature:
-    """Check what a feature says by itself; return it.
-
-    Raises
-    ------
-    DeclarationError
-        Naming the feature and the reason.
-    """
-    name, kind = feature.name, feature.aggregation
-    window = feature.window
-    if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
-        raise DeclarationError(repr(name), "a feature's name must be an identifier")
-    if kind in _NEEDS_OF and feature.of is None:
-        raise DeclarationError(name, f"{kind} needs `of`, the property that it aggregates")
-    if feature.where is not None and not isinstance(feature.where, Predicate):
-        raise DeclarationError(
-            name, f"where must be a filter such as event.type == 'cart', not {feature.where!r}"
-        )
-    if kind == "evidence" and feature.where is None:
-        raise DeclarationError(name, "evidence needs `where`, the signal that it counts")
-    if kind in _NEEDS_OF and not isinstance(feature.of, str):
-        raise DeclarationError(name, f"of={feature.of!r} is not the name of a property")
-    if feature.vocabulary and feature.by is None and not _reads_words(kind):
-        raise DeclarationError(name, f"a vocabulary means nothing to {kind} without `by`")
-    if isinstance(feature.of, float) and not -1e300 < feature.of < 1e300:
-        raise DeclarationError(name, f"of={feature.of} is not a finite number")
-    if feature.by is not None and kind in ("distinct", "last_k", "ratio"):
-        raise DeclarationError(name, f"{kind} cannot be keyed `by`")
-    needs_vocabulary = feature.by is not None or kind == "distinct"
-    if needs_vocabulary and not feature.vocabulary:
-        raise DeclarationError(name, "`by` and distinct need a bounded `vocabulary`")
-    if len(set(feature.vocabulary)) != len(feature.vocabulary) or not all(
-        isinstance(word, str) for word in feature.vocabulary
-    ):
-        raise DeclarationError(name, "the vocabulary must be distinct strings")
-    if len(feature.vocabulary) > MAX_VOCABULARY:
-        raise DeclarationError(name, f"a vocabulary has at most {MAX_VOCABULARY} words")
-    if (window.kind == "decay") != (kind == "decayed"):
-        raise DeclarationError(name, "a half-life belongs to decayed features, and only to them")
-    if window.kind == "sliding":
-        tiles, rest = divmod(window.width, window.hop)
-        if rest or not 1 <= tiles <= MAX_TILES:
-            raise DeclarationError(
-                name, f"the hop must divide the window into 1 to {MAX_TILES} tiles"
-            )
-    if kind == "last_k" and not (isinstance(feature.k, int) and 1 <= feature.k <= MAX_K):
-        raise DeclarationError(name, f"k must be 1 to {MAX_K}, not {feature.k!r}")
-    return feature

@@ -19,6 +19,7 @@ from .declaration import Feature, FeatureView, Window
 from .errors import DeclarationError
 from .kernels import layout as L
 from .kernels.read import ReadTables
+from .kinds import FROM_FEATURES
 from .predicates import PredicateCompiler
 from .reads import compile_reads
 
@@ -61,15 +62,13 @@ class Operation:
     cells: int = 1
     extra: int = 0
     scale: float = 1.0
+    stride: int = 1
     offset: int = 0
 
     @property
     def size(self) -> int:
         """Words (half words for a count) of all its cells."""
-        per_cell = {L.OP_LAST: 2, L.OP_FIRST: 2, L.OP_LAST_K: 2 * self.extra}.get(self.code, 1)
-        if self.code == L.OP_MASK:
-            return (self.cells + 63) // 64
-        return per_cell * self.cells
+        return self.stride * self.cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +185,7 @@ class _Compiler:
 
     def _operations_of(self, view: FeatureView, feature: Feature) -> list[Operation]:
         kind = feature.aggregation
-        if kind == "ratio":
+        if kind in FROM_FEATURES:
             return []
         window = feature.window
         if window.kind == "sliding" and kind in ("last", "last_k", "time_since"):
@@ -211,11 +210,15 @@ class _Compiler:
         elif kind in ("min", "max"):
             made = [self._keyed(feature, L.OP_MAX, scope, predicate, extra=int(kind == "min"))]
         elif kind == "distinct":
-            key = self._key(feature.of, feature.vocabulary)
-            made = [Operation(L.OP_MASK, scope, predicate, key=key, cells=len(feature.vocabulary))]
+            bits = self._key(feature.of, feature.of_words)
+            words = (len(feature.of_words) + 63) // 64
+            made = [self._keyed(feature, L.OP_MASK, scope, predicate, extra=bits, stride=words)]
+        elif kind == "last_k":
+            k = feature.k
+            made = [self._keyed(feature, L.OP_LAST_K, scope, predicate, extra=k, stride=2 * k)]
         else:
-            code = {"first": L.OP_FIRST, "last": L.OP_LAST, "last_k": L.OP_LAST_K}[kind]
-            made = [Operation(code, scope, predicate, value=self._value(feature), extra=feature.k)]
+            code = {"first": L.OP_FIRST, "last": L.OP_LAST}[kind]
+            made = [self._keyed(feature, code, scope, predicate, stride=2)]
         return [self._share(operation) for operation in made]
 
     def _keyed(
@@ -227,12 +230,14 @@ class _Compiler:
         *,
         extra: int = 0,
         scale: float = 1.0,
+        stride: int = 1,
     ) -> Operation:
-        value = 0 if code in (L.OP_COUNT, L.OP_SINCE) else self._value(feature)
+        has_value = code not in (L.OP_COUNT, L.OP_SINCE, L.OP_MASK)
+        value = self._value(feature) if has_value else 0
         key, cells = 0, 1
         if feature.by is not None:
-            key, cells = self._key(feature.by, feature.vocabulary), len(feature.vocabulary)
-        return Operation(code, scope, predicate, value, key, cells, extra, scale)
+            key, cells = self._key(feature.by, feature.key_words), len(feature.key_words)
+        return Operation(code, scope, predicate, value, key, cells, extra, scale, stride)
 
     def _share(self, op: Operation) -> Operation:
         identity = (
@@ -244,7 +249,7 @@ class _Compiler:
         if not isinstance(feature.of, str):
             return 0
         if feature.is_categorical:
-            start = self.predicates.table(feature.of, feature.vocabulary)
+            start = self.predicates.table(feature.of, feature.of_words)
             entry = (L.V_CODE, self.predicates.categorical_index(feature.of), start)
         else:
             entry = (L.V_NUMERIC, self.predicates.numeric_index(feature.of), 0)
@@ -319,7 +324,6 @@ class _Compiler:
             kinds.count(L.SESSION) + kinds.count(L.LIFETIME),
             len(kinds) - kinds.count(L.RING),
         ]
-        stride = {L.OP_MASK: 0}
         return L.Tables(
             config=np.array(config, np.int64),
             scopes=_matrix(
@@ -338,7 +342,7 @@ class _Compiler:
                         op.value,
                         op.key,
                         op.offset,
-                        stride.get(op.code, 1),
+                        op.stride,
                         op.cells,
                         op.extra,
                     )
@@ -369,14 +373,23 @@ def _matrix(rows: Sequence[Sequence[int]], columns: int) -> L.I64:
 
 
 def _schema_id(catalog: Catalog) -> int:
-    """Hash what a row depends on; texts, tags and times to live can change without a new row."""
+    """Hash what a row depends on.
+
+    Texts, tags and times to live can change without a new row, and so can formulas over what is
+    there already.
+    """
     views = [
         (
             view.name,
             view.gap_us,
-            [msgspec.structs.replace(f, description="", tags={}) for f in view.features],
+            [
+                msgspec.structs.replace(f, description="", owner="", tags={})
+                for f in view.features
+                if f.aggregation not in ("derived", "top_k")
+            ],
         )
         for view in catalog.views
     ]
-    text = msgspec.json.encode((L.HEADER_WORDS, L.RECENT_IDS, catalog.lateness_us, views))
+    rows = [view for view in views if view[-1]]
+    text = msgspec.json.encode((L.HEADER_WORDS, L.RECENT_IDS, catalog.lateness_us, rows))
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")

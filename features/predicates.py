@@ -59,12 +59,12 @@ class PredicateCompiler:
         if feature.where is not None:
             parts.append(self._compile(feature.where))
         if isinstance(feature.of, str):
-            if feature.vocabulary and feature.by is None:
-                parts.append([self._membership(feature.of, feature.vocabulary)])
+            if feature.of_words:
+                parts.append([self._membership(feature.of, feature.of_words)])
             else:
                 parts.append([(L.P_HAS_VALUE, self.numeric_index(feature.of), 0)])
         if feature.by is not None:
-            parts.append([self._membership(feature.by, feature.vocabulary)])
+            parts.append([self._membership(feature.by, feature.key_words)])
         code = parts[0] if parts else [(L.P_TRUE, 0, 0)]
         for part in parts[1:]:
             code = [*code, *part, (L.P_AND, 0, 0)]
@@ -135,9 +135,9 @@ def _words(catalog: Catalog) -> dict[str, tuple[str, ...]]:
                 words.update(dict.fromkeys(leaf.values))
             elif isinstance(leaf, Compare) and isinstance(leaf.value, str):
                 words[leaf.value] = None
-        for column in (feature.by, feature.of):
+        for column, own in ((feature.by, feature.key_words), (feature.of, feature.of_words)):
             if isinstance(column, str) and not catalog.source.is_numeric(column):
-                found.setdefault(column, {}).update(dict.fromkeys(feature.vocabulary))
+                found.setdefault(column, {}).update(dict.fromkeys(own))
     return {column: tuple(words) for column, words in found.items()}
 
 

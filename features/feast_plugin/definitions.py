@@ -106,7 +106,7 @@ def _field(view: FeatureView, feature: Feature) -> feast.Field:
         "nextbest.window": str(feature.window),
     }
     if feature.by is not None:
-        tags["nextbest.keys"] = msgspec.json.encode(feature.vocabulary).decode()
+        tags["nextbest.keys"] = msgspec.json.encode(feature.key_words).decode()
     return feast.Field(
         name=feature.name, dtype=_dtype(feature), description=feature.description, tags=tags
     )

@@ -132,7 +132,7 @@ class ServedCatalog:
             stop = start + len(feature.columns)
             rows = zip(*values[start:stop], strict=True)
             gaps = zip(*absent[start:stop], strict=True)
-            ragged = feature.aggregation == "last_k"
+            ragged = feature.is_ragged
             found.append([_array(*x, ragged, convert) for x in zip(rows, gaps, strict=True)])
             start = stop
         return found
@@ -158,7 +158,7 @@ class ServedCatalog:
             entry[wire.A_KIND] = _KINDS[feature.dtype, feature.is_vector]
             entry[wire.A_START], entry[wire.A_WIDTH] = column, width
             entry[wire.A_WORD] = len(words)
-            entry[wire.A_RAGGED] = int(feature.aggregation == "last_k")
+            entry[wire.A_RAGGED] = int(feature.is_ragged)
             table.append(entry)
             words += own
             columns += range(column, column + width)
@@ -210,7 +210,7 @@ def _converter(feature: Feature) -> _Convert:
     if feature.dtype == "int64":
         return int
     words = feature.vocabulary
-    return lambda place: words[int(place)]
+    return lambda place: words[int(place)] if place == place else ""  # a gap in an array
 
 
 def _array(

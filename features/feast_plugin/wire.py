@@ -24,7 +24,7 @@ W_INT, W_FLOAT, W_STRING, W_INTS, W_FLOATS, W_STRINGS = range(6)
     A_START,  # first column
     A_WIDTH,  # columns
     A_WORD,  # ordinal of the first word of its vocabulary
-    A_RAGGED,  # 1: ends at the first column that is not present (last_k)
+    A_RAGGED,  # 1: ends at the first column that is not present (last_k, top_k)
 ) = range(5)
 
 # FieldStatus.
@@ -102,7 +102,11 @@ def _list(out, at, kind, values, bits, start, width, first_word, bounds, arena):
     at = body
     if kind == W_STRINGS:
         for j in range(width):
-            at = _word(out, at, _ITEM, first_word + np.int64(values[start + j]), bounds, arena)
+            if values[start + j] == values[start + j]:
+                at = _word(out, at, _ITEM, first_word + np.int64(values[start + j]), bounds, arena)
+            else:  # a gap: the empty word
+                at = _open(out, at, _ITEM)
+                _close(out, at, at)
     else:
         packed = _open(out, at, _ITEM)
         at = packed

@@ -71,11 +71,11 @@ OP_COUNT, OP_SUM, OP_MAX, OP_SINCE, OP_LAST, OP_FIRST, OP_MASK, OP_DECAY, OP_LAS
     O_SCOPE,
     O_PREDICATE,
     O_VALUE,  # row of the chunk's values
-    O_KEY,  # row of the chunk's keys
+    O_KEY,  # row of the chunk's keys: which cell
     O_OFFSET,  # in the block: words, or half words for OP_COUNT
-    O_STRIDE,  # between keys, in the same unit
+    O_STRIDE,  # of a cell, in the same unit
     O_CELLS,  # keys
-    O_EXTRA,  # OP_MAX: 1 = store the complement, so that it is a minimum; OP_LAST_K: k
+    O_EXTRA,  # OP_MAX: 1 = store the complement (a minimum); OP_LAST_K: k; OP_MASK: row of bits
 ) = range(9)
 
 # Predicate instructions (postfix) and their columns: code, column, operand.

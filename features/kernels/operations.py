@@ -121,16 +121,18 @@ def operate(rows: Rows, tables: Tables, chunk: Chunk) -> None:
         elif code == OP_LAST:
             for j in range(n):
                 i = chosen[j]
-                keep_last(i64, f64, base[i] + offset, chunk.time[i], value[i])
+                keep_last(i64, f64, base[i] + offset + stride * key[i], chunk.time[i], value[i])
         elif code == OP_FIRST:
             for j in range(n):
                 i = chosen[j]
-                keep_first(i64, f64, base[i] + offset, chunk.time[i], value[i])
+                keep_first(i64, f64, base[i] + offset + stride * key[i], chunk.time[i], value[i])
         elif code == OP_MASK:
+            words = chunk.keys[op[O_EXTRA]]
             for j in range(n):
                 i = chosen[j]
-                bit = np.uint64(key[i])
-                u64[base[i] + offset + (key[i] >> 6)] |= _ONE << (bit & _63)
+                word = words[i]
+                place = base[i] + offset + stride * key[i] + (word >> 6)
+                u64[place] |= _ONE << (np.uint64(word) & _63)
         elif code == OP_LAST_K:
             for j in range(n):
                 i = chosen[j]
@@ -162,14 +164,16 @@ def merge_session(rows: Rows, tables: Tables, scope: Int, to: Int, source: Int) 
             for j in range(cells):
                 i64[a + j] = max(i64[a + j], i64[b + j])
         elif code == OP_MASK:
-            for j in range((cells + 63) // 64):
+            for j in range(cells * op[O_STRIDE]):
                 u64[a + j] |= u64[b + j]
         elif code == OP_LAST:
-            if i64[b]:
-                keep_last(i64, f64, a, i64[b], f64[b + 1])
+            for j in range(0, 2 * cells, 2):
+                if i64[b + j]:
+                    keep_last(i64, f64, a + j, i64[b + j], f64[b + j + 1])
         elif code == OP_FIRST:
-            if i64[b]:
-                keep_first(i64, f64, a, i64[b], f64[b + 1])
+            for j in range(0, 2 * cells, 2):
+                if i64[b + j]:
+                    keep_first(i64, f64, a + j, i64[b + j], f64[b + j + 1])
         elif code == OP_LAST_K:
             for j in range(op[O_EXTRA]):
                 if i64[b + 2 * j]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import allocating, inline
+from .formula import DEPTH, evaluate, greatest
 from .intrinsics import float_from_bits
 from .layout import (
     COUNT,
@@ -48,31 +49,36 @@ PRESENT, MISSING, EXPIRED = np.uint8(0), np.uint8(1), np.uint8(2)
     R_DECAYED,
     R_SINCE,
     R_EVIDENCE,
-    R_RATIO,
-) = range(13)
+    R_ABSENT,  # not among what the rows were written with
+    R_DERIVED,
+    R_TOP_K,
+) = range(15)
 (
     F_KIND,
     F_SCOPE,
     F_OFFSET,  # cell in the block: words, or half words where it is a count
     F_COUNT_OFFSET,  # R_MEAN: half words
-    F_CELLS,  # keys, or words of a mask, or k
+    F_CELLS,  # keys, or k
     F_OUT,  # first column of the result
     F_WIDTH,  # sliding window, microseconds, else 0
     F_HOP,
     F_LAST_SESSION,  # 1: of the last closed session
     F_TTL,  # microseconds, 0 = for ever
-    F_NUMERATOR,  # R_RATIO: columns of the result
-    F_DENOMINATOR,
-) = range(12)
+    F_STRIDE,  # R_DISTINCT: words of a mask
+    F_FROM,  # R_DERIVED: first instruction; R_TOP_K: first column of the vector
+    F_STOP,  # R_DERIVED: the instruction after the last; R_TOP_K: numbers of the vector
+) = range(13)
+F_WORDS = 13
 
 _SIGN = np.uint64(1 << 63)
 _NOTHING = 1e-290
 
 
 class ReadTables(NamedTuple):
-    """How to read every feature of a plan."""
+    """How to read features, in an order in which each comes after those that it reads."""
 
-    features: I64  # [features, 12]
+    features: I64  # [features, F_WORDS]
+    program: I64  # [instructions, 2], of formulas: see `formula`
     scopes: I64  # as in Tables
     header: int  # word of a row at which its header begins
     columns: int  # numbers a row reads as
@@ -169,7 +175,7 @@ def _one(
     best = np.int64(0)
     value = np.nan
     for x in range(n):
-        at = blocks[x] + offset
+        at = blocks[x] + offset + 2 * j
         time = i64[at]
         if time == 0 or time < since:
             continue
@@ -215,7 +221,10 @@ def read_rows(
     f64 = memory.view(np.float64)
     u32 = memory.view(np.uint32)
     scopes = tables.scopes
-    blocks = np.empty(1025, np.int64)
+    memo = np.empty(2 * DEPTH + 1025, np.int64)
+    stack = memo[:DEPTH].view(np.float64)
+    states = memo[DEPTH : 2 * DEPTH].view(np.uint8)
+    blocks = memo[2 * DEPTH :]
     for r in range(len(offsets)):
         b = offsets[r]
         if b < 0 or i64[b + tables.header + COUNT] == 0:
@@ -234,18 +243,25 @@ def read_rows(
             kind = feature[F_KIND]
             out = feature[F_OUT]
             cells = feature[F_CELLS]
-            columns = 1 if kind == R_DISTINCT else cells
             ttl = feature[F_TTL]
             n: Int = 1
             if ttl and t - newest > ttl:
                 n = -1
-            elif kind == R_RATIO:
-                _ratio(values[r], state[r], feature)
+            elif kind == R_DERIVED:
+                evaluate(
+                    tables.program, feature[F_FROM], feature[F_STOP],
+                    values[r], state[r], out, stack, states,
+                )  # fmt: skip
                 continue
+            elif kind == R_TOP_K:
+                greatest(values[r], state[r], feature[F_FROM], feature[F_STOP], out, cells)
+                continue
+            elif kind == R_ABSENT:
+                n = -2
             else:
                 n = _blocks(i64, scopes, feature, b, t, last, blocks)
             if n < 0:
-                for j in range(columns):
+                for j in range(cells):
                     values[r, out + j] = np.nan
                     state[r, out + j] = EXPIRED if n == -1 else MISSING
                 continue
@@ -264,14 +280,16 @@ def read_rows(
                     values[r, out + j] = v if abs(v) > _NOTHING else 0.0
                     state[r, out + j] = PRESENT
             elif kind == R_DISTINCT:
-                count: Int = 0
+                mask = feature[F_STRIDE]
                 for j in range(cells):
-                    word = np.uint64(0)
-                    for y in range(n):
-                        word |= memory[blocks[y] + feature[F_OFFSET] + j]
-                    count += _popcount(word)
-                values[r, out] = count
-                state[r, out] = PRESENT
+                    count: Int = 0
+                    for w in range(j * mask, (j + 1) * mask):
+                        word = np.uint64(0)
+                        for y in range(n):
+                            word |= memory[blocks[y] + feature[F_OFFSET] + w]
+                        count += _popcount(word)
+                    values[r, out + j] = count
+                    state[r, out + j] = PRESENT
             elif kind == R_LAST_K:
                 _last_k(i64, f64, feature, blocks[0], since, values[r], state[r])
             else:
@@ -290,16 +308,3 @@ def _last_k(
         present = i64[at] != 0 and i64[at] >= since
         values[feature[F_OUT] + j] = f64[at + 1] if present else np.nan
         state[feature[F_OUT] + j] = PRESENT if present else MISSING
-
-
-@inline
-def _ratio(values: F64, state: U8, feature: I64) -> None:
-    a = feature[F_NUMERATOR]
-    b = feature[F_DENOMINATOR]
-    out = feature[F_OUT]
-    if state[a] == PRESENT and state[b] == PRESENT and values[b] != 0.0:
-        values[out] = values[a] / values[b]
-        state[out] = PRESENT
-    else:
-        values[out] = np.nan
-        state[out] = EXPIRED if state[a] == EXPIRED or state[b] == EXPIRED else MISSING

@@ -50,11 +50,12 @@ def shown(feature: Feature, values: Sequence[Value], keys: int = 3) -> str:
         return ", ".join(one(feature, v) for v in values if v is not None) or NOTHING
     pairs = [
         (key, v)
-        for key, v in zip(feature.vocabulary, values, strict=True)
-        if isinstance(v, int | float) and (v or feature.aggregation == "time_since")
+        for key, v in zip(feature.key_words, values, strict=True)
+        if v is not None and (v or feature.aggregation == "time_since")
     ]
-    least_first = feature.aggregation == "time_since"
-    pairs.sort(key=lambda pair: pair[1] if least_first else -abs(pair[1]))
+    if feature.dtype != "string":
+        least_first = feature.aggregation == "time_since"
+        pairs.sort(key=lambda pair: float(pair[1]) if least_first else -abs(float(pair[1])))
     text = ", ".join(f"{key} {one(feature, v)}" for key, v in pairs[:keys])
     more = len(pairs) - keys
     return (text or NOTHING) + (f" and {more} more" if more > 0 else "")

@@ -17,7 +17,7 @@ from nextbest.features import (
     event,
 )
 from nextbest.features import aggregations as agg
-from nextbest.features.declaration import MAX_VOCABULARY, Aggregation, Feature, check_feature
+from nextbest.features.declaration import MAX_VOCABULARY, Feature, check_feature
 from nextbest.features.durations import describe, microseconds
 from nextbest.features.errors import DeclarationError, NextbestError
 
@@ -305,17 +305,6 @@ def test_a_bad_declaration(declare: Callable[[], object], message: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-def test_what_cannot_be_keyed() -> None:
-    kinds: list[Aggregation] = ["distinct", "last_k", "ratio"]
-    for kind in kinds:
-        feature = agg.count("f", by="word", vocabulary=["a"])
-        changed = Feature(
-            name="f", aggregation=kind, window=feature.window, of="word", by="word"
-        )  # fmt: skip
-        with pytest.raises(DeclarationError, match=f"^f: {kind} cannot be keyed"):
-            check_feature(changed)
-
-
 def test_a_half_life_only_where_it_belongs() -> None:
     decay = agg.decayed("f", half_life="1d").window
     with pytest.raises(DeclarationError, match=r"^f: a half-life belongs to decayed features"):
@@ -343,6 +332,30 @@ def test_a_half_life_only_where_it_belongs() -> None:
             "half-life 1w",
         ),
         (agg.evidence("f", where=event.type == "cart"), ("f",), "int64", "session"),
+        (
+            agg.evidence("f", where=event.value > 0, by="word", vocabulary=["a"]),
+            ("f[a]",),
+            "int64",
+            "session",
+        ),
+        (
+            agg.first("f", of="value", by="word", vocabulary=["a"], window="1h"),
+            ("f[a]",),
+            "float64",
+            "1h (hop 5m)",
+        ),
+        (
+            agg.last("f", of="word", vocabulary=["a"], by="channel", keys=["b", "c"]),
+            ("f[b]", "f[c]"),
+            "string",
+            "lifetime",
+        ),
+        (
+            agg.distinct("f", of="word", vocabulary=["a"], by="channel", keys=["b", "c"]),
+            ("f[b]", "f[c]"),
+            "int64",
+            "lifetime",
+        ),
         (agg.time_since("f", window="last_session"), ("f",), "float64", "last_session"),
         (agg.ratio("f", "a", "b"), ("f",), "float64", "lifetime"),
     ],

@@ -41,18 +41,16 @@ def take(row: list[str], start: int, length: int, what: str) -> None:
 
 def half_words(op: Sequence[int]) -> list[int]:
     """The half words of a block that an operation changes."""
-    code, offset, cells, extra = (
-        op[c] for c in (lay.O_CODE, lay.O_OFFSET, lay.O_CELLS, lay.O_EXTRA)
-    )
+    code, offset, size = op[lay.O_CODE], op[lay.O_OFFSET], op[lay.O_CELLS] * op[lay.O_STRIDE]
     if code == lay.OP_COUNT:
-        return list(range(offset, offset + cells))
-    words = {
+        return list(range(offset, offset + size))
+    least = {
         lay.OP_LAST: 2,
         lay.OP_FIRST: 2,
-        lay.OP_LAST_K: 2 * extra,
-        lay.OP_MASK: (cells + 63) // 64,
-    }.get(code, cells)
-    return list(range(2 * offset, 2 * (offset + words)))
+        lay.OP_LAST_K: 2 * op[lay.O_EXTRA],
+    }.get(code, 1)
+    assert op[lay.O_STRIDE] >= least
+    return list(range(2 * offset, 2 * (offset + size)))
 
 
 def check_layout(plan: Plan) -> None:

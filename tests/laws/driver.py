@@ -22,12 +22,12 @@ from nextbest.features.plan import Plan
 from nextbest.features.state import ShardState
 from tests.laws.strategies import Row
 from tests.naive.features import NaiveFeatures
+from tests.naive.formulas import TOLERANCE, Cell
 
 PROFILE = "NEXTBEST_LAWS"
 """Environment variable: ``long`` runs the laws on forty times as many examples."""
 LONG = os.environ.get(PROFILE) == "long"
 patience = pytest.mark.timeout(7200 if LONG else 300)
-TOLERANCE = 1e-9
 NAMES = {0: "present", 1: "missing", 2: "expired"}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -114,12 +114,23 @@ def assert_equal_cells(
 ) -> None:
     """Assert that one customer's numbers equal the twin's."""
     cells = naive.cells(customer, at)
-    assert len(cells) == len(values) == len(states) == len(catalog.columns)
+    assert_near(catalog.columns, cells, values, states, f"of {customer} at {at}")
+
+
+def assert_near(
+    columns: Sequence[str],
+    cells: Sequence[Cell],
+    values: npt.NDArray[np.float64],
+    states: npt.NDArray[np.uint8],
+    whose: str,
+) -> None:
+    """Assert that numbers equal the twin's cells."""
+    assert len(cells) == len(values) == len(states) == len(columns)
     for column, cell, value, code in zip(
-        catalog.columns, cells, values.tolist(), states.tolist(), strict=True
+        columns, cells, values.tolist(), states.tolist(), strict=True
     ):
         state = NAMES[code]
-        where = f"{column} of {customer} at {at}: {value} ({state}), twin {cell}"
+        where = f"{column} {whose}: {value} ({state}), twin {cell}"
         assert math.isnan(value) == (state != "present"), where
         if math.isinf(cell.scale):
             assert state in ("present", "missing"), where

@@ -1,4 +1,4 @@
-"""Random declarations and random streams, dense in the cases where features go wrong.
+"""Random streams, dense in the cases where features go wrong; with the random declarations.
 
 Generic random data hardly ever bridges two sessions, hits a tile boundary exactly or repeats an
 event after sixteen others, so the steps and delays here are drawn mostly around the session gaps,
@@ -8,228 +8,36 @@ the hops and the allowed lateness of the catalog at hand.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
-from nextbest.features import Catalog, Entity, EventSchema, FeatureView, customer, event
-from nextbest.features import aggregations as agg
-from nextbest.features.declaration import Feature
-from nextbest.features.expressions import AnyPredicate
+from nextbest.features import Catalog
+from tests.laws.declarations import (
+    AGGREGATIONS,
+    BRANDS,
+    CATEGORIES,
+    DAY,
+    EPOCH,
+    HOUR,
+    MINUTE,
+    SCHEMA,
+    SECOND,
+    catalogs,
+    full_catalog,
+    views,
+)
 
-SECOND = 1_000_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-EPOCH = 1_767_225_600 * SECOND
+__all__ = [
+    "AGGREGATIONS", "BRANDS", "CATEGORIES", "DAY", "EPOCH", "HOUR", "MINUTE", "SCHEMA", "SECOND",
+    "catalogs", "full_catalog", "views",
+]  # fmt: skip
 
 Row = dict[str, Any]
 """One event, as the naive twin takes it."""
-
-SCHEMA = EventSchema(
-    "shop",
-    types=("view", "cart", "purchase", "search"),
-    properties={
-        "value": float,
-        "quantity": int,
-        "gift": bool,
-        "category": str,
-        "brand": str,
-    },
-)
 CUSTOMERS = ("ada", "bob", "çelik")
-CATEGORIES = ("shoes", "hats", "", "büch")
-BRANDS = tuple(f"brand-{i}" for i in range(130))
-"""More words than two 64-bit masks hold."""
-VOCABULARIES: dict[str, tuple[str, ...]] = {
-    "type": ("cart", "view"),
-    "channel": ("web", "app", ""),
-    "category": CATEGORIES,
-    "brand": BRANDS,
-}
-KEYS = VOCABULARIES | {"brand": (*BRANDS[60:66], BRANDS[0], BRANDS[129])}
-"""Words that features are keyed by: a row has only so much room."""
-FILTERS: tuple[AnyPredicate | None, ...] = (
-    None,
-    event.type == "cart",
-    event.type != "view",
-    event.channel == "web",
-    event.channel != "web",
-    event.channel == "",
-    event.category != "shoes",
-    event.category == "never sent",
-    event.category.isin(["hats", "", "never sent"]),
-    event.value > 0,
-    event.value != 2.5,
-    event.value <= 2.5,
-    event.quantity >= 2,
-    event.quantity == 2.0,
-    event.gift == True,  # noqa: E712  # a filter, not a truth value
-    event.gift < 1,
-    event.value.present(),
-    ~event.channel.present(),
-    ~(event.value > 1),
-    (event.type == "search") & (event.quantity == 0),
-    (event.type == "cart") | ~(event.gift != False),  # noqa: E712  # a filter
-    ~((event.value < 1) | event.brand.isin(BRANDS[60:70])) & (event.type != "search"),
-)
-SLIDING: tuple[tuple[str, str | None], ...] = (
-    ("1h", None),
-    ("1d", None),
-    ("30d", None),
-    ("7m", "7m"),
-    ("21m", "7m"),
-    ("20s", "1s"),
-    ("30m", "10m"),
-    ("7s", "7s"),
-)
-WINDOWS: tuple[tuple[str, str | None], ...] = (
-    ("lifetime", None),
-    ("session", None),
-    ("last_session", None),
-    *SLIDING,
-)
-HALF_LIVES = ("1s", "10m", "1h", "7d")
-GAPS = ("30m", "10m", "47m", "1h")
-
-_PLAIN: dict[str, Callable[..., Feature]] = {
-    "count": agg.count,
-    "time_since": agg.time_since,
-    "sum": agg.sum,
-    "mean": agg.mean,
-    "min": agg.min,
-    "max": agg.max,
-    "first": agg.first,
-    "last": agg.last,
-    "last_k": agg.last_k,
-}
-_KEYED = ("count", "time_since", "sum", "mean", "min", "max")
-_NUMERIC = ("value", "quantity", "gift")
-
-
-def make_feature(
-    name: str,
-    kind: str,
-    *,
-    window: tuple[str, str | None],
-    where: AnyPredicate | None,
-    of: str,
-    by: str | None,
-    k: int,
-    half_life: str,
-) -> Feature:
-    """Make a feature from one choice for each thing that any aggregation needs."""
-    if kind == "decayed":
-        return agg.decayed(
-            name,
-            of=-1.5 if of == "gift" else of,
-            half_life=half_life,
-            where=where,
-            by=by,
-            vocabulary=KEYS[by] if by else (),
-        )
-    width, hop = window
-    given: dict[str, Any] = {"window": width, "hop": hop, "where": where}
-    if kind == "evidence":
-        given["where"] = event.type != "purchase" if where is None else where
-        return agg.evidence(name, **given)
-    if kind == "distinct":
-        column = by or "brand"
-        return agg.distinct(name, of=column, vocabulary=VOCABULARIES[column], **given)
-    if kind not in ("count", "time_since"):
-        given["of"] = of
-    if by is not None and kind in _KEYED:
-        given |= {"by": by, "vocabulary": KEYS[by]}
-    elif by is not None and kind in ("first", "last", "last_k"):
-        given |= {"of": by, "vocabulary": VOCABULARIES[by]}
-    if kind == "last_k":
-        given["k"] = k
-    return _PLAIN[kind](name, **given)
-
-
-AGGREGATIONS = (*_PLAIN, "distinct", "decayed", "evidence")
-
-
-@st.composite
-def views(
-    draw: st.DrawFn,
-    name: str,
-    gap: str,
-    entity: Entity = customer,
-    windows: Sequence[tuple[str, str | None]] = WINDOWS,
-) -> FeatureView:
-    """A view of one to six features and perhaps a ratio of two of them."""
-    kinds = draw(st.lists(st.sampled_from(AGGREGATIONS), min_size=1, max_size=6))
-    features = [
-        make_feature(
-            f"f{number}",
-            kind,
-            window=draw(st.sampled_from(windows)),
-            where=draw(st.sampled_from(FILTERS)),
-            of=draw(st.sampled_from(_NUMERIC)),
-            by=draw(st.sampled_from((None, None, "category", "channel", "type", "brand"))),
-            k=draw(st.sampled_from((1, 2, 5))),
-            half_life=draw(st.sampled_from(HALF_LIVES)),
-        )
-        for number, kind in enumerate(kinds)
-    ]
-    single = [f.name for f in features if not f.is_vector and f.dtype != "string"]
-    if single and draw(st.sampled_from((True, False))):
-        pair = st.sampled_from(single)
-        features.append(agg.ratio("quotient", draw(pair), draw(pair)))
-    ttl = draw(st.sampled_from((None, None, "2h", "10d")))
-    return FeatureView(
-        name=name, source=SCHEMA, features=features, entity=entity, session_gap=gap, ttl=ttl
-    )
-
-
-@st.composite
-def catalogs(draw: st.DrawFn) -> Catalog:
-    """One or two views with gaps of their own; lateness is the least gap, less, or none."""
-    gaps = draw(st.lists(st.sampled_from(GAPS), min_size=1, max_size=2))
-    made = [draw(views(f"v{number}", gap)) for number, gap in enumerate(gaps)]
-    lateness = draw(st.sampled_from((None, None, None, "5m", 0)))
-    return Catalog(name="drawn", views=made, lateness=lateness)
-
-
-def full_catalog() -> Catalog:
-    """Every aggregation over every kind of window, filtered and keyed by turns."""
-    windows = (("lifetime", None), ("session", None), ("last_session", None), *SLIDING[:5:2])
-    keys = (None, "category", None, "brand", None, "channel")
-    features = [
-        make_feature(
-            f"{kind}_{window[0]}",
-            kind,
-            window=window,
-            where=FILTERS[(3 * column + row) % len(FILTERS)] if (row + column) % 3 else None,
-            of=_NUMERIC[(row + column) % 3],
-            by=keys[(row + column) % len(keys)],
-            k=1 + (row + column) % 4,
-            half_life=HALF_LIVES[column % len(HALF_LIVES)],
-        )
-        for row, kind in enumerate(AGGREGATIONS)
-        for column, window in enumerate(windows)
-    ]
-    single = [f.name for f in features if not f.is_vector and f.dtype != "string"]
-    features += [
-        agg.ratio(f"ratio_{number}", single[number], single[-number - 1]) for number in range(5)
-    ]
-    first = FeatureView(name="first", source=SCHEMA, features=features, session_gap="30m")
-    second = FeatureView(
-        name="second",
-        source=SCHEMA,
-        features=[
-            agg.count("events", window="session"),
-            agg.sum("total", of="value", window="session"),
-            agg.last_k("latest", of="value", k=3, window="last_session"),
-            agg.last("type", of="type", vocabulary=SCHEMA.types, window="session"),
-        ],
-        session_gap="47m",
-        ttl="3h",
-    )
-    return Catalog(name="full", views=(first, second))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def several_entities(draw: st.DrawFn) -> Catalog:
     if keys == ["customer_id"]:
         keys = ["customer_id", "category"]
     gap = draw(st.sampled_from(some.GAPS))
-    made = [draw(some.views("theirs", gap, Entity("thing", keys), ORDER_FREE))]
+    made = [draw(some.views("theirs", gap, (), Entity("thing", keys), ORDER_FREE))]
     if draw(st.booleans()):
         made.insert(draw(st.sampled_from((0, 1))), draw(some.views("own", gap)))
     lateness = draw(st.sampled_from((None, None, "5m", 0)))

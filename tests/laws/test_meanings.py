@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nextbest.features import aggregations as agg
-from nextbest.features import event
+from nextbest.features import event, feature
 from nextbest.features.declaration import Feature
 from tests.laws.cases import EXPIRED, MISSING, PRESENT, START, answer, catalog, row
 from tests.laws.driver import Kernels
@@ -68,3 +68,44 @@ def test_values_are_nan_exactly_where_nothing_is_present() -> None:
         [True, True, False],
         [True] * 3,
     ]
+
+
+def test_a_key_s_own_first_last_and_distinct() -> None:
+    by: dict[str, Any] = {"by": "word", "vocabulary": ["x", "y", "z"], "window": "session"}
+    words: dict[str, Any] = {"of": "word", "vocabulary": ["x", "y"], "by": "type"}
+    kernels = Kernels(
+        catalog(
+            agg.first("first", of="value", **by),
+            agg.last("last", of="value", **by),
+            agg.evidence("evidence", where=event.value > 1, **by),
+            agg.last("word", keys=["cart", "view"], **words),
+            agg.distinct("words", keys=["cart", "view"], **words),
+        )
+    )
+    kernels.apply([row(3, word="y", value=5.0), row(1, word="y", value=2.0)])
+    kernels.apply([row(2, word="x", value=1.0), row(4, word="else", value=9.0)])
+    first, last, evidence = [1.0, 2.0, "missing"], [1.0, 5.0, "missing"], [0.0, 2.0, 0.0]
+    assert answer(kernels, 4) == [*first, *last, *evidence, "missing", 1.0, 0.0, 2.0]
+    assert answer(kernels, DAY)[:9] == ["expired"] * 9
+
+
+def test_the_top_k_are_those_above_zero_and_expire_with_their_source() -> None:
+    by: dict[str, Any] = {"by": "word", "vocabulary": ["x", "y", "z"]}
+    kernels = Kernels(
+        catalog(
+            agg.sum("spend", of="value", **by),
+            agg.top_k("most", "spend", k=3),
+            agg.count("now", window="session", **by),
+            agg.top_k("seen", "now", k=2),
+            agg.derived("lead", feature["spend[z]"] - feature["spend[x]"]),
+            agg.derived("share", (feature["now[z]"] / feature["spend[y]"]).fill(-1)),
+        )
+    )
+    kernels.apply([row(0, word="z", value=4.0), row(1, word="x", value=-2.0)])
+    kernels.apply([row(2, word="y", value=4.0)])
+    most = [1.0, 2.0, "missing"]
+    assert answer(kernels, 2)[3:6] == most
+    assert answer(kernels, 2)[9:] == [0.0, 1.0, 6.0, 0.25]
+    assert answer(kernels, DAY)[3:6] == most
+    assert answer(kernels, DAY)[9:] == ["expired", "expired", 6.0, -1.0]
+    assert answer(kernels, 2, "nobody") == ["missing"] * 13

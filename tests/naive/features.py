@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from nextbest.features.batch import ACCEPTED, DUPLICATE, LATE
 from nextbest.features.catalog import Catalog
 from nextbest.features.declaration import Feature, FeatureView, Window
+from nextbest.features.derived import Operand
 from nextbest.features.expressions import And, AnyPredicate, Compare, IsIn, Not, Or, Present
+from tests.naive.formulas import EXPIRED, MISSING, Cell, State, divide, evaluate, greatest
 
 TINY = 1e-270
 """A decayed value so small may have lost digits: it is near the smallest floats."""
 RECENT_IDS = 16
 """How many of a customer's latest events a duplicate is recognised among."""
 
-State = Literal["present", "missing", "expired"]
 _COMPARE = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -31,23 +32,6 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of a row, and the magnitude that its rounding error is relative to.
-
-    ``scale`` is 0 for what must be equal bit for bit, and infinite where the denominator of a
-    ratio is nothing but rounding error.
-    """
-
-    value: float | None
-    state: State
-    scale: float = 0.0
-
-
-MISSING = Cell(None, "missing")
-EXPIRED = Cell(None, "expired")
 
 
 @dataclass(frozen=True)
@@ -76,8 +60,10 @@ class Customer:
 class NaiveFeatures:
     """What `nextbest.features.state.ShardState` computes, recomputed at every read."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, absent: Collection[str] = ()) -> None:
+        """``absent``: names ``view:feature`` of what the rows were written without."""
         self.catalog = catalog
+        self.absent = absent
         self.customers: dict[str, Customer] = {}
 
     def apply(self, event: dict[str, Any]) -> int:
@@ -112,23 +98,31 @@ class NaiveFeatures:
         customer = self.customers[customer_id]
         now = max(at, customer.newest)
         events = sorted(customer.events, key=lambda event: event.timestamp)
-        return [cell for view in self.catalog.views for cell in _read_view(view, events, now)]
+        known: dict[str, Cell] = {}
+        for view in self.catalog.views:
+            _read_view(view, events, now, known, self.absent)
+        return list(known.values())
 
 
-def _read_view(view: FeatureView, events: list[Event], now: int) -> list[Cell]:
-    """Every cell of one view, from events sorted by time."""
-    if view.ttl_us > 0 and now - events[-1].timestamp > view.ttl_us:
-        return [EXPIRED for feature in view.features for _ in feature.columns]
+def _read_view(
+    view: FeatureView,
+    events: list[Event],
+    now: int,
+    known: dict[str, Cell],
+    absent: Collection[str],
+) -> None:
+    """Add every cell of one view, from events sorted by time, to those of the views before it."""
+    is_over = view.ttl_us > 0 and now - events[-1].timestamp > view.ttl_us
     sessions = split_sessions([e for e in events if not e.late], view.gap_us)
     is_open = now - sessions[-1][-1].timestamp <= view.gap_us
-    cells: list[Cell] = []
-    by_name: dict[str, Cell] = {}
     for feature in view.features:
         kind = feature.window.kind
-        if feature.aggregation == "ratio":
-            assert feature.numerator is not None
-            assert feature.denominator is not None
-            made = [_ratio(by_name[feature.numerator], by_name[feature.denominator])]
+        if f"{view.name}:{feature.name}" in absent:
+            made = [MISSING for _ in feature.columns]
+        elif is_over:
+            made = [EXPIRED for _ in feature.columns]
+        elif feature.aggregation in ("ratio", "derived", "top_k"):
+            made = _made_of_others(feature, view.name, known)
         elif kind == "session" and not is_open:
             made = [EXPIRED for _ in feature.columns]
         elif kind == "session":
@@ -143,9 +137,25 @@ def _read_view(view: FeatureView, events: list[Event], now: int) -> list[Cell]:
             made = _read_feature(feature, in_window(events, feature.window, now), now)
         else:
             made = _read_feature(feature, events, now)
-        by_name[feature.name] = made[0]
-        cells.extend(made)
-    return cells
+        for column, cell in zip(feature.columns, made, strict=True):
+            known[f"{view.name}:{column}"] = cell
+
+
+def _made_of_others(feature: Feature, view: str, known: dict[str, Cell]) -> list[Cell]:
+    """Cells of a feature of features."""
+
+    def source(ref: str | None) -> Cell:
+        assert ref is not None
+        return known[ref if ":" in ref.split("[")[0] else f"{view}:{ref}"]
+
+    if feature.aggregation == "ratio":
+        return [divide(source(feature.numerator), source(feature.denominator))]
+    if feature.aggregation == "derived":
+        assert feature.expression is not None
+        return [evaluate(feature.expression, source)]
+    assert isinstance(feature.expression, Operand)
+    name = feature.expression.ref
+    return greatest([source(f"{name}[{word}]") for word in feature.vocabulary], feature.k)
 
 
 def split_sessions(events: Iterable[Event], gap: int) -> list[list[Event]]:
@@ -189,7 +199,7 @@ def _read_feature(feature: Feature, events: list[Event], now: int) -> list[Cell]
         return _aggregate(feature, chosen, now)
     return [
         cell
-        for word in feature.vocabulary
+        for word in feature.keys or feature.vocabulary
         for cell in _aggregate(
             feature, [e for e in chosen if e.columns.get(feature.by) == word], now
         )
@@ -202,7 +212,7 @@ def _values(feature: Feature, events: list[Event]) -> list[tuple[int, float]]:
     if not isinstance(of, str):
         return sorted((e.timestamp, 1.0 if of is None else float(of)) for e in events)
     carried = [(e.timestamp, e.columns[of]) for e in events if of in e.columns]
-    if feature.vocabulary and feature.by is None:
+    if feature.vocabulary and (feature.by is None or feature.keys):
         vocabulary = feature.vocabulary
         return sorted((t, float(vocabulary.index(w))) for t, w in carried if w in vocabulary)
     return sorted((t, float(v)) for t, v in carried)
@@ -224,7 +234,7 @@ def _aggregate(feature: Feature, events: list[Event], now: int) -> list[Cell]:
         case "decayed":
             half_life = feature.window.half_life
             parts = [value * 2.0 ** (-(now - t) / half_life) for t, value in pairs]
-            return [_about(math.fsum(parts), math.fsum(map(abs, parts)) + TINY)]
+            return [_about(math.fsum(parts), math.fsum(map(abs, parts)) + (TINY if parts else 0))]
         case "last_k":
             latest = values[::-1][: feature.k]
             return [_exactly(v) for v in latest] + [MISSING] * (feature.k - len(latest))
@@ -254,19 +264,3 @@ def _exactly(value: float) -> Cell:
 
 def _about(value: float, scale: float) -> Cell:
     return Cell(value, "present", scale)
-
-
-def _ratio(numerator: Cell, denominator: Cell) -> Cell:
-    if "expired" in (numerator.state, denominator.state):
-        return EXPIRED
-    if numerator.value is None or denominator.value is None:
-        return MISSING
-    above, below = numerator.value, denominator.value
-    if below != 0 and abs(below) <= 1e-6 * denominator.scale:
-        return Cell(above / below, "present", math.inf)
-    if below == 0:
-        return Cell(None, "missing", math.inf if denominator.scale else 0.0)
-    quotient = above / below
-    error = max(numerator.scale, abs(above)) / abs(below)
-    error += abs(quotient) * (denominator.scale / abs(below))
-    return Cell(quotient, "present", error)
