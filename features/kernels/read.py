@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._jit import allocating, inline
+from ._jit import allocating, inline, kernel
 from .intrinsics import float_from_bits
 from .layout import (
     COUNT,
@@ -211,11 +211,28 @@ def read_rows(
         result; the age is the time since the newest event, the position that of the last event
         applied, or both -1.
     """
+    _read_rows(
+        memory, offsets, at, tables, values, state, age_ms, positions, np.empty(1025, np.int64)
+    )
+
+
+@kernel
+def _read_rows(
+    memory: U64,
+    offsets: I64,
+    at: I64,
+    tables: ReadTables,
+    values: F64,
+    state: U8,
+    age_ms: I64,
+    positions: I64,
+    blocks: I64,
+) -> None:
+    """As `read_rows`: what allocates nothing need not count its arrays, which costs more."""
     i64 = memory.view(np.int64)
     f64 = memory.view(np.float64)
     u32 = memory.view(np.uint32)
     scopes = tables.scopes
-    blocks = np.empty(1025, np.int64)
     for r in range(len(offsets)):
         b = offsets[r]
         if b < 0 or i64[b + tables.header + COUNT] == 0:
