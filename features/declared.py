@@ -81,8 +81,9 @@ def read_catalog(client: redis.Redis, name: str | None = None) -> Catalog:
     StoreError
         If the store is away.
     """
+    untyped: Any = client
     try:
-        found: Any = client.execute_command(*catalogs_command())
+        found: Any = untyped.execute_command(*catalogs_command())
     except redis.RedisError as error:
         raise StoreError(f"reading the catalog failed: {error}") from error
     return pick_catalog(found, name)
@@ -121,9 +122,7 @@ def pick_catalog(reply: object, name: str | None) -> Catalog:
     return catalog
 
 
-def pick_schema(
-    reply: object, catalog: str, entity: Entity, schema_id: int
-) -> Catalog | None:
+def pick_schema(reply: object, catalog: str, entity: Entity, schema_id: int) -> Catalog | None:
     """Decode the declaration that `schema_key` leads to; None if there is none.
 
     Raises

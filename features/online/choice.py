@@ -80,7 +80,9 @@ class Choice:
                 f"ids must be a sequence of {_kind(part.entity)}; one is {bad!r:.80}"
             ) from None
 
-    def _find_columns(self, ids: Mapping[str, Sequence[str]]) -> Any:
+    def _find_columns(
+        self, ids: Mapping[str, Sequence[str]]
+    ) -> tuple[tuple[Id, ...], list[list[str]]]:
         for name in ids:
             if name not in self.known_keys:
                 known = ", ".join(sorted(self.known_keys))
@@ -110,7 +112,7 @@ class Choice:
             else:
                 keys.append(_composite(part, list(zip(*own, strict=True))))
         names = tuple(columns.values())
-        return (names[0] if len(names) == 1 else tuple(zip(*names, strict=True))), keys
+        return names[0] if len(names) == 1 else tuple(zip(*names, strict=True)), keys
 
 
 class Choices:

@@ -17,7 +17,6 @@ from ..errors import SettingsError
 from .connections import AsyncConnections, Connections, given, given_async
 
 if TYPE_CHECKING:
-    from ..receipts import Receipt
     from .answer import Features
     from .choice import Ids
     from .reading import Reader, Receipts
@@ -67,6 +66,7 @@ class FeatureClient:
         clock: Callable[[], int] = now_us,
     ) -> None:
         self._connections: Connections | None = None
+        self._execute: Any
         if isinstance(url, str):
             self._connections = Connections(url, timeout_seconds)
             self._execute = self._connections.execute
@@ -155,7 +155,7 @@ class FeatureClient:
 
 
 class AsyncFeatureClient:
-    """As `FeatureClient`, for an event loop: any number of lookups at once.
+    """As `FeatureClient`, for one event loop: any number of lookups at once.
 
     A catalog that is to be read from the store is read by `open`, ``async with`` or the first
     lookup. A ``redis.asyncio.Redis`` may stand for the URL.
@@ -176,9 +176,10 @@ class AsyncFeatureClient:
         clock: Callable[[], int] = now_us,
     ) -> None:
         self._connections: AsyncConnections | None = None
+        self._execute: Any
         if isinstance(url, str):
             self._connections = AsyncConnections(url, timeout_seconds)
-            self._execute: Any = self._connections.execute
+            self._execute = self._connections.execute
         else:
             self._execute = given_async(url)
         self._clock = clock

@@ -111,7 +111,7 @@ class Connections:
 
 
 class AsyncConnections:
-    """As `Connections`, for an event loop; at most `MAX_CONNECTIONS` at once."""
+    """As `Connections`, for one event loop; at most `MAX_CONNECTIONS` at once."""
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         settings = _settings(timeout_seconds)
@@ -127,10 +127,10 @@ class AsyncConnections:
         if self._closed:
             raise SettingsError("the client is closed")
         loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
         if loop is not self._loop:
-            # Connections live and die with the loop that they were made in.
-            self._idle, self._loop = [], loop
-            self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+            raise SettingsError("the client belongs to another event loop: make one in each")
         async with self._places:
             connection = self._idle.pop() if self._idle else self._pool.make_connection()
             try:
@@ -186,10 +186,11 @@ def given(client: redis.Redis) -> Callable[[Command], Any]:
         When it decodes what it reads.
     """
     _check_bytes(client)
+    untyped: Any = client
 
     def execute(command: Command) -> Any:
         try:
-            return client.execute_command(*command)
+            return untyped.execute_command(*command)
         except redis.RedisError as error:
             raise StoreError(f"feature lookup failed: {error}") from error
 
@@ -199,10 +200,11 @@ def given(client: redis.Redis) -> Callable[[Command], Any]:
 def given_async(client: redis.asyncio.Redis) -> Callable[[Command], Awaitable[Any]]:
     """As `given`, of a client that does not block."""
     _check_bytes(client)
+    untyped: Any = client
 
     async def execute(command: Command) -> Any:
         try:
-            return await client.execute_command(*command)
+            return await untyped.execute_command(*command)
         except redis.RedisError as error:
             raise StoreError(f"feature lookup failed: {error}") from error
 

@@ -131,7 +131,18 @@ def test_time_to_live_and_time_to_come(client: FeatureClient) -> None:
         ({}, SettingsError, "customer and product and pair are found by a mapping of customer_id"),
         ({"features": ["pairs"]}, SettingsError, r"tuples \(customer_id, product\); one is 'ann'"),
     ],
-    ids="service feature twice none number list text both several composite".split(),
+    ids=[
+        "service",
+        "feature",
+        "twice",
+        "none",
+        "number",
+        "list",
+        "text",
+        "both",
+        "several",
+        "composite",
+    ],
 )
 def test_what_cannot_be_asked_for(
     client: FeatureClient, given: dict[str, Any], error: type[Exception], says: str
