@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from .declaration import Feature, FeatureView
-from .kernels import read as R
+from .kernels.read import F_DENOMINATOR, F_NUMERATOR, F_OUT, F_TTL, ReadTables
 from .plan import Plan
 
 _Place = dict[tuple[str, str], tuple[int, FeatureView, Feature]]
@@ -19,7 +19,7 @@ def choose(
     chosen: Sequence[tuple[FeatureView, Feature]],
     *,
     stored: Plan | None = None,
-) -> R.ReadTables:
+) -> ReadTables:
     """Return how to read these features of a plan, and no others.
 
     The first columns are the chosen features', in that order; what they are made from follows.
@@ -55,21 +55,21 @@ def choose(
             columns += len(now[key][2].columns)
     entries = []
     # What a ratio is of was declared, and so is read, before it.
-    for key in sorted(out, key=lambda key: now[key][0]):
-        place, view, feature = now[key]
+    for key in sorted(out, key=lambda k: now[k][0]):
+        _, view, feature = now[key]
         old = then.get(key)
         if old is None or not all(
             _meaning(now, name) == _meaning(then, name) for name in (key, *_parts(key, feature))
         ):
             continue
         entry = layout.reads.features[old[0]].copy()
-        entry[R.F_OUT], entry[R.F_TTL] = out[key], view.ttl_us
+        entry[F_OUT], entry[F_TTL] = out[key], view.ttl_us
         parts = _parts(key, feature)
         if parts:
-            entry[R.F_NUMERATOR], entry[R.F_DENOMINATOR] = (out[part] for part in parts)
+            entry[F_NUMERATOR], entry[F_DENOMINATOR] = (out[part] for part in parts)
         entries.append(entry)
     table = np.array(entries, np.int64).reshape(len(entries), layout.reads.features.shape[1])
-    return R.ReadTables(table, layout.reads.scopes, layout.header, columns)
+    return ReadTables(table, layout.reads.scopes, layout.header, columns)
 
 
 def _places(plan: Plan) -> _Place:

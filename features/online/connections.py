@@ -114,9 +114,16 @@ class AsyncConnections:
     """As `Connections`, for one event loop; at most `MAX_CONNECTIONS` at once."""
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        settings = _settings(timeout_seconds)
+        self._seconds = _settings(timeout_seconds)["socket_timeout"]
         retry = AsyncRetry(NoBackoff(), 0)
-        self._pool = _from_url(redis.asyncio.ConnectionPool.from_url, url, retry=retry, **settings)
+        # redis-py would make a task for each timeout; one around the command is enough.
+        self._pool = _from_url(
+            redis.asyncio.ConnectionPool.from_url,
+            url,
+            retry=retry,
+            socket_timeout=None,
+            socket_connect_timeout=None,
+        )
         self._idle: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -155,10 +162,15 @@ class AsyncConnections:
     async def _ask(self, connection: Any, packed: Any) -> Any:
         for attempt in range(_TRIES):
             try:
-                if not connection.is_connected:
-                    await connection.connect()
-                await connection.send_packed_command(packed)
-                return await connection.read_response()
+                async with asyncio.timeout(self._seconds):
+                    if not connection.is_connected:
+                        await connection.connect()
+                    await connection.send_packed_command(packed)
+                    return await connection.read_response()
+            except TimeoutError as error:
+                await connection.disconnect(nowait=True)
+                if attempt == _TRIES - 1:
+                    raise redis.TimeoutError(f"no reply within {self._seconds} s") from error
             except (redis.ConnectionError, redis.TimeoutError):
                 await connection.disconnect(nowait=True)
                 if attempt == _TRIES - 1:

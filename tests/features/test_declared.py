@@ -29,7 +29,7 @@ def test_a_client_finds_the_catalog(store: redis.Redis, store_url: str) -> None:
     with FeatureClient(store_url, clock=lambda: NOW) as client:
         assert client.catalog == catalog
         assert client.get(["ann"], service="person").to_dict("ann")["visits:word"] == "coffee"
-    assert {key for key in store.keys() if b":schema:" in key} == {
+    assert {key for key in store.scan_iter() if b":schema:" in key} == {
         command[1] for command in declare_commands(catalog)[:-1]
     }
 
@@ -67,9 +67,9 @@ def test_which_catalog(store: redis.Redis, store_url: str) -> None:
 
 def test_declaring_twice_changes_nothing(store: redis.Redis) -> None:
     declare(store, catalog)
-    before = {key: store.type(key) for key in store.keys()}
+    before = {key: store.type(key) for key in store.scan_iter()}
     declare(store, catalog)
-    assert {key: store.type(key) for key in store.keys()} == before
+    assert {key: store.type(key) for key in store.scan_iter()} == before
     assert read_catalog(store) == catalog
 
 
