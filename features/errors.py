@@ -72,13 +72,13 @@ class RowError(StateError):
 class UnknownSchemaError(RowError):
     """A stored row was written under a declaration that the reader has not been told.
 
-    >>> error = UnknownSchemaError(2, 0xC0FFEE)
-    >>> str(error), error.schema_id
-    ('stored row 2 is of the unknown schema 00c0ffee', 12648430)
+    >>> str(UnknownSchemaError(2, 0xC0FFEE))
+    'stored row 2 was written under another declaration, of the unknown schema 00c0ffee'
     """
 
     def __init__(self, ordinal: int, schema_id: int, row: str | None = None) -> None:
-        super().__init__(ordinal, f"is of the unknown schema {schema_id:08x}", row)
+        reason = f"was written under another declaration, of the unknown schema {schema_id:08x}"
+        super().__init__(ordinal, reason, row)
         self.schema_id = schema_id
 
 

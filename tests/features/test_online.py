@@ -170,7 +170,7 @@ def test_values_that_are_not_ours(
 
 def test_rows_of_another_declaration(kernels: Kernels, store_url: str) -> None:
     other = Catalog(name="demo", views=catalog.views, lateness="1m")
-    with pytest.raises(StateError, match="row of customer 'ann' is of the unknown schema"):
+    with pytest.raises(StateError, match="row of customer 'ann' was written under another"):
         FeatureClient(store_url, other).get(["ann"])
     elsewhere = Catalog(name="elsewhere", views=catalog.views)
     found = FeatureClient(store_url, elsewhere).get(["ann"])
