@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 
+_KEYS_OF_OURS = frozenset({"shard", "model"})
+
+
 class Entity(msgspec.Struct, frozen=True):
     """What a row describes: the customer, or whatever else events carry the name of.
 
@@ -73,6 +76,8 @@ class Entity(msgspec.Struct, frozen=True):
         for word in (self.name, *keys):
             if not isinstance(word, str) or not word.isidentifier():
                 raise DeclarationError(repr(word), "an entity's names must be identifiers")
+        if self.name in _KEYS_OF_OURS:
+            raise DeclarationError(self.name, "the store has other keys of that name")
         if not keys or len(set(keys)) != len(keys):
             raise DeclarationError(self.name, "an entity needs one or more different join keys")
         if keys == ("customer_id",) and self.name != "customer":

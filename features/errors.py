@@ -7,6 +7,7 @@ NextbestError
 ├── SettingsError      a setting with a value that cannot be used
 ├── StateError         state on disk, or a packed row, that is damaged or foreign
 │   └── RowError       one stored row, and which
+│       └── UnknownSchemaError   it is of a declaration that the reader does not have
 └── StoreError         an online store that is away, refuses, or is not ours
 """
 
@@ -66,6 +67,19 @@ class RowError(StateError):
         super().__init__(f"{row or f'stored row {ordinal}'} {reason}")
         self.ordinal = ordinal
         self.reason = reason
+
+
+class UnknownSchemaError(RowError):
+    """A stored row was written under a declaration that the reader has not been told.
+
+    >>> str(UnknownSchemaError(2, 0xC0FFEE))
+    'stored row 2 was written under another declaration, of the unknown schema 00c0ffee'
+    """
+
+    def __init__(self, ordinal: int, schema_id: int, row: str | None = None) -> None:
+        reason = f"was written under another declaration, of the unknown schema {schema_id:08x}"
+        super().__init__(ordinal, reason, row)
+        self.schema_id = schema_id
 
 
 class StoreError(NextbestError):

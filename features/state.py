@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from .kernels.waves import order_by_wave
 from .memory import release_rows, reserve_rows
 from .plan import Plan
 from .row_commands import RowCommands, encode_rows
+from .rows import FeatureRows, empty_rows
+
+__all__ = ["FeatureRows", "RowCommands", "ShardState", "empty_rows", "encode_rows", "hash_ids"]
 
 MAX_SLOTS = 1 << 22
 """Customers of one shard: an address-space reservation, not memory."""
@@ -29,36 +32,6 @@ MAX_SLOTS = 1 << 22
 _RECORDS = 4096  # of a delta log, put back at a time
 _SLOT_BYTES = 256 + 64
 """What a customer takes besides row and id: the table right after it grew, and the lists."""
-
-
-class FeatureRows(NamedTuple):
-    """Features of n customers as of a time.
-
-    ``values`` is float64[n, columns] in the order of ``catalog.columns``, NaN unless present;
-    ``state`` uint8[n, columns] of PRESENT, MISSING, EXPIRED (`nextbest.features.kernels.read`);
-    ``age_ms`` int64[n], milliseconds since the customer's newest event, -1 if unknown;
-    ``positions`` int64[n], log position of the last event that was applied, -1 if unknown.
-    """
-
-    values: npt.NDArray[np.float64]
-    state: npt.NDArray[np.uint8]
-    age_ms: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-
-    def put(self, places: I64, rows: FeatureRows) -> None:
-        """Write other rows to these places (int64[m])."""
-        self.values[places], self.state[places] = rows.values, rows.state
-        self.age_ms[places], self.positions[places] = rows.age_ms, rows.positions
-
-
-def empty_rows(n: int, columns: int) -> FeatureRows:
-    """Allocate a result for ``n`` customers."""
-    return FeatureRows(
-        np.empty((n, columns)),
-        np.empty((n, columns), np.uint8),
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-    )
 
 
 class ShardState:

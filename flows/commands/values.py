@@ -13,28 +13,10 @@ Value = int | float | str | None
 NOTHING = "\N{EN DASH}"
 
 
-def typed(feature: Feature, value: float | None) -> Value:
-    """Return a stored number as what it means: an integer, a word, or itself.
-
-    >>> from nextbest.features import aggregations as agg
-    >>> typed(agg.last("c", of="category", vocabulary=["tea", "coffee"]), 1.0)
-    'coffee'
-    """
-    if value is None or math.isnan(value):
-        return None
-    if feature.dtype == "string":
-        return feature.vocabulary[int(value)]
-    return int(value) if feature.dtype == "int64" else float(value)
-
-
 def by_column(found: Features, catalog: Catalog, customer_id: str) -> dict[str, Value]:
-    """Return one customer's typed values by column."""
-    raw = found.to_dict(customer_id)
-    return {
-        f"{view.name}:{column}": typed(feature, raw[f"{view.name}:{column}"])
-        for view, feature in catalog.features()
-        for column in feature.columns
-    }
+    """Return one customer's typed values by column, in the order of the catalog."""
+    values = found.to_dict(customer_id)
+    return {column: values[column] for column in catalog.columns}
 
 
 def shown(feature: Feature, values: Sequence[Value], keys: int = 3) -> str:

@@ -22,6 +22,7 @@ from tests.bench import (
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
+    scenario_lookup,
     scenario_receipt,
     scenario_recovery,
     scenario_scale,
@@ -36,6 +37,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "receipt": scenario_receipt.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
+    "lookup": scenario_lookup.run,
 }
 
 

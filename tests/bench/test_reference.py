@@ -43,4 +43,5 @@ def test_a_catalog_of_forty_features() -> None:
 
 def test_scenarios_say_what_they_measure() -> None:
     permanent = {"kernel", "ingest-parquet", "recovery", "freshness", "scale", "ingest-json"}
+    permanent |= {"lookup"}
     assert permanent <= SCENARIOS.keys()

@@ -223,6 +223,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Entity("shop", ()), "shop: an entity needs one or more different join keys"),
     (lambda: Entity("shop", ("a", "a")), "shop: an entity needs one or more different join keys"),
     (lambda: Entity("shop", ("a-b",)), "'a-b': an entity's names must be identifiers"),
+    (lambda: Entity("shard", ["word"]), "shard: the store has other keys of that name"),
     (lambda: Entity("person"), "person: the entity of customer_id is `customer`"),
     (lambda: catalog(name="a.b"), "'a.b': a catalog's name must be an identifier"),
     (lambda: catalog(), "c: a catalog needs at least one view"),

@@ -93,6 +93,20 @@ def test_an_unknown_customer_is_missing_and_not_zero(
     assert_equal(found, kernels, NOW)
 
 
+def test_many_rows_in_one_lookup(
+    kernels: Kernels, client: FeatureClient, store: redis.Redis
+) -> None:
+    """More than are unpacked at a time, with gaps among them."""
+    known = tuple(f"customer-{i}" for i in range(150))
+    kernels.apply(events(2, 900, known))
+    publish(store, kernels)
+    ids = [name for i in range(150) for name in (f"nobody-{i}", known[i])[i % 3 == 0 :]]
+    assert_equal(client.get(ids), kernels, NOW)
+    store.set(PREFIX + known[140], b"x" * 24)
+    with pytest.raises(StateError, match="row of customer 'customer-140' is not a row of ours"):
+        client.get(ids)
+
+
 def test_a_row_is_not_read_before_its_newest_event(kernels: Kernels, client: FeatureClient) -> None:
     newest = NOW - client.get(["ann"]).rows.age_ms[0].item() * 1000
     past = client.get(["ann"], at=START - 1000 * HOUR)

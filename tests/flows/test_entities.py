@@ -173,7 +173,7 @@ def declared(store: redis.Redis) -> bool:
     known = found is not None and decode_catalog(found) == catalog
     for entity in catalog.entities:
         own = catalog.of(entity.name)
-        key = f"nextbest:mart:{entity.name}:schema:{Plan.compile(own).schema_id:08x}"
+        key = f"nextbest:mart:{entity.name}/schema:{Plan.compile(own).schema_id:08x}"
         text: Any = store.get(key)
         known = known and text is not None and decode_catalog(text) == own
     return known

@@ -1,0 +1,164 @@
+"""Stored rows as features of a time; knows no store.
+
+It brings the compiler of the kernels with it: a process that only imports the client does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..catalog import Catalog
+from ..choosing import choose
+from ..declaration import Feature, FeatureView
+from ..errors import RowError, StateError, UnknownSchemaError
+from ..kernels.layout import I64, U8
+from ..kernels.lookup import read_packed
+from ..kernels.pack import BAD_CHECKSUM, BAD_LENGTH, BAD_MAGIC, OK, OTHER_SCHEMA
+from ..kernels.read import MISSING, ReadTables
+from ..plan import Plan
+from ..rows import FeatureRows, empty_rows
+
+_DAMAGE = {
+    BAD_MAGIC: "is not a row of ours",
+    BAD_LENGTH: "is cut off or too long",
+    BAD_CHECKSUM: "is damaged (checksum)",
+}
+_MOST_SCHEMAS = 256
+
+
+class _Layout(NamedTuple):
+    """How rows of one schema are read."""
+
+    schema_id: int
+    words: int
+    reads: ReadTables
+
+
+class RowDecoder:
+    """Turns stored rows into features as of a time; knows no store.
+
+    Parameters
+    ----------
+    plan
+        Of one entity's views.
+    chosen
+        The features to read, as `Catalog.select` returns them; default: all.
+
+    Examples
+    --------
+    >>> from nextbest.features import Catalog, EventSchema, FeatureView, aggregations as agg
+    >>> shop = EventSchema("shop", types=("view",))
+    >>> v = FeatureView(name="v", source=shop, features=[agg.count("n")])
+    >>> RowDecoder(Plan.compile(Catalog(name="demo", views=[v]))).decode([None], 0).state
+    array([[1]], dtype=uint8)
+    """
+
+    def __init__(
+        self, plan: Plan, chosen: Sequence[tuple[FeatureView, Feature]] | None = None
+    ) -> None:
+        self.plan = plan
+        self._chosen = tuple(plan.catalog.features() if chosen is None else chosen)
+        self._columns = sum(len(feature.columns) for _, feature in self._chosen)
+        reads = plan.reads if chosen is None else choose(plan, self._chosen)
+        self._own = _Layout(plan.schema_id, plan.served_words, reads)
+        self._learned: dict[int, _Layout] = {}
+
+    def learn(self, catalog: Catalog) -> int:
+        """Take in another declaration of the same rows; return the id of its schema.
+
+        Features that a row's declaration lacks, or means otherwise, read as missing from it.
+
+        Parameters
+        ----------
+        catalog
+            Of the same name, with the views of the same entity.
+
+        Raises
+        ------
+        StateError
+            If it describes other rows.
+        """
+        mine = self.plan.catalog
+        names = [entity.name for entity in catalog.entities]
+        if catalog.name != mine.name or names != [mine.entity.name]:
+            raise StateError(
+                f"the declaration of {catalog.name!r} ({', '.join(names)}) is not of the rows of "
+                f"{mine.name!r} ({mine.entity.name})"
+            )
+        plan = Plan.compile(catalog)
+        # Whoever writes ever new schemas to the store must not fill the memory.
+        if len(self._learned) >= _MOST_SCHEMAS:
+            self._learned.clear()
+        reads = choose(self.plan, self._chosen, stored=plan)
+        self._learned[plan.schema_id] = _Layout(plan.schema_id, plan.served_words, reads)
+        return plan.schema_id
+
+    def decode(self, stored: Sequence[bytes | None], at: int | I64) -> FeatureRows:
+        """Read n stored rows (None = unknown) as of ``at`` (microseconds, or int64[n]).
+
+        Raises
+        ------
+        UnknownSchemaError
+            Naming the ordinal of a row, and the declaration to `learn` before it can be read.
+        RowError
+            Naming the ordinal of a row that is damaged.
+        """
+        times: I64 = np.empty(len(stored), np.int64)
+        times[:] = at
+        rows, status = self._read(self._own, stored, times)
+        if status is not None:
+            self._read_others(rows, status, stored, times)
+        return rows
+
+    def _read(
+        self, layout: _Layout, stored: Sequence[bytes | None], times: I64
+    ) -> tuple[FeatureRows, U8 | None]:
+        """Read rows of one schema; return what became of each row unless all went well."""
+        n = len(stored)
+        try:
+            joined = b"".join(stored)  # type: ignore[arg-type]  # that is what the error is for
+        except TypeError:
+            joined = b"".join([row for row in stored if row is not None])
+        lengths: I64 = np.array([-1 if row is None else len(row) for row in stored], np.int64)
+        packed = np.frombuffer(joined, np.uint64, len(joined) // 8)
+        rows = empty_rows(n, layout.reads.columns)
+        if layout is not self._own:
+            # The tables say nothing of features that are not in these rows.
+            rows.values.fill(np.nan)
+            rows.state.fill(MISSING)
+        status: U8 = np.empty(n, np.uint8)
+        failed = read_packed(
+            packed, lengths, layout.schema_id, layout.words, times, layout.reads, *rows, status
+        )
+        if layout.reads.columns > self._columns:
+            kept = slice(self._columns)
+            rows = rows._replace(values=rows.values[:, kept], state=rows.state[:, kept])
+        return rows, status if failed else None
+
+    def _read_others(
+        self, rows: FeatureRows, status: U8, stored: Sequence[bytes | None], times: I64
+    ) -> None:
+        """Read the rows that are of other schemas to their places, or say what is wrong."""
+        others: dict[int, list[int]] = {}
+        unknown: UnknownSchemaError | None = None
+        for ordinal in np.flatnonzero(status != OK).tolist():
+            code = int(status[ordinal])
+            if code != OTHER_SCHEMA:
+                raise RowError(ordinal, _DAMAGE[code])
+            schema_id = int.from_bytes((stored[ordinal] or b"")[:4], "little")
+            others.setdefault(schema_id, []).append(ordinal)
+            if schema_id not in self._learned:
+                unknown = unknown or UnknownSchemaError(ordinal, schema_id)
+        if unknown is not None:
+            raise unknown
+        for schema_id, ordinals in others.items():
+            places = np.array(ordinals, np.int64)
+            texts = [stored[ordinal] for ordinal in ordinals]
+            found, failed = self._read(self._learned[schema_id], texts, times[places])
+            if failed is not None:
+                bad = int(np.flatnonzero(failed != OK)[0])
+                raise RowError(ordinals[bad], _DAMAGE[BAD_LENGTH])
+            rows.put(places, found)
