@@ -115,6 +115,19 @@ class RecordEncoder:
         )
         if longest >> LENGTH_BITS:
             raise SourceError(f"column 'customer_id' has an id of {longest} bytes")
+        self.put_columns(table, records)
+        return EventBatch(records, ids)
+
+    def put_columns(self, table: pa.Table, records: npt.NDArray[np.uint64]) -> None:
+        """Write the words of the plan's columns only, those behind the first `FIXED_WORDS`.
+
+        Parameters
+        ----------
+        table
+            n events; see `encode`.
+        records
+            uint64[n, words], C-contiguous.
+        """
         word = FIXED_WORDS
         for name, known in self._categorical:
             _put_categorical(table, name, known.arrow, records, word)
@@ -122,7 +135,6 @@ class RecordEncoder:
         for name in self._numeric:
             _put_numeric(table, name, records, word)
             word += 1
-        return EventBatch(records, ids)
 
     def encode_scanned(self, found: Scanned, positions: npt.NDArray[np.int64]) -> EventBatch:
         """Encode the regular lines of a scan, as `encode` does their table.
