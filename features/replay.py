@@ -148,7 +148,7 @@ def backfill(
             _pool(count) as pool,
         ):
             _scan(scan, files, buckets, pool, told)
-            del scan
+            buckets.seal()
             question = order_queries(queries.slots, queries.things, limits, times)
             most_rows = max(1, memory_bytes // 2 // count // (8 * buckets.words + 16))
             _walk(choice.plan, known is not None, buckets, question, most_rows, rows, pool, told)

@@ -44,6 +44,7 @@ class Buckets:
     --------
     >>> with Buckets(10, 1 << 20) as buckets:
     ...     buckets.add(np.full((3, 10), 65, np.uint64))
+    ...     buckets.seal()
     ...     [len(piece) for piece in buckets.pieces(1)]
     [3]
     """
@@ -83,17 +84,26 @@ class Buckets:
             loose, self._loose, self._loose_rows = self._loose, [], 0
         self._hold(loose)
 
+    def seal(self) -> None:
+        """Nothing is added any more; from now on any thread may read.
+
+        Raises
+        ------
+        StateError
+            If the disk is full or fails.
+        """
+        loose, self._loose, self._loose_rows = self._loose, [], 0
+        if loose:
+            self._hold(loose)
+
     def pieces(self, bucket: int) -> Iterator[U64]:
         """Yield what was added to a bucket, piece by piece, each of bounded size.
-
-        Any thread may call when nothing is added any more.
 
         Raises
         ------
         StateError
             If the disk fails.
         """
-        self._settle()
         size = 8 * self.words
         for start, rows in self._extents[bucket]:
             for first in range(0, rows, _PIECE_ROWS):
@@ -105,7 +115,6 @@ class Buckets:
 
     def rows(self, bucket: int) -> int:
         """Return how many records a bucket has."""
-        self._settle()
         spilled = sum(rows for _, rows in self._extents[bucket])
         return spilled + sum(int(b[bucket + 1] - b[bucket]) for _, b in self._held)
 
@@ -116,12 +125,6 @@ class Buckets:
             if self._file is not None:
                 self._file.close()
                 self._file = None
-
-    def _settle(self) -> None:
-        with self._lock:
-            loose, self._loose, self._loose_rows = self._loose, [], 0
-        if loose:
-            self._hold(loose)
 
     def _hold(self, loose: list[U64]) -> None:
         records = loose[0] if len(loose) == 1 else np.concatenate(loose)
