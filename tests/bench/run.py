@@ -23,6 +23,7 @@ from tests.bench import (
     scenario_ingest_parquet,
     scenario_kernel,
     scenario_recovery,
+    scenario_replay,
     scenario_scale,
 )
 from tests.bench.harness import Result
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "kernel": scenario_kernel.run,
     "ingest-parquet": scenario_ingest_parquet.run,
     "recovery": scenario_recovery.run,
+    "replay": scenario_replay.run,
     "freshness": scenario_freshness.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
