@@ -306,7 +306,8 @@ def _whole(name: str, given: npt.NDArray[np.int64]) -> I64:
     array = np.asarray(given)
     if array.ndim != 1 or (array.dtype.kind not in "iu" and len(array)):
         raise SettingsError(f"{name}: expected int64[n], not {array.dtype}{list(array.shape)}")
-    return np.ascontiguousarray(array, np.int64)
+    # Arrow's memory is read-only: to a kernel that would be another type, and compiled anew.
+    return np.require(array, np.int64, ["C", "W"])
 
 
 def _threads(given: int | None) -> int:

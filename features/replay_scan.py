@@ -98,7 +98,7 @@ def hash_texts(texts: Any) -> U64:
     if len(array):
         _, offsets, data = array.buffers()
         starts = np.frombuffer(offsets, np.int64, len(array) + 1, 8 * array.offset)
-        text = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+        text = np.frombuffer(b"" if data is None else data, np.uint8)
         hash_strings(text, starts, keys[:, 0], keys[:, 1])
     return keys
 
