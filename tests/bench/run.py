@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
     scenario_freshness,
+    scenario_historical,
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "recovery": scenario_recovery.run,
     "replay": scenario_replay.run,
     "freshness": scenario_freshness.run,
+    "historical": scenario_historical.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
 }
