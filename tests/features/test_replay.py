@@ -12,6 +12,7 @@ import pytest
 from nextbest.features import Catalog, DeclarationError, Entity, FeatureView, SettingsError, event
 from nextbest.features import aggregations as agg
 from nextbest.features.entity_keys import key_text
+from nextbest.features.kernels.replay import walk
 from nextbest.features.replay import backfill
 from tests.features.archive_cases import archive_rows, event_table, write_file
 from tests.laws import strategies as some
@@ -235,3 +236,13 @@ def test_progress_goes_from_nothing_to_all(archive: Path) -> None:
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert 0 < seen[0] < 1
+
+
+def test_arrays_that_are_read_only_compile_nothing_anew(archive: Path) -> None:
+    at, known = np.full(1, START + 30), np.full(1, 3)
+    backfill(COUNT, archive, ["ada"], at, known=known)
+    before = len(walk.signatures)
+    for array in (at, known):
+        array.flags.writeable = False
+    assert backfill(COUNT, archive, ["ada"], at, known=known).values[0, 0] == 3
+    assert len(walk.signatures) == before

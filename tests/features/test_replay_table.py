@@ -244,3 +244,16 @@ def test_an_older_result_stays_until_the_new_one_is_whole(archive: Path, tmp_pat
         backfill_to(Training(CATALOG, archive, ["visits"]), source, out)
     assert out.read_bytes() == b"older"
     assert not list(tmp_path.glob(".*"))
+
+
+def test_ctrl_c_leaves_nothing(archive: Path, tmp_path: Path) -> None:
+    def interrupt(done: float) -> None:
+        raise KeyboardInterrupt
+
+    training, out = (
+        Training(CATALOG, archive, ["visits:events"], at=START),
+        tmp_path / "out.parquet",
+    )
+    with pytest.raises(KeyboardInterrupt):
+        backfill_to(training, None, out, on_progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
