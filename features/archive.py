@@ -177,19 +177,20 @@ def read_tables(
     """
     wanted = tuple(dict.fromkeys(columns))
     try:
-        metadata = pq.read_metadata(file.path)
-        schema = metadata.schema.to_arrow_schema()
-        present = [name for name in wanted if name in schema.names]
-        with pq.ParquetFile(
-            file.path, metadata=metadata, read_dictionary=_dictionaries(metadata, schema, present)
-        ) as opened:
-            groups = _groups(metadata, schema, limit)
-            if not groups:
-                return
-            for batch in opened.iter_batches(
-                BATCH_ROWS, row_groups=groups, columns=present, use_threads=False
-            ):
-                yield pa.Table.from_batches([batch])
+        with pa.OSFile(str(file.path), "r") as source:
+            metadata = pq.read_metadata(source)
+            schema = metadata.schema.to_arrow_schema()
+            present = [name for name in wanted if name in schema.names]
+            words = _dictionaries(metadata, schema, present)
+            opened = pq.ParquetFile(source, metadata=metadata, read_dictionary=words)
+            for groups in _groups(metadata, schema, limit):
+                if sum(metadata.row_group(group).num_rows for group in groups) <= BATCH_ROWS:
+                    yield opened.read_row_groups(groups, present, use_threads=False)
+                    continue
+                for batch in opened.iter_batches(
+                    BATCH_ROWS, row_groups=groups, columns=present, use_threads=False
+                ):
+                    yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{file.path}: cannot be read: {error}") from error
 
@@ -284,20 +285,31 @@ def _dictionaries(metadata: Any, schema: Any, names: Sequence[str]) -> list[str]
     ]
 
 
-def _groups(metadata: Any, schema: Any, limit: tuple[str, int] | None) -> list[int]:
-    groups = list(range(metadata.num_row_groups))
-    if limit is None or limit[0] not in schema.names:
-        return groups
-    place = schema.names.index(limit[0])
+def _groups(metadata: Any, schema: Any, limit: tuple[str, int] | None) -> list[list[int]]:
+    """Return the row groups that may matter, those together that fit in a table."""
+    place = None if limit is None else schema.get_field_index(limit[0])
 
     def may_matter(group: int) -> bool:
+        if limit is None or place is None or place < 0:
+            return True
         statistics = metadata.row_group(group).column(place).statistics
         if statistics is None or not statistics.has_min_max:
             return True
         least = statistics.min_raw
         return not isinstance(least, int) or least <= limit[1]
 
-    return [group for group in groups if may_matter(group)]
+    together: list[list[int]] = []
+    rows = 0
+    for group in range(metadata.num_row_groups):
+        if not may_matter(group):
+            continue
+        own = metadata.row_group(group).num_rows
+        if not together or rows + own > BATCH_ROWS:
+            together.append([])
+            rows = 0
+        together[-1].append(group)
+        rows += own
+    return together
 
 
 def _encode(
