@@ -118,8 +118,26 @@ class RecordEncoder:
         )
         if longest >> LENGTH_BITS:
             raise SourceError(f"column 'customer_id' has an id of {longest} bytes")
-        self._put_columns(table, records)
+        self.put_columns(table, records)
         return EventBatch(records, ids)
+
+    def put_columns(self, table: pa.Table, records: npt.NDArray[np.uint64]) -> None:
+        """Write the words of the plan's columns only, those behind the first `FIXED_WORDS`.
+
+        Parameters
+        ----------
+        table
+            n events; see `encode`.
+        records
+            uint64[n, words], C-contiguous.
+        """
+        word = FIXED_WORDS
+        for name, known in self._categorical:
+            _put_categorical(table, name, known.arrow, records, word)
+            word += 1
+        for name in self._numeric:
+            _put_numeric(table, name, records, word)
+            word += 1
 
     def encode_keyed(self, table: pa.Table, keys: pa.StringArray) -> EventBatch:
         """Encode events by the keys of another entity than the customer.
@@ -140,7 +158,7 @@ class RecordEncoder:
         positions = np.zeros(rows, np.int64)
         put_identity(_timestamps(table), positions, text, nothing, text, offsets, records)
         records[:, EVENT_ID] = 0
-        self._put_columns(table, records)
+        self.put_columns(table, records)
         return EventBatch(records, text)
 
     def encode_scanned(self, found: Scanned, positions: npt.NDArray[np.int64]) -> EventBatch:
@@ -172,40 +190,6 @@ class RecordEncoder:
             records[:, word] = _NO_NUMBER if cell is None else cells[:, cell]
             word += 1
         return EventBatch(records, ids)
-
-    def _put_columns(self, table: pa.Table, records: npt.NDArray[np.uint64]) -> None:
-        word = FIXED_WORDS
-        for name, known in self._categorical:
-            _put_categorical(table, name, known.arrow, records, word)
-            word += 1
-        for name in self._numeric:
-            _put_numeric(table, name, records, word)
-            word += 1
-
-
-class KeyEncoder:
-    """Encode tables of events for the plan of another entity than the customer.
-
-    Parameters
-    ----------
-    plan
-        Of the entity.
-
-    Examples
-    --------
-    >>> from nextbest.features import Catalog, Entity, EventSchema, FeatureView
-    >>> from nextbest.features import aggregations as agg
-    >>> shop = EventSchema("shop", types=("view",), properties={"product": str})
-    >>> product = Entity("product", ["product"])
-    >>> views = FeatureView(name="v", source=shop, entity=product, features=[agg.count("n")])
-    >>> encoder = KeyEncoder(Plan.compile(Catalog(name="demo", views=[views])))
-    >>> table = pa.table(
-    ...     {"event_timestamp": [10, 20, 30], "product": ["tea", None, 999 * "x"]},
-    ... )
-    >>> batch, too_long = encoder.encode(table, np.ones(3, np.bool_))
-    >>> batch.timestamps.tolist(), bytes(batch.ids), too_long
-    ([10], b'tea', 1)
-    """
 
     def __init__(self, plan: Plan) -> None:
         self._entity = plan.catalog.entity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,7 +118,7 @@ def arrange(
     scopes, header
         As in `ReadTables`.
     """
-    sources = _Sources(catalog)
+    sources = Sources(catalog)
     columns = 0
     outs: dict[FeatureKey, list[int]] = {}
     for view, feature in chosen:
@@ -159,7 +159,7 @@ def arrange(
     )
 
 
-class _Sources:
+class Sources:
     """The features of a catalog, and what those read that are made of others."""
 
     def __init__(self, catalog: Catalog) -> None:
@@ -178,6 +178,15 @@ class _Sources:
             if element is not None:
                 place = self.features[source][1].columns.index(f"{name}[{element}]")
             found.append((source, place))
+        return found
+
+    def needed(self, chosen: Iterable[FeatureKey]) -> set[FeatureKey]:
+        """Return the features that are chosen, and all that they are made of."""
+        found = set(chosen)
+        # A feature is declared after those that it reads.
+        for key in reversed(self.features):
+            if key in found:
+                found.update(source for source, _ in self.of(key))
         return found
 
 

@@ -182,6 +182,70 @@ def publish(
 
 
 @app.command()
+def backfill(
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    entities: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parquet or CSV with the join keys and event_timestamp; other columns are kept.",
+            show_default=False,
+        ),
+    ] = None,
+    catalog: CatalogReference = None,
+    features_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--features",
+            help="view:feature or view; may stand several times.  [default: all]",
+            metavar="REF",
+            show_default=False,
+        ),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="The features of a service.", show_default=False)
+    ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            help="A column of log positions: what was served then, bit for bit.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="One time for all (ISO 8601, or microseconds); without --entities, of all that "
+            "had an event by then.",
+            show_default=False,
+        ),
+    ] = None,
+    states: Annotated[
+        bool, typer.Option("--states", help="Add columns: present, missing or expired.")
+    ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
+    ] = None,
+    memory_mb: Annotated[
+        int, typer.Option(min=16, help="Memory for events and queries, MiB.", metavar="N")
+    ] = 1024,
+    data_dir: DataDir = None,
+) -> None:
+    """Features at any past time, by replaying the archive: a training set."""
+    from .commands.backfill import run_backfill
+    from .commands.lookup import catalog_of, parse_at
+    from .commands.screen import make_console
+
+    settings = _settings(data_dir, None)
+    run_backfill(
+        settings, catalog_of(settings, catalog)[0], entities, out, features=features_ or [],
+        service=service, known=known, at=parse_at(at), states=states, threads=threads,
+        memory_mb=memory_mb, console=make_console(),
+    )  # fmt: skip
+
+
+@app.command()
 def up(data_dir: DataDir = None) -> None:
     """Start the embedded server of a data directory, or find it; print its URL."""
     from .embedded import ensure_server

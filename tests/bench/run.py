@@ -19,12 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
     scenario_freshness,
+    scenario_historical,
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
     scenario_lookup,
     scenario_receipt,
     scenario_recovery,
+    scenario_replay,
     scenario_scale,
 )
 from tests.bench.harness import Result
@@ -33,8 +35,10 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "kernel": scenario_kernel.run,
     "ingest-parquet": scenario_ingest_parquet.run,
     "recovery": scenario_recovery.run,
+    "replay": scenario_replay.run,
     "freshness": scenario_freshness.run,
     "receipt": scenario_receipt.run,
+    "historical": scenario_historical.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
     "lookup": scenario_lookup.run,

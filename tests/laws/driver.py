@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -17,7 +18,7 @@ from nextbest.features import Catalog
 from nextbest.features.batch import ID_TEXT, EventBatch
 from nextbest.features.codec import EventDecoder
 from nextbest.features.encoder import RecordEncoder
-from nextbest.features.events import MAX_TIMESTAMP
+from nextbest.features.events import MAX_TIMESTAMP, EventSchema
 from nextbest.features.plan import Plan
 from nextbest.features.state import ShardState
 from tests.laws.strategies import Row
@@ -61,9 +62,7 @@ class Kernels:
 
     def encode(self, rows: Sequence[Row]) -> EventBatch:
         """Encode events as they come from the log."""
-        lines = b"\n".join(json.dumps(_wire(row)).encode() for row in rows)
-        table = self.decoder.decode_ndjson(lines).table
-        assert table.num_rows == len(rows)
+        table = decode_rows(self.catalog.source, rows, self.decoder)
         positions = np.arange(self.position, self.position + len(rows), dtype=np.int64)
         self.position += len(rows)
         return self.encoder.encode(table, positions)
@@ -71,6 +70,17 @@ class Kernels:
     def apply(self, rows: Sequence[Row]) -> list[int]:
         """Apply one batch; return what became of each event."""
         return [int(flag) for flag in self.state.apply(self.encode(rows))]
+
+
+def decode_rows(
+    schema: EventSchema, rows: Sequence[Row], decoder: EventDecoder | None = None
+) -> pa.Table:
+    """The table of events that come over the wire."""
+    lines = b"\n".join(json.dumps(_wire(row)).encode() for row in rows)
+    decoder = decoder or EventDecoder(schema, now=lambda: MAX_TIMESTAMP)
+    table = decoder.decode_ndjson(lines).table
+    assert table.num_rows == len(rows)
+    return table
 
 
 def _wire(row: Row) -> Row:

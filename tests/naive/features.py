@@ -80,6 +80,15 @@ class NaiveFeatures:
         customer.events.append(Event(timestamp, event["event_id"], present, late))
         return LATE if late else ACCEPTED
 
+    def as_of(self, at: int) -> NaiveFeatures:
+        """What is known of the events up to ``at``, whenever they came; late ones stay late."""
+        then = NaiveFeatures(self.catalog)
+        for name, customer in self.customers.items():
+            events = [event for event in customer.events if event.timestamp <= at]
+            if events:
+                then.customers[name] = Customer(events)
+        return then
+
     def age_ms(self, customer_id: str, at: int) -> int:
         """Milliseconds since the customer's newest event, -1 for an unknown customer."""
         if customer_id not in self.customers:
@@ -114,7 +123,8 @@ def _read_view(
     """Add every cell of one view, from events sorted by time, to those of the views before it."""
     is_over = view.ttl_us > 0 and now - events[-1].timestamp > view.ttl_us
     sessions = split_sessions([e for e in events if not e.late], view.gap_us)
-    is_open = now - sessions[-1][-1].timestamp <= view.gap_us
+    # History as of a time may begin with events that were late when they came.
+    is_open = bool(sessions) and now - sessions[-1][-1].timestamp <= view.gap_us
     for feature in view.features:
         kind = feature.window.kind
         if f"{view.name}:{feature.name}" in absent:

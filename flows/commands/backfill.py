@@ -1,0 +1,96 @@
+"""`nextbest backfill`: features of many customers at many times, from the archive to a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from ...features.catalog import Catalog
+from ...features.errors import SettingsError
+from ...features.replay_table import Training, backfill_to
+from ..settings import Settings
+from .values import duration
+
+
+def run_backfill(
+    settings: Settings,
+    catalog: Catalog,
+    queries: Path | None,
+    out: Path,
+    *,
+    features: Sequence[str],
+    service: str | None,
+    known: str | None,
+    at: int | None,
+    states: bool,
+    threads: int | None,
+    memory_mb: int,
+    console: Console,
+) -> None:
+    """Write the file, and say how it goes.
+
+    Parameters
+    ----------
+    settings
+        Where the archive is.
+    catalog
+        The declarations.
+    queries, out
+        Files; without queries, all that had an event up to ``at``.
+    features, service
+        What to compute: references, or a service's; default: all.
+    known
+        The queries' column of log positions.
+    at
+        One time for all, microseconds.
+    states
+        Whether to write states too.
+    threads, memory_mb
+        How much of the machine to use.
+    console
+        Where progress is shown.
+
+    Raises
+    ------
+    NextbestError
+        If an option, the archive, the queries or the file to be written cannot be used.
+    """
+    if features and service is not None:
+        raise SettingsError("give --features or a --service, not both")
+    if queries is None and at is None:
+        raise SettingsError("give --entities FILE, or --at TIME for all that had an event by then")
+    chosen = catalog.service(service).features if service is not None else features
+    training = Training(
+        catalog=catalog,
+        archive=settings.archive_dir / "events",
+        features=tuple(chosen) or None,
+        known=known,
+        at=at,
+        states=states,
+        threads=threads,
+        memory_bytes=memory_mb << 20,
+    )
+    began = time.perf_counter()
+    with _progress(console, out.name) as bar:
+        task = bar.add_task("replay", total=1.0)
+        tell: Callable[[float], None] = lambda done: bar.update(task, completed=done)  # noqa: E731
+        rows = backfill_to(training, queries, out, on_progress=tell)
+    took = duration(time.perf_counter() - began)
+    width = len(training.fields())
+    console.print(f"{out}: {rows:,} rows with {width} columns of features, in {took}")
+
+
+def _progress(console: Console, name: str) -> Progress:
+    return Progress(
+        TextColumn(name, markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
