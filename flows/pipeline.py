@@ -26,7 +26,6 @@ from ..features.catalog import Catalog
 from ..features.errors import DeclarationError, SettingsError
 from ..features.plans import Plans
 from ..features.row_commands import RowCommands
-from .announce import Announcement, declaration_of
 from .assemble import ChunkTable, Verdict
 from .cluster import Member
 from .dead_letters import DeadLetter
@@ -48,6 +47,7 @@ from .sinks.dead_letter_topic import as_message, topic_sink
 from .sinks.dead_letters import DeadLetterSink
 from .sinks.flush import RowFlush
 from .sinks.rows import RowSink
+from .sources.announce import Announcement, declaration_of
 from .sources.base import EventSource, StopFlag
 from .steps import AssembleStep, LearnStep, PublishedModel, ShardStep, shard_maker
 

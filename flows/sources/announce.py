@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from ..features.catalog import Catalog
-from ..features.declared import declare_commands
-from ..features.row_commands import RowCommands
-from .resp import encode_command
-from .sinks.flush import RowFlush
+from ...features.catalog import Catalog
+from ...features.declared import declare_commands
+from ...features.row_commands import RowCommands
+from ..resp import encode_command
+from ..sinks.flush import RowFlush
 
 
 def declaration_of(catalog: Catalog) -> RowCommands:
