@@ -126,7 +126,7 @@ def test_a_bridge_joins_what_two_sessions_hold_of_every_key() -> None:
         )
     )
     sent = [(0, "y", 1.0, "0"), (1, "z", 2.0, "69"), (40, "z", 3.0, "1"), (41, "x", 4.0, "69")]
-    for minute, word, value, channel in (*sent, (20, "z", 9.0, "69")):
+    for minute, word, value, channel in (*sent, (20, "z", 9.0, "1")):
         kernels.apply([row(minute * MINUTE, word=word, value=value) | {"channel": channel}])
     first, last = [4.0, 1.0, 2.0], [4.0, 1.0, 3.0]
     assert answer(kernels, 41 * MINUTE) == [*first, *last, 1.0, 1.0, 3.0, 1.0, 1.0, 2.0]
