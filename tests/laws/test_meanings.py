@@ -13,7 +13,7 @@ from nextbest.features import event, feature
 from nextbest.features.declaration import Feature
 from tests.laws.cases import EXPIRED, MISSING, PRESENT, START, answer, catalog, row
 from tests.laws.driver import Kernels
-from tests.laws.strategies import DAY, HOUR
+from tests.laws.strategies import DAY, HOUR, MINUTE
 
 COUNT_NOW = agg.count("now", window="session")
 
@@ -109,3 +109,24 @@ def test_the_top_k_are_those_above_zero_and_expire_with_their_source() -> None:
     assert answer(kernels, DAY)[3:6] == most
     assert answer(kernels, DAY)[9:] == ["expired", "expired", 6.0, -1.0]
     assert answer(kernels, 2, "nobody") == ["missing"] * 13
+
+
+def test_a_bridge_joins_what_two_sessions_hold_of_every_key() -> None:
+    keys = ["x", "y", "z"]
+    by: dict[str, Any] = {"by": "word", "vocabulary": keys, "window": "session"}
+    many = [str(n) for n in range(70)]  # more than one mask a key holds
+    kernels = Kernels(
+        catalog(
+            agg.first("first", of="value", **by),
+            agg.last("last", of="value", **by),
+            agg.evidence("evidence", where=event.value > 0, **by),
+            agg.distinct(
+                "channels", of="channel", vocabulary=many, by="word", keys=keys, window="session"
+            ),
+        )
+    )
+    sent = [(0, "y", 1.0, "0"), (1, "z", 2.0, "69"), (40, "z", 3.0, "1"), (41, "x", 4.0, "69")]
+    for minute, word, value, channel in (*sent, (20, "z", 9.0, "1")):
+        kernels.apply([row(minute * MINUTE, word=word, value=value) | {"channel": channel}])
+    first, last = [4.0, 1.0, 2.0], [4.0, 1.0, 3.0]
+    assert answer(kernels, 41 * MINUTE) == [*first, *last, 1.0, 1.0, 3.0, 1.0, 1.0, 2.0]
