@@ -191,6 +191,31 @@ class RecordEncoder:
             word += 1
         return EventBatch(records, ids)
 
+
+class KeyEncoder:
+    """Encode tables of events for the plan of another entity than the customer.
+
+    Parameters
+    ----------
+    plan
+        Of the entity.
+
+    Examples
+    --------
+    >>> from nextbest.features import Catalog, Entity, EventSchema, FeatureView
+    >>> from nextbest.features import aggregations as agg
+    >>> shop = EventSchema("shop", types=("view",), properties={"product": str})
+    >>> product = Entity("product", ["product"])
+    >>> views = FeatureView(name="v", source=shop, entity=product, features=[agg.count("n")])
+    >>> encoder = KeyEncoder(Plan.compile(Catalog(name="demo", views=[views])))
+    >>> table = pa.table(
+    ...     {"event_timestamp": [10, 20, 30], "product": ["tea", None, 999 * "x"]},
+    ... )
+    >>> batch, too_long = encoder.encode(table, np.ones(3, np.bool_))
+    >>> batch.timestamps.tolist(), bytes(batch.ids), too_long
+    ([10], b'tea', 1)
+    """
+
     def __init__(self, plan: Plan) -> None:
         self._entity = plan.catalog.entity
         self._records = RecordEncoder(plan.categorical, plan.numeric)

@@ -15,7 +15,7 @@ except ModuleNotFoundError:
     ) from None
 
 from .cli_features import features
-from .cli_options import DataDir, RedisUrl, make_settings
+from .cli_options import CatalogReference, DataDir, RedisUrl, make_settings
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
 
@@ -237,7 +237,7 @@ def backfill(
     from .commands.lookup import catalog_of, parse_at
     from .commands.screen import make_console
 
-    settings = _settings(data_dir, None)
+    settings = make_settings(data_dir, None)
     run_backfill(
         settings, catalog_of(settings, catalog)[0], entities, out, features=features_ or [],
         service=service, known=known, at=parse_at(at), states=states, threads=threads,
