@@ -26,13 +26,14 @@ from nextbest.flows.entities import EntityEvents, EntityLogic, EntitySplitter
 from nextbest.flows.featurize import ShardLogic
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources.chunk import RawChunk
+from tests.laws import declarations
 from tests.laws import strategies as some
 from tests.laws.driver import _wire, assert_equal_cells, batches, law, patience, reading_times
 from tests.laws.strategies import Row
 from tests.naive.features import NaiveFeatures
 
 pytestmark = patience
-ORDER_FREE = (("lifetime", None), *some.SLIDING)
+ORDER_FREE = (("lifetime", None), *declarations.SLIDING)
 KEYS = ("customer_id", "channel", "type", "category", "brand")
 SIZES = st.lists(st.sampled_from((1, 3, 20, 60)), min_size=1, max_size=3)
 
@@ -43,7 +44,7 @@ def several_entities(draw: st.DrawFn) -> Catalog:
     keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True))
     if keys == ["customer_id"]:
         keys = ["customer_id", "category"]
-    gap = draw(st.sampled_from(some.GAPS))
+    gap = draw(st.sampled_from(declarations.GAPS))
     made = [draw(some.views("theirs", gap, (), Entity("thing", keys), ORDER_FREE))]
     if draw(st.booleans()):
         made.insert(draw(st.sampled_from((0, 1))), draw(some.views("own", gap)))
