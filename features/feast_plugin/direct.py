@@ -17,7 +17,6 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.online_response import TIMESTAMP_POSTFIX, OnlineResponse
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
 from feast.protos.feast.types.Value_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from .lookup import ordered, reader_of
 from .source import source_of
@@ -67,9 +66,9 @@ class DirectPlan(NamedTuple):
             parts = [columns[key] for key in wanted]
         except (LookupError, TypeError, AttributeError):
             return None
-        if {len(part) if type(part) is list else -1 for part in parts} - {len(parts[0])}:
+        if any(type(part) is not list or set(map(type, part)) != {str} for part in parts):
             return None
-        if any(set(map(type, part)) != {str} for part in parts):
+        if len({len(part) for part in parts}) != 1:
             return None
         return Keys(columns, self.catalog.texts(parts))
 
@@ -107,17 +106,18 @@ class DirectResponse(OnlineResponse):
         self._feature_types: dict[str, Any] = {}
 
     @cached_property
-    def proto(self) -> GetOnlineFeaturesResponse:
+    def proto(self) -> GetOnlineFeaturesResponse:  # type: ignore[override]  # Feast's is set
         """The message that ``feast serve`` sends."""
         plan = self._plan
         made = GetOnlineFeaturesResponse()
         made.metadata.feature_names.val.extend([*self._keys.columns, *plan.names])
         for ids in self._keys.columns.values():
-            made.results.add(
+            column = made.results.add(
                 values=[Value(string_val=each) for each in ids],
                 statuses=[FieldStatus.PRESENT] * len(ids),
-                event_timestamps=[Timestamp()] * len(ids),
             )
+            for _ in ids:
+                column.event_timestamps.add()
         made.MergeFromString(plan.catalog.encode(self._rows, plan.wanted))
         return made
 
@@ -161,7 +161,8 @@ class DirectPlans:
         service = features if isinstance(features, FeatureService) else None
         key: tuple[Any, ...]
         try:
-            key = (project, full_names, *((service.name, None) if service else features))
+            refs: Any = features if service is None else (service.name, None)
+            key = (project, full_names, *refs)
             hash(key)
         except TypeError:
             return None

@@ -104,6 +104,10 @@ class ServedCatalog:
             column += len(feature.columns)
         self._answers: dict[Wanted, _Answer] = {}
 
+    def feature(self, view: str, name: str) -> Feature:
+        """Return how a feature was declared."""
+        return self._features[view, name][1]
+
     def texts(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
         """Return the key texts of n things: strings by join key, in declared order."""
         if len(columns) == 1:
