@@ -250,7 +250,7 @@ def to_arrow(feature: Feature, rows: FeatureRows, start: int, *, ragged: bool) -
     shown = np.ones_like(present[kept]) if feature.dtype == "float64" else present[kept]
     cells = _cells(feature, values[kept], shown)
     made: pa.Array[Any] = pa.ListArray.from_arrays(
-        pa.array(bounds, pa.int32()), cells, mask=lengths == 0
+        pa.array(bounds, pa.int32()), cells, mask=pa.array(lengths == 0, pa.bool_())
     )
     return made
 
