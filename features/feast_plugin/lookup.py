@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from feast import FeatureService, FeatureView, utils
-from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
@@ -19,6 +20,7 @@ from .source import ORDER_TAG, SCHEMA_TAG, source_of
 if TYPE_CHECKING:
     from .serving import ServedCatalog
 
+ReadRow = tuple[dt.datetime | None, dict[str, Value] | None]
 GroupedRefs = list[tuple[FeatureView, list[str]]]
 
 
@@ -103,6 +105,21 @@ class Lookup:
                 )
         make = partial(self._catalog.to_lists, rows, wanted)
         return {name: (make, place) for place, name in enumerate(names)}
+
+    def rows(self, stored: Sequence[bytes | None]) -> list[ReadRow]:
+        """Return time and values of each row, as Feast's lower-level contract wants them."""
+        response = GetOnlineFeaturesResponse()
+        self.answer(stored, response, full_names=False, version_metadata=False)
+        names = response.metadata.feature_names.val
+        vectors = list(zip(names, response.results, strict=True))
+        rows: list[ReadRow] = []
+        for r in range(len(stored)):
+            if not vectors or vectors[0][1].statuses[r] == FieldStatus.NOT_FOUND:
+                rows.append((None, None))
+                continue
+            time = vectors[0][1].event_timestamps[r].ToDatetime(dt.UTC)
+            rows.append((time, {name: vector.values[r] for name, vector in vectors}))
+        return rows
 
 
 def reader_of(view: FeatureView) -> ServedCatalog:

@@ -23,7 +23,7 @@ from feast import Entity, FeatureService, FeatureView, RepoConfig, metrics, util
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.online_response import OnlineResponse
-from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
+from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import PositiveFloat, StrictStr, field_validator, model_validator
@@ -31,12 +31,11 @@ from pydantic import PositiveFloat, StrictStr, field_validator, model_validator
 from . import connection
 from .direct import DirectPlan, DirectPlans, Keys
 from .errors import ComputedViewError, StoreAwayError
-from .lookup import Lookup, ordered, plan_lookups
+from .lookup import Lookup, ReadRow, ordered, plan_lookups
 from .response import Column, ComputedResponse
 from .source import source_of
 
 _FeastRow = tuple[EntityKey, dict[str, Value], dt.datetime, dt.datetime | None]
-_ReadRow = tuple[dt.datetime | None, dict[str, Value] | None]
 
 
 @dataclass
@@ -220,12 +219,12 @@ class NextbestOnlineStore(RedisOnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[_ReadRow]:
+    ) -> list[ReadRow]:
         """Read one view's features, as Feast's lower-level contract wants them."""
         if source_of(table) is None:
             return super().online_read(config, table, entity_keys, requested_features)
         lookup = Lookup.of_keys(table, entity_keys, requested_features)
-        return _rows(lookup, self._fetch(config, lookup.keys))
+        return lookup.rows(self._fetch(config, lookup.keys))
 
     async def online_read_async(
         self,
@@ -233,12 +232,12 @@ class NextbestOnlineStore(RedisOnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[_ReadRow]:
+    ) -> list[ReadRow]:
         """Read one view's features, as `online_read`."""
         if source_of(table) is None:
             return await super().online_read_async(config, table, entity_keys, requested_features)
         lookup = Lookup.of_keys(table, entity_keys, requested_features)
-        return _rows(lookup, await self._fetch_async(config, lookup.keys))
+        return lookup.rows(await self._fetch_async(config, lookup.keys))
 
     def online_write_batch(
         self,
@@ -379,21 +378,6 @@ def _asked(
             for made in view.features:
                 request.columns.pop(made.name, None)
                 request.columns.pop(f"{view.projection.name_to_use()}__{made.name}", None)
-
-
-def _rows(lookup: Lookup, stored: list[bytes | None]) -> list[_ReadRow]:
-    response = GetOnlineFeaturesResponse()
-    lookup.answer(stored, response, full_names=False, version_metadata=False)
-    names = response.metadata.feature_names.val
-    rows: list[_ReadRow] = []
-    for r in range(len(stored)):
-        vectors = [(name, v) for name, v in zip(names, response.results, strict=True)]
-        if not vectors or vectors[0][1].statuses[r] == FieldStatus.NOT_FOUND:
-            rows.append((None, None))
-            continue
-        time = vectors[0][1].event_timestamps[r].ToDatetime(dt.UTC)
-        rows.append((time, {name: vector.values[r] for name, vector in vectors}))
-    return rows
 
 
 def _refuse_write(table: FeatureView) -> None:

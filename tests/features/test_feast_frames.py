@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from feast.errors import EntityTimestampInferenceException
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from pydantic import ValidationError
 
 from nextbest.features.declaration import Feature
 from nextbest.features.feast_plugin.entity_frame import EntityFrame
 from nextbest.features.feast_plugin.errors import ComputedViewError, EntityFrameError
 from nextbest.features.feast_plugin.history import to_arrow
-from nextbest.features.feast_plugin.offline_store import NextbestOfflineStoreConfig
+from nextbest.features.feast_plugin.offline_store import (
+    NextbestOfflineStore,
+    NextbestOfflineStoreConfig,
+)
 from nextbest.features.feast_plugin.repo import apply
 from nextbest.features.kernels.read import EXPIRED, MISSING, PRESENT
 from nextbest.features.state import empty_rows
@@ -216,3 +221,23 @@ def test_the_options_of_a_replay(shop: feast.FeatureStore, monkeypatch: pytest.M
     monkeypatch.setattr(options, "memory_bytes", 1 << 24)
     frame = pd.DataFrame({"customer_id": IDS, "event_timestamp": UTC})
     assert _ask(shop, frame)["all_events"].to_pylist() == COUNTS
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "pull_latest_from_table_or_query",
+        "pull_all_from_table_or_query",
+        "offline_write_batch",
+        "write_logged_features",
+        "get_historical_features",
+    ],
+)
+def test_feasts_methods_are_those_that_the_store_overrides(method: str) -> None:
+    ours, theirs = (
+        [(p.name, p.default) for p in inspect.signature(getattr(store, method)).parameters.values()]
+        for store in (NextbestOfflineStore, DuckDBOfflineStore)
+    )
+    if method == "get_historical_features":
+        assert (ours.pop()[0], theirs.pop()[0]) == ("options", "filter_by_created_timestamp")
+    assert ours == theirs
