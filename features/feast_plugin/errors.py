@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from feast.errors import FeastError
 
-from ..errors import NextbestError, StateError, StoreError
+from ..errors import NextbestError, SettingsError, StateError, StoreError
 
 
 class ComputedViewError(FeastError, NextbestError):
     """Something was asked of a computed view that only a materialised one can do."""
+
+    def http_status_code(self) -> int:
+        """Return 400: the request is wrong, not the server."""
+        return 400
+
+
+class EntityFrameError(FeastError, SettingsError):
+    """The entity frame of a historical request cannot be used; the message says why."""
 
     def http_status_code(self) -> int:
         """Return 400: the request is wrong, not the server."""

@@ -2,73 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from feast import FeatureView, utils
-from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
+import msgspec
+from feast import FeatureService, FeatureView, utils
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from .errors import ComputedViewError
 from .response import Columns
-from .source import SCHEMA_TAG, EventSource, source_of
+from .source import ORDER_TAG, SCHEMA_TAG, source_of
 
 if TYPE_CHECKING:
     from .serving import ServedCatalog
 
+ReadRow = tuple[dt.datetime | None, dict[str, Value] | None]
 GroupedRefs = list[tuple[FeatureView, list[str]]]
 
 
 class Lookup:
-    """Features of one catalog for customers: one round trip.
+    """Features of one entity of one catalog, for n keys: one round trip.
 
     Parameters
     ----------
-    source
-        The source of all the views that are asked for.
+    catalog
+        What reads the rows of all the views that are asked for.
     views
         The views by the name that the answer uses for them.
     wanted
         ``(name in the answer, feature)``, in the order of the answer.
-    ids
-        The customers, in the order of the answer; one may stand twice.
+    texts
+        The key texts, in the order of the answer; one may stand twice.
 
     Attributes
     ----------
     keys
-        Where the rows are stored, in the order of ``ids``.
+        Where the rows are stored, in the order of ``texts``.
     """
 
     def __init__(
         self,
-        source: EventSource,
+        catalog: ServedCatalog,
         views: dict[str, FeatureView],
         wanted: Sequence[tuple[str, str]],
-        ids: Sequence[str],
+        texts: Sequence[str],
     ) -> None:
-        # Imported here and not above: see `serving`.
-        from . import serving
-
+        self._catalog = catalog
         self._views = views
         self._wanted = wanted
-        self._ids = ids
-        self._now = serving.now_us
-        for view in views.values():
-            self._catalog: ServedCatalog = serving.served(source, view.tags.get(SCHEMA_TAG, ""))
-        self.keys = self._catalog.keys(ids)
+        self._texts = texts
+        self.keys = catalog.keys(texts)
 
     @classmethod
     def of_keys(
         cls, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
     ) -> Lookup:
-        """Ask one view for customers, given as Feast's entity keys."""
-        source = source_of(view)
-        assert source is not None
+        """Ask one view for what Feast's entity keys name."""
         wanted = [(view.name, f) for f in features or [f.name for f in view.features]]
-        ids = [_customer_id(view, key.entity_values[0]) for key in keys]
-        return cls(source, {view.name: view}, wanted, ids)
+        catalog = reader_of(view)
+        given: dict[str, list[Value]] = {key: [] for key in catalog.entity.join_keys}
+        for each in keys:
+            for key, value in zip(each.join_keys, each.entity_values, strict=True):
+                given.setdefault(key, []).append(value)
+        return cls(catalog, {view.name: view}, wanted, _texts(view, catalog, given))
 
     def answer(
         self,
@@ -89,7 +89,10 @@ class Lookup:
         RowError
             If a stored row cannot be read.
         """
-        rows = self._catalog.read(self._ids, stored, self._now())
+        # Imported here and not above: see `serving`.
+        from . import serving
+
+        rows = self._catalog.read(self._texts, stored, serving.now_us())
         names = [f"{n}__{feature}" if full_names else feature for n, feature in self._wanted]
         wanted = tuple([(self._views[name].name, feature) for name, feature in self._wanted])
         response.metadata.feature_names.val.extend(names)
@@ -102,6 +105,37 @@ class Lookup:
                 )
         make = partial(self._catalog.to_lists, rows, wanted)
         return {name: (make, place) for place, name in enumerate(names)}
+
+    def rows(self, stored: Sequence[bytes | None]) -> list[ReadRow]:
+        """Return time and values of each row, as Feast's lower-level contract wants them."""
+        response = GetOnlineFeaturesResponse()
+        self.answer(stored, response, full_names=False, version_metadata=False)
+        names = response.metadata.feature_names.val
+        vectors = list(zip(names, response.results, strict=True))
+        rows: list[ReadRow] = []
+        for r in range(len(stored)):
+            if not vectors or vectors[0][1].statuses[r] == FieldStatus.NOT_FOUND:
+                rows.append((None, None))
+                continue
+            time = vectors[0][1].event_timestamps[r].ToDatetime(dt.UTC)
+            rows.append((time, {name: vector.values[r] for name, vector in vectors}))
+        return rows
+
+
+def reader_of(view: FeatureView) -> ServedCatalog:
+    """Return what reads the rows of a computed view.
+
+    Raises
+    ------
+    RegistryError
+        If this version of nextbest would read them otherwise than the registry says.
+    """
+    # Imported here and not above: see `serving`.
+    from . import serving
+
+    source = source_of(view)
+    assert source is not None
+    return serving.served(source, view.name, view.tags.get(SCHEMA_TAG, ""))
 
 
 def plan_lookups(
@@ -125,30 +159,53 @@ def plan_lookups(
         If the request has no ids for a view.
     """
     others: GroupedRefs = []
-    # Views of one catalog are read together, unless a join key map asks them of different people.
-    groups: dict[tuple[bytes, tuple[str, ...]], tuple[EventSource, dict[str, Any]]] = {}
+    # Views of one entity are read together, unless a join key map asks them of other things.
+    groups: dict[tuple[ServedCatalog, tuple[str, ...]], dict[str, Any]] = {}
     for view, features in grouped_refs:
-        source = source_of(view)
-        if source is None:
+        if source_of(view) is None:
             others.append((view, features))
             continue
+        catalog = reader_of(view)
         values = utils._get_table_entity_values(view, entity_name_to_join_key_map, join_key_values)
-        if not values:
+        if not values.keys() >= set(catalog.entity.join_keys):
             raise KeyError(
-                f"Missing join key values for {view.name}: it needs {view.join_keys}, "
-                f"and {list(join_key_values)} are given"
+                f"Missing join key values for {view.name}: it needs "
+                f"{list(catalog.entity.join_keys)}, and {list(join_key_values)} are given"
             )
-        (given,) = values.values()
-        ids = tuple([_customer_id(view, value) for value in given])
-        group = groups.setdefault((source.declaration, ids), (source, {}))
+        asked = groups.setdefault((catalog, tuple(_texts(view, catalog, values))), {})
         name: str = view.projection.name_to_use()  # type: ignore[no-untyped-call]  # Feast's
-        group[1][name] = (view, features)
+        asked[name] = (view, features)
     lookups = []
-    for (_, ids), (source, asked) in groups.items():
+    for (catalog, texts), asked in groups.items():
         refs = tuple([(name, tuple(fs)) for name, (_, fs) in asked.items()])
         views = {name: view for name, (view, _) in asked.items()}
-        lookups.append(Lookup(source, views, _arrange(refs, tuple(order)), ids))
+        lookups.append(Lookup(catalog, views, _arrange(refs, tuple(order)), texts))
     return lookups, others
+
+
+def ordered(features: list[str] | FeatureService, refs: list[str]) -> list[str]:
+    """Put the features of a service in their declared order, where Feast keeps another.
+
+    Parameters
+    ----------
+    features
+        What was asked for.
+    refs
+        The ``view:feature`` that Feast made of it.
+    """
+    tags = getattr(features, "tags", None)
+    if not tags or ORDER_TAG not in tags:
+        return refs
+    declared = _declared_order(tags[ORDER_TAG])
+    return sorted(refs, key=lambda ref: declared.get(ref, len(declared)))
+
+
+@lru_cache(maxsize=256)
+def _declared_order(tag: str) -> dict[str, int]:
+    try:
+        return {ref: i for i, ref in enumerate(msgspec.json.decode(tag, type=list[str]))}
+    except msgspec.DecodeError:  # the order is all that is lost
+        return {}
 
 
 @lru_cache(maxsize=256)
@@ -162,10 +219,17 @@ def _arrange(
     return tuple(sorted(refs, key=lambda ref: place.get(f"{ref[0]}:{ref[1]}", len(place))))
 
 
-def _customer_id(view: FeatureView, value: Value) -> str:
+def _texts(
+    view: FeatureView, catalog: ServedCatalog, given: Mapping[str, Sequence[Value]]
+) -> Sequence[str]:
+    columns = [[_part(view, value) for value in given[key]] for key in catalog.entity.join_keys]
+    return catalog.texts(columns)
+
+
+def _part(view: FeatureView, value: Value) -> str:
     if value.WhichOneof("val") != "string_val":
         given = value.WhichOneof("val") or "nothing"
         raise ComputedViewError(
-            f"{view.name} is keyed by a string; a customer was given as {given}: {value}".rstrip()
+            f"{view.name} is keyed by strings; one was given as {given}: {value}".rstrip()
         )
     return value.string_val

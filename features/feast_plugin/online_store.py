@@ -11,6 +11,7 @@ view's values are read from the customer's packed row, which the workers publish
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,23 +19,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import redis
-from feast import Entity, FeatureService, FeatureView, RepoConfig, utils
+from feast import Entity, FeatureService, FeatureView, RepoConfig, metrics, utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.online_response import OnlineResponse
-from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
+from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import PositiveFloat, StrictStr, field_validator, model_validator
 
 from . import connection
+from .direct import DirectPlan, DirectPlans, Keys
 from .errors import ComputedViewError, StoreAwayError
-from .lookup import Lookup, plan_lookups
+from .lookup import Lookup, ReadRow, ordered, plan_lookups
 from .response import Column, ComputedResponse
 from .source import source_of
 
 _FeastRow = tuple[EntityKey, dict[str, Value], dt.datetime, dt.datetime | None]
-_ReadRow = tuple[dt.datetime | None, dict[str, Value] | None]
 
 
 @dataclass
@@ -104,6 +105,8 @@ class NextbestOnlineStore(RedisOnlineStore):
         Something was asked that has no meaning for a computed view, such as writing to it.
     """
 
+    _direct_plans: DirectPlans | None = None
+
     def get_online_features(
         self,
         config: RepoConfig,
@@ -115,6 +118,11 @@ class NextbestOnlineStore(RedisOnlineStore):
         include_feature_view_version_metadata: bool = False,
     ) -> OnlineResponse:
         """Answer a lookup, keeping the order of the features that were asked for."""
+        direct = self._direct(features, entity_rows, registry, project, full_feature_names)
+        if direct is not None and not include_feature_view_version_metadata:
+            plan, keys = direct
+            with _timed():
+                return plan.answer(keys, self._fetch(config, plan.catalog.keys(keys.texts)))
         with _asked(features, registry, project, full_feature_names) as request:
             answer = super().get_online_features(
                 config, features, entity_rows, registry, project, full_feature_names,
@@ -133,6 +141,12 @@ class NextbestOnlineStore(RedisOnlineStore):
         include_feature_view_version_metadata: bool = False,
     ) -> OnlineResponse:
         """Answer a lookup, as `get_online_features`."""
+        direct = self._direct(features, entity_rows, registry, project, full_feature_names)
+        if direct is not None and not include_feature_view_version_metadata:
+            plan, keys = direct
+            with _timed():
+                stored = await self._fetch_async(config, plan.catalog.keys(keys.texts))
+                return plan.answer(keys, stored)
         with _asked(features, registry, project, full_feature_names) as request:
             answer = await super().get_online_features_async(
                 config, features, entity_rows, registry, project, full_feature_names,
@@ -156,7 +170,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         )
         for lookup in lookups:
             request.columns |= lookup.answer(
-                self._fetch(config, lookup), online_features_response, full_feature_names,
+                self._fetch(config, lookup.keys), online_features_response, full_feature_names,
                 include_feature_view_version_metadata,
             )  # fmt: skip
         if others:
@@ -182,7 +196,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         )
         for lookup in lookups:
             request.columns |= lookup.answer(
-                await self._fetch_async(config, lookup), online_features_response,
+                await self._fetch_async(config, lookup.keys), online_features_response,
                 full_feature_names, include_feature_view_version_metadata,
             )  # fmt: skip
         if others:
@@ -205,12 +219,12 @@ class NextbestOnlineStore(RedisOnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[_ReadRow]:
+    ) -> list[ReadRow]:
         """Read one view's features, as Feast's lower-level contract wants them."""
         if source_of(table) is None:
             return super().online_read(config, table, entity_keys, requested_features)
         lookup = Lookup.of_keys(table, entity_keys, requested_features)
-        return _rows(lookup, self._fetch(config, lookup))
+        return lookup.rows(self._fetch(config, lookup.keys))
 
     async def online_read_async(
         self,
@@ -218,12 +232,12 @@ class NextbestOnlineStore(RedisOnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[_ReadRow]:
+    ) -> list[ReadRow]:
         """Read one view's features, as `online_read`."""
         if source_of(table) is None:
             return await super().online_read_async(config, table, entity_keys, requested_features)
         lookup = Lookup.of_keys(table, entity_keys, requested_features)
-        return _rows(lookup, await self._fetch_async(config, lookup))
+        return lookup.rows(await self._fetch_async(config, lookup.keys))
 
     def online_write_batch(
         self,
@@ -280,19 +294,34 @@ class NextbestOnlineStore(RedisOnlineStore):
             self._client_async = connection.async_client(url, _seconds(online_store_config))
         return await super()._get_client_async(online_store_config)
 
-    def _fetch(self, config: RepoConfig, lookup: Lookup) -> list[bytes | None]:
-        if not lookup.keys:
+    def _direct(
+        self,
+        features: list[str] | FeatureService,
+        entity_rows: list[dict[str, Any]] | Mapping[str, Any],
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool,
+    ) -> tuple[DirectPlan, Keys] | None:
+        """Say how to answer without Feast, if that can be."""
+        if self._direct_plans is None:
+            self._direct_plans = DirectPlans()
+        plan = self._direct_plans.find(features, registry, project, full_feature_names)
+        keys = None if plan is None else plan.keys(entity_rows)
+        return None if plan is None or keys is None else (plan, keys)
+
+    def _fetch(self, config: RepoConfig, keys: list[str]) -> list[bytes | None]:
+        if not keys:
             return []
         with _store_errors(config):
-            found: list[bytes | None] = self._get_client(config.online_store).mget(lookup.keys)
+            found: list[bytes | None] = self._get_client(config.online_store).mget(keys)
         return found
 
-    async def _fetch_async(self, config: RepoConfig, lookup: Lookup) -> list[bytes | None]:
-        if not lookup.keys:
+    async def _fetch_async(self, config: RepoConfig, keys: list[str]) -> list[bytes | None]:
+        if not keys:
             return []
         with _store_errors(config):
             client = await self._get_client_async(config.online_store)
-            found: list[bytes | None] = await client.mget(lookup.keys)
+            found: list[bytes | None] = await client.mget(keys)
         return found
 
 
@@ -313,6 +342,15 @@ def _store_errors(config: RepoConfig) -> Iterator[None]:
 
 
 @contextmanager
+def _timed() -> Iterator[None]:
+    """Tell Feast's metrics, where they are on, how long a lookup took."""
+    start = time.monotonic()
+    yield
+    if metrics._config.online_features:
+        metrics.track_online_store_read(time.monotonic() - start)
+
+
+@contextmanager
 def _asked(
     features: list[str] | FeatureService,
     registry: BaseRegistry,
@@ -328,7 +366,7 @@ def _asked(
                     f"{view.name} is computed as of now: precomputed vectors of it would be "
                     "stale. Take precompute_online off the feature service"
                 )
-    request = _Request(context[0])
+    request = _Request(ordered(features, context[0]))
     token = _request.set(request)
     try:
         yield request
@@ -340,21 +378,6 @@ def _asked(
             for made in view.features:
                 request.columns.pop(made.name, None)
                 request.columns.pop(f"{view.projection.name_to_use()}__{made.name}", None)
-
-
-def _rows(lookup: Lookup, stored: list[bytes | None]) -> list[_ReadRow]:
-    response = GetOnlineFeaturesResponse()
-    lookup.answer(stored, response, full_names=False, version_metadata=False)
-    names = response.metadata.feature_names.val
-    rows: list[_ReadRow] = []
-    for r in range(len(stored)):
-        vectors = [(name, v) for name, v in zip(names, response.results, strict=True)]
-        if not vectors or vectors[0][1].statuses[r] == FieldStatus.NOT_FOUND:
-            rows.append((None, None))
-            continue
-        time = vectors[0][1].event_timestamps[r].ToDatetime(dt.UTC)
-        rows.append((time, {name: vector.values[r] for name, vector in vectors}))
-    return rows
 
 
 def _refuse_write(table: FeatureView) -> None:

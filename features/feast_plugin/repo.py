@@ -21,6 +21,7 @@ from .source import CATALOG_TAG
 
 URL_VARIABLE = "NEXTBEST_REDIS_URL"
 STORE_TYPE = "nextbest.features.feast_plugin.online_store.NextbestOnlineStore"
+HISTORY_TYPE = "nextbest.features.feast_plugin.offline_store.NextbestOfflineStore"
 
 _YAML = """\
 # Values of the catalog's views are computed by nextbest's workers and read as of now.
@@ -33,7 +34,7 @@ online_store:
   type: {store_type}
   connection_string: {connection_string}
 offline_store:
-  type: duckdb
+{offline}
 entity_key_serialization_version: 3
 """
 
@@ -85,6 +86,7 @@ def write_repo(
     url: str,
     *,
     registry: str | Path | None = None,
+    archive: str | Path | None = None,
 ) -> Path:
     """Write a Feast repository, for ``feast -c DIRECTORY apply`` and ``FeatureStore(directory)``.
 
@@ -99,6 +101,9 @@ def write_repo(
         the file then refers to the environment variable NEXTBEST_REDIS_URL.
     registry
         The SQLite file; default ``registry.db`` in the directory.
+    archive
+        The directory of the archive of events, ``…/archive/events``: with it, the history of
+        computed views can be asked for.
 
     Returns
     -------
@@ -124,6 +129,9 @@ def write_repo(
             registry=json.dumps(_sqlite(root, registry)),
             store_type=STORE_TYPE,
             connection_string=json.dumps(f"${{{URL_VARIABLE}}}" if secret else url),
+            offline="\n".join(
+                f"  {name}: {json.dumps(value)}" for name, value in _offline(archive).items()
+            ),
         )
     )
     (root / "nextbest_views.py").write_text(_MODULE.format(reference=reference))
@@ -131,17 +139,23 @@ def write_repo(
 
 
 def apply(
-    catalog: Catalog, directory: str | Path, url: str, *, registry: str | Path | None = None
+    catalog: Catalog,
+    directory: str | Path,
+    url: str,
+    *,
+    registry: str | Path | None = None,
+    archive: str | Path | None = None,
 ) -> FeatureStore:
     """Bring the registry in line with a catalog and return the store, in this process.
 
-    Views that the catalog no longer has are taken out of the registry; customers' rows stay.
+    Views and services that the catalog no longer has are taken out of the registry; rows stay, and
+    so do entities, which other views may have.
 
     Parameters
     ----------
     catalog
         Need not be importable.
-    directory, url, registry
+    directory, url, registry, archive
         As in `write_repo`; no file but the registry is written.
 
     Examples
@@ -160,20 +174,27 @@ def apply(
             provider="local",
             registry={"registry_type": "sql", "path": _sqlite(root, registry)},
             online_store={"type": STORE_TYPE, "connection_string": url},
-            offline_store={"type": "duckdb"},
+            offline_store=_offline(archive),
             entity_key_serialization_version=3,
             repo_path=root,
         )
     )
     objects: list[Any] = feast_objects(catalog)
-    declared = {view.name for view in catalog.views}
-    gone: list[Any] = [
-        view
-        for view in store.list_feature_views()
-        if view.tags.get(CATALOG_TAG) == catalog.name and view.name not in declared
+    declared = {(type(each), each.name) for each in objects}
+    known: list[Any] = [*store.list_feature_views(), *store.list_feature_services()]
+    gone = [
+        each
+        for each in known
+        if each.tags.get(CATALOG_TAG) == catalog.name and (type(each), each.name) not in declared
     ]
     store.apply(objects, objects_to_delete=gone, partial=not gone)
     return store
+
+
+def _offline(archive: str | Path | None) -> dict[str, str]:
+    if archive is None:
+        return {"type": "duckdb"}
+    return {"type": HISTORY_TYPE, "archive_path": str(Path(archive).resolve())}
 
 
 def _sqlite(root: Path, registry: str | Path | None) -> str:

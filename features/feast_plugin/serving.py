@@ -7,12 +7,14 @@ only applies or lists definitions does not need it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..declaration import Feature
+from ..entity_keys import key_text
 from ..errors import RowError as UnreadableRow
 from ..kernels.layout import COUNT, I64, LAST, U8
 from ..kernels.read import PRESENT
@@ -35,21 +37,34 @@ _KINDS = {
     ("string", True): wire.W_STRINGS,
 }
 Wanted = tuple[tuple[str, str], ...]
+"""Features of a catalog, as ``(view, feature)``."""
 _PACKED_HEAD = 2  # words before the bitmap of a packed row
 
 
-class ServedRows(NamedTuple):
-    """Features of n customers, and int64[n]: the newest event's microseconds, 0 if unknown."""
+@dataclass(frozen=True)
+class ServedRows:
+    """Features of n keys of an entity, read from their stored rows."""
 
     rows: FeatureRows
-    newest: I64
+    stored: Sequence[bytes | None]
+
+    @cached_property
+    def newest(self) -> I64:
+        """int64[n]: the newest event's microseconds, 0 if unknown."""
+        newest = np.array([0 if row is None else _newest(row) for row in self.stored], np.int64)
+        newest[self.rows.age_ms < 0] = 0
+        return newest
 
 
 _Convert = Callable[[float], Any] | None
 
 
 class _Part(NamedTuple):
-    feature: Feature
+    """How the numbers of one feature become Python values."""
+
+    width: int
+    is_vector: bool
+    is_ragged: bool
     convert: _Convert
 
 
@@ -65,9 +80,18 @@ class _Answer(NamedTuple):
 
 
 class ServedCatalog:
-    """Reads the rows of one catalog and writes them as Feast's messages; knows no store."""
+    """Reads the rows of one entity and writes them as Feast's messages; knows no store.
+
+    Attributes
+    ----------
+    entity
+        What the rows describe.
+    schema
+        What the tag ``nextbest.schema`` of its views says.
+    """
 
     def __init__(self, plan: Plan) -> None:
+        self.entity = plan.catalog.entity
         self.schema = schema_tag(plan)
         self._decoder = RowDecoder(plan)
         self._prefix = key_prefix(plan.catalog).decode()
@@ -78,28 +102,36 @@ class ServedCatalog:
             column += len(feature.columns)
         self._answers: dict[Wanted, _Answer] = {}
 
-    def keys(self, ids: Sequence[str]) -> list[str]:
-        """Return under which keys the rows of customers are stored."""
-        return [self._prefix + customer_id for customer_id in ids]
+    def feature(self, view: str, name: str) -> Feature:
+        """Return how a feature was declared."""
+        return self._features[view, name][1]
 
-    def read(self, ids: Sequence[str], stored: Sequence[bytes | None], at: int) -> ServedRows:
-        """Read stored rows as of ``at``, microseconds.
+    def texts(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
+        """Return the key texts of n things: strings by join key, in declared order."""
+        if len(columns) == 1:
+            return columns[0]
+        return [key_text(self.entity, parts) for parts in zip(*columns, strict=True)]
+
+    def keys(self, texts: Sequence[str]) -> list[str]:
+        """Return under which keys the rows are stored."""
+        return [self._prefix + text for text in texts]
+
+    def read(self, texts: Sequence[str], stored: Sequence[bytes | None], at: int) -> ServedRows:
+        """Read stored rows as of ``at``, microseconds; here and nowhere else are they decoded.
 
         Raises
         ------
         RowError
-            Naming the customer whose row is damaged or was written under another declaration.
+            Naming whose row is damaged or was written under another declaration.
         """
         try:
             rows = self._decoder.decode(stored, at)
         except UnreadableRow as error:
             raise RowError(
-                f"the row of customer {ids[error.ordinal]!r} {error.reason}: is the worker running "
-                "the catalog that was applied to the registry?"
+                f"the row of {self.entity.name} {texts[error.ordinal]!r} {error.reason}: is the "
+                "worker running the catalog that was applied to the registry?"
             ) from error
-        newest = np.array([0 if row is None else _newest(row) for row in stored], np.int64)
-        newest[rows.age_ms < 0] = 0
-        return ServedRows(rows, newest)
+        return ServedRows(rows, stored)
 
     def encode(self, served: ServedRows, wanted: Wanted) -> bytes:
         """Encode features ``(view, feature)`` as ``results`` of Feast's response, in this order."""
@@ -114,26 +146,33 @@ class ServedCatalog:
         return out[:length].tobytes()
 
     def to_lists(self, served: ServedRows, wanted: Wanted) -> list[list[Any]]:
-        """Return the same features as Python objects by customer, None where there is none."""
+        """Return the same features as Python objects by row, None where there is none."""
         answer = self._answer(wanted)
         values = served.rows.values[:, answer.columns].T.tolist()
-        absent = (served.rows.state[:, answer.columns] != PRESENT).T.tolist()
-        found = []
+        gaps = served.rows.state[:, answer.columns] != PRESENT
+        has_gaps = gaps.any(axis=0).tolist()
+        absent = gaps.T.tolist() if True in has_gaps else []
+        found: list[list[Any]] = []
         start = 0
-        for feature, convert in answer.parts:
-            if not feature.is_vector:
+        for width, is_vector, is_ragged, convert in answer.parts:
+            stop = start + width
+            if is_vector:
+                rows = zip(*values[start:stop], strict=True)
+                if True in has_gaps[start:stop]:
+                    each = zip(rows, zip(*absent[start:stop], strict=True), strict=True)
+                    found.append([_array(row, gap, is_ragged, convert) for row, gap in each])
+                elif convert is None:
+                    found.append([[*row] for row in rows])
+                else:
+                    found.append([[*map(convert, row)] for row in rows])
+            elif has_gaps[start]:
                 pairs = zip(values[start], absent[start], strict=True)
                 if convert is None:
                     found.append([None if none else value for value, none in pairs])
                 else:
                     found.append([None if none else convert(value) for value, none in pairs])
-                start += 1
-                continue
-            stop = start + len(feature.columns)
-            rows = zip(*values[start:stop], strict=True)
-            gaps = zip(*absent[start:stop], strict=True)
-            ragged = feature.is_ragged
-            found.append([_array(*x, ragged, convert) for x in zip(rows, gaps, strict=True)])
+            else:
+                found.append(values[start] if convert is None else [*map(convert, values[start])])
             start = stop
         return found
 
@@ -162,7 +201,9 @@ class ServedCatalog:
             table.append(entry)
             words += own
             columns += range(column, column + width)
-            parts.append(_Part(feature, _converter(feature)))
+            parts.append(
+                _Part(width, feature.is_vector, bool(entry[wire.A_RAGGED]), _converter(feature))
+            )
             room += wire.BYTES_PER_CELL + width * (16 + max(map(len, own), default=0))
         return _Answer(
             np.array(table, np.int64).reshape(len(wanted), 5),
@@ -174,13 +215,15 @@ class ServedCatalog:
         )
 
 
-def served(source: EventSource, schema: str) -> ServedCatalog:
-    """Return the reader of a view's catalog, compiled once a process.
+def served(source: EventSource, view: str, schema: str) -> ServedCatalog:
+    """Return the reader of a view's entity, compiled once a process.
 
     Parameters
     ----------
     source
         The source of the view.
+    view
+        The view's name.
     schema
         The tag ``nextbest.schema`` of the view.
 
@@ -189,18 +232,29 @@ def served(source: EventSource, schema: str) -> ServedCatalog:
     RegistryError
         If this version of nextbest would read the rows of that declaration otherwise.
     """
-    catalog = _compiled(source.name, source.declaration)
+    catalog = _compiled(source.name, source.declaration).get(view)
+    if catalog is None:
+        raise RegistryError(
+            f"the declaration in data source {source.name!r} has no view {view!r}: apply the "
+            "catalog again"
+        )
     if schema != catalog.schema:
         raise RegistryError(
-            f"the registry's views of {source.name!r} have schema {schema or 'none'}, but "
-            f"their declaration now means schema {catalog.schema}: apply the catalog again"
+            f"the registry's view {view!r} of {source.name!r} has schema {schema or 'none'}, but "
+            f"its declaration now means schema {catalog.schema}: apply the catalog again"
         )
     return catalog
 
 
 @lru_cache(maxsize=64)
-def _compiled(name: str, declaration: bytes) -> ServedCatalog:
-    return ServedCatalog(Plan.compile(EventSource(name=name, declaration=declaration).catalog))
+def _compiled(name: str, declaration: bytes) -> dict[str, ServedCatalog]:
+    """Compile a catalog: the reader of each view, by name."""
+    catalog = EventSource(name=name, declaration=declaration).catalog
+    readers = {
+        entity.name: ServedCatalog(Plan.compile(catalog.of(entity.name)))
+        for entity in catalog.entities
+    }
+    return {view.name: readers[view.entity.name] for view in catalog.views}
 
 
 def _converter(feature: Feature) -> _Convert:
@@ -219,7 +273,7 @@ def _array(
     ragged: bool,
     convert: _Convert,
 ) -> list[Any] | None:
-    """Make one customer's array; one that is ragged ends at its first gap."""
+    """Make one array; one that is ragged ends at its first gap."""
     if all(gaps):
         return None
     width = gaps.index(True) if ragged and True in gaps else len(row)

@@ -23,6 +23,8 @@ RESERVED_TAGS = "nextbest."
 CATALOG_TAG = "nextbest.catalog"
 SCHEMA_TAG = "nextbest.schema"
 """Tag of a view: the schema id of the rows that it is read from, in hexadecimal."""
+ORDER_TAG = "nextbest.features"
+"""Tag of a feature service: its features in their declared order, a JSON list."""
 
 _CLASS = "nextbest.features.feast_plugin.source.EventSource"
 

@@ -155,7 +155,7 @@ def test_a_registry_of_another_meaning_is_refused(shop: feast.FeatureStore) -> N
 
 
 def test_an_id_that_is_no_string_is_refused(shop: feast.FeatureStore) -> None:
-    with pytest.raises(ComputedViewError, match=r"history is keyed by a string; .*int64_val"):
+    with pytest.raises(ComputedViewError, match=r"history is keyed by strings; .*int64_val"):
         shop.get_online_features(["history:events"], {"customer_id": [Value(int64_val=7)]})
     with pytest.raises(ComputedViewError, match="given as nothing"):
         shop.get_online_features(["history:events"], [{"customer_id": None}])

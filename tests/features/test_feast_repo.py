@@ -194,6 +194,7 @@ def _python(code: str, *arguments: str) -> str:
 
 _COMMAND = """
 import sys
+import nextbest.features.feast_plugin.offline_store
 import nextbest.features.feast_plugin.online_store
 import nextbest.features.feast_plugin.source
 heavy = {"numba", "nextbest.features.plan", "nextbest.flows"} & set(sys.modules)
