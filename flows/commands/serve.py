@@ -1,0 +1,49 @@
+"""`nextbest serve`: the HTTP service."""
+
+from __future__ import annotations
+
+import sys
+
+from ...features.errors import SettingsError
+from ..embedded import connect, ensure_server
+from ..settings import Settings
+from .lookup import catalog_of
+
+
+def run_service(
+    settings: Settings,
+    reference: str | None,
+    *,
+    host: str,
+    port: int,
+    stream: str,
+    partitions: int | None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises
+    ------
+    NextbestError
+        If the address, the store or the catalog cannot be had.
+    """
+    try:
+        from ..service.serving import Place, keys_of, serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("nextbest"):
+            raise
+        raise SettingsError(
+            f"the service needs {error.name}: pip install 'nextbest[serve]'"
+        ) from None
+
+    catalog, settings = catalog_of(settings, reference)
+    url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
+    connect(settings).close()
+    place = Place(
+        url=url, host=host, port=port, stream=stream, partitions=partitions, api_keys=keys_of()
+    )
+
+    def said(where: str) -> None:
+        sys.stdout.write(f"serving {catalog.name} on {where}, documented on {where}/docs\n")
+        sys.stdout.flush()
+
+    serve(place, settings, catalog, said)
