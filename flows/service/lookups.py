@@ -69,6 +69,12 @@ class FeaturesRoute:
             entity.name: f"{Plan.compile(self._catalog.of(entity.name)).schema_id:08x}"
             for entity in self._catalog.entities
         }
+        # Where there are other entities, a customer's id finds no features of theirs.
+        self._customer_views = [
+            view.name
+            for view in self._catalog.views
+            if view.entity.is_customer and len(self._catalog.entities) > 1
+        ]
         self._shape = lru_cache(maxsize=256)(self._make_shape)
         self._width = lru_cache(maxsize=256)(self._check_choice)
 
@@ -114,6 +120,8 @@ class FeaturesRoute:
                 raise _invalid(f"{name} is given twice", f"$.{name}")
             else:
                 request[name] = value.split(",") if name == "features" else value
+        if self._customer_views and not request.keys() & {"service", "features"}:
+            request["features"] = self._customer_views
         try:
             return 200, await self._answer(msgspec.convert(request, FeaturesRequest, strict=False))
         except msgspec.ValidationError as error:

@@ -17,11 +17,11 @@ from . import wire
 from .app import pages_problem
 from .docs_page import page
 from .interim import AsyncFeatureClient
+from .lookups import probe
 from .openapi import document
 from .problems import PROBLEM_TYPE, ProblemError
 
 _READY_SECONDS = 1.0
-_PROBE = "nextbest"
 _API = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _PAGE = {
     **_API,
@@ -36,6 +36,7 @@ def pages(client: AsyncFeatureClient, *, max_events: int, keyed: bool) -> Starle
     api = document(client.catalog, max_events=max_events, keyed=keyed)
     document_body = msgspec.json.encode(api)
     docs_body = page(api).encode()
+    nobody = probe(client.catalog)
     catalog_body = msgspec.json.encode(wire.declared(client.catalog))
 
     def json(body: bytes) -> Response:
@@ -47,7 +48,7 @@ def pages(client: AsyncFeatureClient, *, max_events: int, keyed: bool) -> Starle
     async def readyz(request: Request) -> Response:
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                await client.get([_PROBE])
+                await client.get(nobody.ids, features=nobody.features)
         except RowError:
             pass  # the store answers
         except (TimeoutError, NextbestError) as error:
