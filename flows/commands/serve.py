@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ..embedded import connect, ensure_server
 from ..settings import Settings
+from . import place
 from .lookup import catalog_of
 
 
@@ -35,15 +37,17 @@ def run_service(
             f"the service needs {error.name}: pip install 'nextbest[serve]'"
         ) from None
 
-    catalog, settings = catalog_of(settings, reference)
+    catalog = None
+    if reference is not None or place.remembered(settings.data_dir) is not None:
+        catalog, settings = catalog_of(settings, reference)
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     connect(settings).close()
-    place = Place(
+    where = Place(
         url=url, host=host, port=port, stream=stream, partitions=partitions, api_keys=keys_of()
     )
 
-    def said(where: str) -> None:
-        sys.stdout.write(f"serving {catalog.name} on {where}, documented on {where}/docs\n")
+    def said(found: Catalog, root: str) -> None:
+        sys.stdout.write(f"serving {found.name} on {root}, documented on {root}/docs\n")
         sys.stdout.flush()
 
-    serve(place, settings, catalog, said)
+    serve(where, settings, catalog, said)

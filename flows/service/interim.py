@@ -54,17 +54,23 @@ class AsyncFeatureClient:
     def __init__(
         self,
         url: str,
-        catalog: Catalog,
+        catalog: Catalog | None = None,
         *,
         timeout_seconds: float = 5.0,
         clock: Callable[[], int] = now_us,
     ) -> None:
+        if catalog is None:
+            raise SettingsError("no run has been made here: name a catalog with --catalog")
         self.catalog = catalog
         self._clock = clock
         self._redis = _client(url, timeout_seconds)
         self._decoders = {
             e.name: RowDecoder(Plan.compile(catalog.of(e.name))) for e in catalog.entities
         }
+
+    async def open(self) -> AsyncFeatureClient:
+        """Do nothing: the catalog is there."""
+        return self
 
     async def get(
         self,

@@ -58,7 +58,7 @@ class Lookup(msgspec.Struct, frozen=True, gc=False):
     id: str
     position: int
     features: tuple[str, ...] | None
-    values: list[float]
+    values: list[float | None]
     states: list[int]
 
 

@@ -101,7 +101,12 @@ everything; set NEXTBEST_API_KEYS, or serve on 127.0.0.1
     return taken
 
 
-def serve(place: Place, settings: Settings, catalog: Catalog, said: Callable[[str], None]) -> None:
+def serve(
+    place: Place,
+    settings: Settings,
+    catalog: Catalog | None,
+    said: Callable[[Catalog, str], None],
+) -> None:
     """Serve until SIGTERM or Ctrl-C; then requests under way are finished.
 
     Parameters
@@ -111,9 +116,9 @@ def serve(place: Place, settings: Settings, catalog: Catalog, said: Callable[[st
     settings
         Limits and directories.
     catalog
-        The declarations that the worker runs with.
+        The declarations that the worker runs with; None: those that are in the store.
     said
-        Is told where the service listens, once it does.
+        Is told what is served and where, once it is.
 
     Raises
     ------
@@ -128,7 +133,7 @@ def serve(place: Place, settings: Settings, catalog: Catalog, said: Callable[[st
         shown = f"[{place.host}]" if ":" in place.host else place.host
         url = f"http://{shown}:{port}"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(place, settings, catalog, taken, lambda: said(url)))
+            runner.run(_serve(place, settings, catalog, taken, lambda found: said(found, url)))
 
 
 class _Server(uvicorn.Server):
@@ -146,14 +151,15 @@ class _Server(uvicorn.Server):
 async def _serve(
     place: Place,
     settings: Settings,
-    catalog: Catalog,
+    catalog: Catalog | None,
     taken: socket.socket,
-    ready: Callable[[], None],
+    ready: Callable[[Catalog], None],
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         timeout = settings.redis_timeout_seconds
         client = AsyncFeatureClient(place.url, catalog, timeout_seconds=timeout)
         stack.push_async_callback(client.close)
+        await client.open()
         publisher = AsyncPublisher(
             place.url, place.stream, partitions=place.partitions, shards=settings.shards
         )
@@ -168,7 +174,7 @@ async def _serve(
         )  # fmt: skip
         await lookups.warm()
         app = App(
-            _events(settings, catalog, publisher),
+            _events(settings, client.catalog, publisher),
             lookups,
             pages(client, max_events=settings.http_events, keyed=bool(place.api_keys)),
             place.api_keys,
@@ -176,7 +182,7 @@ async def _serve(
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        await _Server(_config(app, settings), ready).serve(sockets=[taken])
+        await _Server(_config(app, settings), lambda: ready(client.catalog)).serve(sockets=[taken])
 
 
 def _events(settings: Settings, catalog: Catalog, publisher: AsyncPublisher) -> EventsRoute:

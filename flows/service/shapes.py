@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from ...features.catalog import Catalog
 from ...features.kernels.layout import F64, I64, U8
-from ...features.online import STATES
+from ...features.kernels.read import EXPIRED, MISSING
 
+_WHY = {int(MISSING): "missing", int(EXPIRED): "expired"}
 _Make = Callable[..., Any]
 
 
@@ -134,7 +135,7 @@ class Shape:
 
     def _states(self, worst: U8) -> dict[str, str]:
         found = np.flatnonzero(worst).tolist()
-        return {self._names[i]: STATES[int(worst[i])] for i in found}
+        return {self._names[i]: _WHY[int(worst[i])] for i in found}
 
 
 def _keyed(keys: Sequence[str]) -> _Make:

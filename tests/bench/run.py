@@ -22,6 +22,7 @@ from tests.bench import (
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
+    scenario_lookup_http,
     scenario_recovery,
     scenario_scale,
 )
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "freshness": scenario_freshness.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
+    "lookup-http": scenario_lookup_http.run,
 }
 
 
