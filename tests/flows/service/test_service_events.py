@@ -16,7 +16,8 @@ import pytest
 import redis
 
 from nextbest.features.receipts import Receipt
-from tests.flows.service.world import REFERENCE, Service, bought, event, served
+from tests.flows.service import shop
+from tests.flows.service.world import Service, bought, event, served
 
 NDJSON = {"content-type": "application/x-ndjson"}
 JSON = {"content-type": "application/json"}
@@ -26,7 +27,7 @@ def in_log(url: str) -> list[dict[str, Any]]:
     with redis.Redis.from_url(url) as client:
         entries: Any = client.xrange("events")
         lines = b"".join(fields[b"events"] for _, fields in entries)
-    return [json.loads(line) for line in lines.splitlines()]
+    return [json.loads(line) for line in lines.split(b"\n") if line]
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_sizes_are_limited(embedded_store: str, tmp_path: Path) -> None:
 def test_what_is_published_is_read_as_features(store_url: str, tmp_path: Path) -> None:
     """With the worker between them, as users run both."""
     home = tmp_path / "home"
-    parts = ("--stream", "clicks", "--partitions", "2")
+    parts = ("--stream", "clicks", "--partitions", "2", "--catalog", f"{shop.__file__}:customers")
     with served(store_url, home, *parts) as service, httpx.Client(base_url=service.url) as client:
         now = time.time_ns() // 1000
         for i, customer in enumerate(["ann", "ben", "cy", "di"]):
@@ -176,7 +177,7 @@ def test_what_is_published_is_read_as_features(store_url: str, tmp_path: Path) -
             given = {**bought_, "event_timestamp": now + i}
             assert client.post("/v1/events", json=given).status_code == 202
         run = [sys.executable, "-m", "nextbest.flows.cli", "run", *parts, "--drain"]
-        run += ["--catalog", REFERENCE, "--data-dir", str(home), "--redis-url", store_url]
+        run += ["--data-dir", str(home), "--redis-url", store_url]
         subprocess.run(run, check=True, capture_output=True, timeout=120)
         for customer in ("ann", "ben", "cy", "di"):
             row = client.get(f"/v1/features/{customer}").json()["rows"][0]

@@ -38,7 +38,7 @@ def test_answers_are_kept_as_they_were(store_url: str, tmp_path: Path) -> None:
         assert service.stop() == 0
     warm, ann, nobody, ben = lines(home / "lookups")
     assert warm.id == "nextbest"
-    client = FeatureClient(store_url, shop.customers)
+    client = FeatureClient(store_url, shop.catalog.of("customer"))
     truth = client.get(["ann"], at=NOW).rows
     assert (ann.at, ann.id, ann.entity, ann.catalog) == (NOW, "ann", "customer", "shop")
     assert ann.schema_id == f"{Plan.compile(shop.catalog.of('customer')).schema_id:08x}"

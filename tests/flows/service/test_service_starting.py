@@ -49,26 +49,29 @@ def test_a_catalog_is_needed(store_url: str, tmp_path: Path) -> None:
     assert "name a catalog with --catalog" in fails(*serve, "--redis-url", store_url)
 
 
-@pytest.mark.parametrize("path", ["/v1/features/ann", "/v1/catalog", "/docs", "/nothing"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_api_keys(store_url: str, tmp_path: Path, path: str, host: str) -> None:
-    with served(store_url, tmp_path / "home", "--host", host, **KEYS) as service:
+def test_api_keys_open_all_addresses_to_those_who_have_one(store_url: str, tmp_path: Path) -> None:
+    with served(store_url, tmp_path / "home", "--host", "0.0.0.0", **KEYS) as service:
         url = f"http://127.0.0.1:{service.port}"
-        good = 404 if path == "/nothing" else 200
-        refused = httpx.get(url + path)
-        assert refused.status_code == 401
-        assert refused.headers["www-authenticate"] == "Bearer"
-        assert refused.json()["type"] == "/docs#unauthorized"
-        for wrong in ("", "first", "first-key,second-key", "first-keyé".encode()):
-            assert httpx.get(url + path, headers={"x-api-key": wrong}).status_code == 401
-        for key in ("first-key", "second-key"):
-            assert httpx.get(url + path, headers={"X-API-Key": key}).status_code == good
-            bearer = {"authorization": f"Bearer {key}"}
-            assert httpx.get(url + path, headers=bearer).status_code == good
-        basic = {"authorization": "Basic first-key"}
-        assert httpx.get(url + path, headers=basic).status_code == 401
+        for path in ("/v1/features/ann", "/v1/catalog", "/docs", "/nothing"):
+            keys_are_needed(url, path)
         assert httpx.get(url + "/healthz").status_code == 200
         assert httpx.get(url + "/readyz").status_code == 200
+
+
+def keys_are_needed(url: str, path: str) -> None:
+    good = 404 if path == "/nothing" else 200
+    refused = httpx.get(url + path)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert refused.json()["type"] == "/docs#unauthorized"
+    for wrong in ("", "first", "first-key,second-key", "first-keyé".encode()):
+        assert httpx.get(url + path, headers={"x-api-key": wrong}).status_code == 401
+    for key in ("first-key", "second-key"):
+        assert httpx.get(url + path, headers={"X-API-Key": key}).status_code == good
+        bearer = {"authorization": f"Bearer {key}"}
+        assert httpx.get(url + path, headers=bearer).status_code == good
+    basic = {"authorization": "Basic first-key"}
+    assert httpx.get(url + path, headers=basic).status_code == 401
 
 
 def test_a_store_that_goes_away_is_said_and_recovered_from(tmp_path: Path) -> None:
