@@ -9,7 +9,7 @@ from ...features.errors import SettingsError
 from ..embedded import connect, ensure_server
 from ..settings import Settings
 from . import place
-from .lookup import catalog_of
+from .references import load
 
 
 def run_service(
@@ -37,9 +37,11 @@ def run_service(
             f"the service needs {error.name}: pip install 'nextbest[serve]'"
         ) from None
 
-    catalog = None
-    if reference is not None or place.remembered(settings.data_dir) is not None:
-        catalog, settings = catalog_of(settings, reference)
+    last = place.remembered(settings.data_dir)
+    if last is not None:
+        settings = place.same_store(settings, last)
+        reference = reference or last.catalog
+    catalog = None if reference is None else load(reference, Catalog)
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     connect(settings).close()
     where = Place(
