@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections import deque
+from typing import Any
 
 import uvloop
 
@@ -26,14 +27,12 @@ class _Connection(asyncio.Protocol):
         self._load = load
         self._buffer = b""
         self._due = 0.0
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def ask(self, due: float) -> None:
-        assert self._transport is not None
         self._due = due
         self._transport.write(self._load.request)
 
