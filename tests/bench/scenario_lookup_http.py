@@ -55,7 +55,7 @@ assert len(catalog.columns) == 50
 def run(*, quick: bool) -> Result:
     """Measure; see the module's text."""
     runs = 3 if quick else 5
-    seconds = 3.0 if quick else 10.0
+    seconds = 2.0 if quick else 10.0
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         url = ensure_server(home)
