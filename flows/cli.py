@@ -182,6 +182,30 @@ def publish(
 
 
 @app.command()
+def serve(
+    host: Annotated[
+        str,
+        typer.Option(help="Where to listen; other machines need a key of NEXTBEST_API_KEYS."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free.")] = 8080,
+    catalog: CatalogReference = None,
+    stream: Annotated[str, typer.Option(help="The stream that events go to.")] = "events",
+    partitions: Annotated[
+        int | None, typer.Option(min=1, help="It is N streams.", metavar="N")
+    ] = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Events in, features out, over HTTP, until Ctrl-C."""
+    from .commands.serve import run_service
+
+    run_service(
+        make_settings(data_dir, redis_url), catalog,
+        host=host, port=port, stream=stream, partitions=partitions,
+    )  # fmt: skip
+
+
+@app.command()
 def backfill(
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     entities: Annotated[

@@ -122,6 +122,21 @@ customers; fixed for the life of a data directory)
     dead_letter_topic: Annotated[
         str | None, Meta(description="Kafka topic that dead letters are sent to as well")
     ] = None
+    http_body_bytes: Annotated[
+        int, Meta(ge=1024, le=256 << 20, description="longest body of a request, in bytes")
+    ] = 8 << 20
+    http_events: Annotated[
+        int, Meta(ge=1, le=1 << 20, description="events in one request, at most")
+    ] = 10_000
+    http_body_seconds: Annotated[
+        float, Meta(gt=0.0, le=3600.0, description="seconds until a request's body must be there")
+    ] = 30.0
+    http_stop_seconds: Annotated[
+        float, Meta(gt=0.0, le=3600.0, description="seconds that requests under way have to end")
+    ] = 30.0
+    lookup_log_share: Annotated[
+        float, Meta(ge=0.0, le=1.0, description="share of looked up rows that are kept; 0: none")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -192,6 +207,11 @@ Expected `float`, got `str` (seconds between two snapshots)
     def dead_letters_dir(self) -> Path:
         """Refused events, NDJSON."""
         return self.data_dir / "dead_letters"
+
+    @property
+    def lookups_dir(self) -> Path:
+        """A sample of what the service answered, NDJSON."""
+        return self.data_dir / "lookups"
 
     @property
     def valkey_dir(self) -> Path:

@@ -88,6 +88,10 @@ def loaded_by(statement: str) -> set[str]:
             "import nextbest.flows.pipeline, nextbest.flows.run, nextbest.flows.sources",
             ("feast", "pandas", "polars", "duckdb", "rich", "typer"),
         ),
+        (
+            "import nextbest.flows.service.serving, nextbest.flows.commands.serve",
+            ("feast", "pandas", "bytewax", "river", "pyarrow", "polars", "duckdb", "rich"),
+        ),
         ("import nextbest.flows.settings, nextbest.flows.embedded", ("feast", "pandas", "river")),
     ],
 )

@@ -24,6 +24,7 @@ from tests.bench import (
     scenario_ingest_parquet,
     scenario_kernel,
     scenario_lookup,
+    scenario_lookup_http,
     scenario_receipt,
     scenario_recovery,
     scenario_replay,
@@ -42,6 +43,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
     "lookup": scenario_lookup.run,
+    "lookup-http": scenario_lookup_http.run,
 }
 
 

@@ -1,0 +1,55 @@
+"""`nextbest serve`: the HTTP service."""
+
+from __future__ import annotations
+
+import sys
+
+from ...features.catalog import Catalog
+from ...features.errors import SettingsError
+from ..embedded import connect, ensure_server
+from ..settings import Settings
+from . import place
+from .references import load
+
+
+def run_service(
+    settings: Settings,
+    reference: str | None,
+    *,
+    host: str,
+    port: int,
+    stream: str,
+    partitions: int | None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises
+    ------
+    NextbestError
+        If the address, the store or the catalog cannot be had.
+    """
+    try:
+        from ..service.serving import Place, keys_of, serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("nextbest"):
+            raise
+        raise SettingsError(
+            f"the service needs {error.name}: pip install 'nextbest[serve]'"
+        ) from None
+
+    last = place.remembered(settings.data_dir)
+    if last is not None:
+        settings = place.same_store(settings, last)
+        reference = reference or last.catalog
+    catalog = None if reference is None else load(reference, Catalog)
+    url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
+    connect(settings).close()
+    where = Place(
+        url=url, host=host, port=port, stream=stream, partitions=partitions, api_keys=keys_of()
+    )
+
+    def said(found: Catalog, root: str) -> None:
+        sys.stdout.write(f"serving {found.name} on {root}, documented on {root}/docs\n")
+        sys.stdout.flush()
+
+    serve(where, settings, catalog, said)

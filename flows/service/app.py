@@ -1,0 +1,137 @@
+"""The service as an ASGI application.
+
+The hot routes are called straight from a dict; everything else goes through Starlette.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ...features.errors import NextbestError, RowError, StateError, StoreError
+from .events import EventsRoute
+from .http import ClientGoneError, Receive, Scope, Send, header, send_answer, send_problem
+from .lookups import FeaturesRoute
+from .problems import ProblemError
+
+Handler = Callable[[Scope, Receive], Awaitable[tuple[int, bytes]]]
+
+OPEN = frozenset({"/healthz", "/readyz"})
+"""Paths that need no API key."""
+_ONE = "/v1/features/"
+_ONE_RAW = _ONE.encode()
+_log = logging.getLogger("nextbest.service")
+
+
+class App:
+    """Dispatches requests, and turns every failure into problem details.
+
+    Parameters
+    ----------
+    events, lookups
+        The hot routes.
+    rest
+        An ASGI application for all other paths.
+    api_keys
+        One of which a request must carry; none: all may come.
+    """
+
+    def __init__(
+        self,
+        events: EventsRoute,
+        lookups: FeaturesRoute,
+        rest: Callable[[Scope, Receive, Send], Awaitable[None]],
+        api_keys: Sequence[str] = (),
+    ) -> None:
+        self._hot: dict[str, dict[str, Handler]] = {
+            "/v1/features": {"POST": lookups.post},
+            "/v1/events": {"POST": events.post},
+        }
+        self._lookups = lookups
+        self._rest = rest
+        self._keys = [key.encode() for key in api_keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path: str = scope["path"]
+        try:
+            if self._keys and path not in OPEN:
+                self._admit(scope)
+            raw: bytes = scope["raw_path"]
+            methods = self._hot.get(path)
+            if methods is not None:
+                handler = methods.get(scope["method"])
+                if handler is None:
+                    raise not_allowed(scope["method"], tuple(methods))
+                status, body = await handler(scope, receive)
+            elif raw.startswith(_ONE_RAW) and len(raw) > len(_ONE_RAW):
+                if scope["method"] != "GET":
+                    raise not_allowed(scope["method"], ("GET",))
+                status, body = await self._lookups.get(scope, raw[len(_ONE_RAW) :])
+            else:
+                await self._rest(scope, receive, send)
+                return
+        except ClientGoneError:
+            return
+        except Exception as error:
+            await send_problem(send, self._problem(error, scope), path)
+        else:
+            await send_answer(send, status, body)
+
+    def _admit(self, scope: Scope) -> None:
+        given = header(scope, b"x-api-key")
+        if given is None:
+            scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
+            given = token.strip() if scheme.lower() == b"bearer" else None
+        # All are compared, and each in constant time: how long it takes says nothing.
+        known = [hmac.compare_digest(given or b"", key) for key in self._keys]
+        if given is None or not any(known):
+            what = "no API key" if given is None else "this API key is not known"
+            raise ProblemError(
+                "unauthorized",
+                f"{what}; send Authorization: Bearer ... or X-API-Key: ...",
+                headers=[(b"www-authenticate", b"Bearer")],
+            )
+
+    def _problem(self, error: Exception, scope: Scope) -> ProblemError:
+        """Return what the caller is told; the log is told more."""
+        if isinstance(error, ProblemError):
+            return error
+        where = f"{scope['method']} {scope['path']!r:.200}"
+        if isinstance(error, StoreError):
+            _log.warning("%s: %s", where, error)
+            # What the store said may name hosts; the caller needs to know that waiting helps.
+            return ProblemError(
+                "store-away", "the online store does not answer; try again soon",
+                headers=[(b"retry-after", b"1")],
+            )  # fmt: skip
+        if isinstance(error, RowError | StateError):
+            _log.error("%s: %s", where, error)
+            return ProblemError("unreadable-row", str(error))
+        if isinstance(error, NextbestError):
+            return ProblemError("invalid-request", str(error))
+        _log.error("%s", where, exc_info=error)
+        return ProblemError("internal-error", "this is a mistake of ours; the service's log has it")
+
+
+def not_allowed(method: str, allowed: Sequence[str]) -> ProblemError:
+    """Return the problem of a method that a path does not have.
+
+    >>> not_allowed("PUT", ("GET",)).detail
+    'PUT is not allowed here, but GET is'
+    """
+    listed = ", ".join(allowed)
+    return ProblemError(
+        "method-not-allowed", f"{method} is not allowed here, but {listed} is",
+        headers=[(b"allow", listed.encode())],
+    )  # fmt: skip
+
+
+def pages_problem(error: Any) -> ProblemError:
+    """Return Starlette's own errors as problems."""
+    allowed = (error.headers or {}).get("Allow")
+    if error.status_code == 405 and allowed:
+        return not_allowed("this method", allowed.split(", "))
+    return ProblemError("not-found", "there is no such route; GET /docs lists them")

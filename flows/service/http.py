@@ -1,0 +1,128 @@
+"""The thin part of HTTP that the hot routes need: reading a body, sending an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from .problems import PROBLEM_TYPE, ProblemError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+NDJSON = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
+_CLOSE = ((b"connection", b"close"),)
+"""What is left of a body that was not read to its end cannot be told from a next request."""
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def header(scope: Scope, wanted: bytes) -> bytes | None:
+    """Return the first header of a name (in small letters), None without one.
+
+    >>> header({"headers": [(b"host", b"here")]}, b"host")
+    b'here'
+    """
+    return next((value for name, value in scope["headers"] if name == wanted), None)
+
+
+def media_type(scope: Scope) -> bytes:
+    """Return the body's type without parameters, in small letters.
+
+    Raises
+    ------
+    ProblemError
+        If it is of none, or of a character set other than UTF-8.
+
+    Examples
+    --------
+    >>> media_type({"headers": [(b"content-type", b"Application/JSON; charset=utf-8")]})
+    b'application/json'
+    """
+    kind, _, parameters = (header(scope, b"content-type") or b"").lower().partition(b";")
+    if b"charset" in parameters and b"utf-8" not in parameters and b"utf8" not in parameters:
+        shown = parameters.strip().decode(errors="replace")
+        raise ProblemError("unsupported-media-type", f"{shown:.80}: JSON is UTF-8")
+    return kind.strip()
+
+
+async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -> bytes:
+    """Read the body of a request.
+
+    Raises
+    ------
+    ProblemError
+        If it has more than ``most`` bytes, or is not there after so many seconds.
+    ClientGoneError
+        If the caller went away.
+    """
+    announced = header(scope, b"content-length")
+    if announced is not None and announced.isdigit() and int(announced[:20]) > most:
+        raise _too_large(int(announced[:20]), most)
+    try:
+        async with asyncio.timeout(seconds):
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                body: bytes = message.get("body", b"")
+                size = len(body)
+            else:
+                parts = []
+                size = 0
+                while True:
+                    if message["type"] == "http.disconnect":
+                        raise ClientGoneError
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most or not message.get("more_body"):
+                        break
+                    message = await receive()
+                body = b"".join(parts)
+    except TimeoutError:
+        raise ProblemError(
+            "request-timeout", f"the body did not come within {seconds:g} s", headers=_CLOSE
+        ) from None
+    if size > most:
+        raise _too_large(size, most)
+    return body
+
+
+def _too_large(size: int, most: int) -> ProblemError:
+    return ProblemError(
+        "too-large", f"a body of {size} bytes or more, of at most {most}", headers=_CLOSE
+    )
+
+
+async def send_answer(
+    send: Send,
+    status: int,
+    body: bytes,
+    kind: bytes = JSON,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    """Send a whole answer."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", kind),
+                (b"content-length", b"%d" % len(body)),
+                (b"cache-control", b"no-store"),
+                (b"x-content-type-options", b"nosniff"),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_problem(send: Send, problem: ProblemError, instance: str) -> None:
+    """Send an error."""
+    body = problem.body(instance)
+    await send_answer(send, problem.status, body, PROBLEM_TYPE, problem.headers)

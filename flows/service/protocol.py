@@ -1,0 +1,65 @@
+"""HTTP/1.1 as uvicorn speaks it, with a limit to how long and how slow a request's head may be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 64 << 10
+HEAD_SECONDS = 10.0
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """Closes connections whose request line and headers do not end."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a request."""
+        self._head_bytes = 0
+        self._in_head = False
+        self._timer: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in."""
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES:
+            self.send_400_response(f"More than {HEAD_BYTES} bytes of headers.")
+        elif self._timer is None:
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head is whole."""
+        self._in_head = False
+        if self._timer is not None:
+            self._wait_no_more()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()

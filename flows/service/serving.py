@@ -1,0 +1,239 @@
+"""Running the service in this process, until it is asked to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import uvicorn
+import uvloop
+
+from ...features.catalog import Catalog
+from ...features.errors import SettingsError
+from ...features.event_check import EventChecker
+from ...features.online import AsyncFeatureClient
+from ..publisher import AsyncPublisher
+from ..settings import Settings
+from .app import App
+from .events import EventsRoute
+from .lookup_log import LookupLog
+from .lookups import FeaturesRoute
+from .pages import pages
+from .protocol import LimitedProtocol
+
+API_KEYS = "NEXTBEST_API_KEYS"
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served, and where.
+
+    Attributes
+    ----------
+    url
+        The online store.
+    host, port
+        Where the service listens; port 0: any that is free.
+    stream, partitions
+        The log that events are appended to, as `nextbest run` takes them.
+    api_keys
+        One of which each request must carry; none: all may come, from this machine only.
+    """
+
+    url: str
+    host: str
+    port: int
+    stream: str
+    partitions: int | None
+    api_keys: tuple[str, ...]
+
+
+def keys_of(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the API keys of the environment.
+
+    >>> keys_of({"NEXTBEST_API_KEYS": "one, two,"})
+    ('one', 'two')
+    """
+    text = (os.environ if environ is None else environ).get(API_KEYS, "")
+    return tuple(key for key in (part.strip() for part in text.split(",")) if key)
+
+
+def listen(host: str, port: int, *, keyed: bool) -> socket.socket:
+    """Take an address for the service.
+
+    Raises
+    ------
+    SettingsError
+        If it is taken or not there, or would let others in without an API key.
+
+    Examples
+    --------
+    >>> listen("0.0.0.0", 0, keyed=False)
+    Traceback (most recent call last):
+        ...
+    nextbest.features.errors.SettingsError: --host 0.0.0.0: other machines could read and write \
+everything; set NEXTBEST_API_KEYS, or serve on 127.0.0.1
+    """
+    if not keyed and not _is_local(host):
+        raise SettingsError(
+            f"--host {host}: other machines could read and write everything; "
+            f"set {API_KEYS}, or serve on 127.0.0.1"
+        )
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        taken = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"--host {host}: {error.strerror}") from None
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+        taken.listen(2048)
+    except OSError as error:
+        taken.close()
+        raise SettingsError(f"{host}:{port}: cannot listen there: {error.strerror}") from None
+    return taken
+
+
+def serve(
+    place: Place,
+    settings: Settings,
+    catalog: Catalog | None,
+    said: Callable[[Catalog, str], None],
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; then requests under way are finished.
+
+    Parameters
+    ----------
+    place
+        What is served, and where.
+    settings
+        Limits and directories.
+    catalog
+        The declarations that the worker runs with; None: those that are in the store.
+    said
+        Is told what is served and where, once it is.
+
+    Raises
+    ------
+    SettingsError
+        If the address cannot be had.
+    StoreError
+        If the store does not answer at the start.
+    """
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    with listen(place.host, place.port, keyed=bool(place.api_keys)) as taken, _ends_well():
+        port = taken.getsockname()[1]
+        shown = f"[{place.host}]" if ":" in place.host else place.host
+        url = f"http://{shown}:{port}"
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(place, settings, catalog, taken, lambda found: said(found, url)))
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+async def _serve(
+    place: Place,
+    settings: Settings,
+    catalog: Catalog | None,
+    taken: socket.socket,
+    ready: Callable[[Catalog], None],
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        timeout = settings.redis_timeout_seconds
+        client = AsyncFeatureClient(place.url, catalog, timeout_seconds=timeout)
+        stack.push_async_callback(client.close)
+        await client.open()
+        publisher = AsyncPublisher(
+            place.url, place.stream, partitions=place.partitions, shards=settings.shards
+        )
+        stack.push_async_callback(publisher.close)
+        log = None
+        if settings.lookup_log_share > 0:
+            log = LookupLog(settings.lookups_dir, settings.lookup_log_share)
+            stack.callback(log.close)
+        lookups = FeaturesRoute(
+            client, log,
+            max_bytes=settings.http_body_bytes, body_seconds=settings.http_body_seconds,
+        )  # fmt: skip
+        await lookups.warm()
+        app = App(
+            _events(settings, client.catalog, publisher),
+            lookups,
+            pages(client, max_events=settings.http_events, keyed=bool(place.api_keys)),
+            place.api_keys,
+        )
+        # What is there now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        await _Server(_config(app, settings), lambda: ready(client.catalog)).serve(sockets=[taken])
+
+
+def _events(settings: Settings, catalog: Catalog, publisher: AsyncPublisher) -> EventsRoute:
+    checker = EventChecker(
+        catalog.source,
+        future_skew_us=round(settings.future_skew_seconds * 1e6),
+        max_event_bytes=settings.max_event_bytes,
+    )
+    return EventsRoute(
+        checker,
+        publisher,
+        max_bytes=settings.http_body_bytes,
+        max_events=settings.http_events,
+        body_seconds=settings.http_body_seconds,
+    )
+
+
+def _config(app: App, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        cast("Any", app),
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.http_stop_seconds)),
+    )
+
+
+@contextlib.contextmanager
+def _ends_well() -> Iterator[None]:
+    """After its shutdown the server raises the signal again: that is to do nothing."""
+    numbers: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

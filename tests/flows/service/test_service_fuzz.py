@@ -1,0 +1,65 @@
+"""Whatever is sent, right or wrong: the answer is as the service's own OpenAPI says."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.generation import GenerationMode
+
+from tests.flows.service.world import Service
+
+schemathesis.checks.load_all_checks()
+CHECKS = [
+    *schemathesis.checks.CHECKS.get_by_names(
+        [
+            "not_a_server_error",
+            "status_code_conformance",
+            "content_type_conformance",
+            "response_schema_conformance",
+        ]
+    )
+]
+POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+CASES = {
+    "events": ("POST", "/v1/events", POSITIVE, 60),
+    "no-events": ("POST", "/v1/events", NEGATIVE, 80),
+    "features": ("POST", "/v1/features", POSITIVE, 60),
+    "no-features": ("POST", "/v1/features", NEGATIVE, 80),
+    "one": ("GET", "/v1/features/{id}", POSITIVE, 60),
+    "not-one": ("GET", "/v1/features/{id}", NEGATIVE, 80),
+    "catalog": ("GET", "/v1/catalog", POSITIVE, 1),
+    "healthz": ("GET", "/healthz", POSITIVE, 1),
+    "readyz": ("GET", "/readyz", POSITIVE, 1),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the generator, about its own parts
+@pytest.mark.parametrize(("method", "path", "mode", "examples"), CASES.values(), ids=CASES)
+def test_answers_conform(
+    service: Service, method: str, path: str, mode: GenerationMode, examples: int
+) -> None:
+    api = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+    session = requests.Session()
+    statuses = set()
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=api[path][method].as_strategy(mode))
+    def conform(case: schemathesis.Case) -> None:
+        found = case.call_and_validate(session=session, checks=CHECKS, timeout=30)
+        statuses.add(found.status_code)
+
+    conform()
+    session.close()
+    if mode is GenerationMode.POSITIVE and not path.endswith("{id}"):
+        assert statuses & {200, 202}
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
