@@ -15,7 +15,6 @@ from nextbest.features import Catalog, Entity, EventSchema, FeatureService, Feat
 from nextbest.features import aggregations as agg
 from nextbest.features.entity_keys import key_text
 from nextbest.features.online import key_prefix
-from nextbest.features.plan import Plan
 from nextbest.flows.pipeline import build_flow
 from nextbest.flows.run import run_flow
 from nextbest.flows.settings import Settings
@@ -202,6 +201,6 @@ def make_archive(directory: Path, url: str) -> Path:
     rows = [{k: v for k, v in row.items() if k != "channel"} for row in EVENTS]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = Settings(data_dir=directory / "data", shards=2, epoch_seconds=0.01)
-    flow = build_flow(FileSource(log), Plan.compile(CATALOG.of("customer")), settings, url)
+    flow = build_flow(FileSource(log), CATALOG, settings, url)
     run_flow(flow, settings)
     return settings.archive_dir / "events"
