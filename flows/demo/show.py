@@ -14,7 +14,6 @@ from rich.text import Text
 
 from ...features.declared import CATALOGS
 from ...features.errors import SourceError, StateError
-from ...features.online import key_prefix
 from ...features.plans import Plans
 from ..commands import place, screen
 from ..commands.job import store_url
@@ -128,14 +127,9 @@ def _delete(settings: Settings) -> None:
     if settings.redis_url is None:
         stop_server(data_dir)
     else:
-        prefixes = [
-            key_prefix(catalog),
-            *(f"nextbest:{catalog.name}:{kind}:".encode() for kind in ("model", "shard")),
-        ]
         with redis.Redis.from_url(store_url(settings)) as client:
-            for prefix in prefixes:
-                for key in client.scan_iter(match=prefix + b"*", count=10_000):
-                    client.unlink(key)
+            for key in client.scan_iter(match=f"nextbest:{catalog.name}:*", count=10_000):
+                client.unlink(key)
             client.hdel(CATALOGS, catalog.name)
     for name in _MADE:
         shutil.rmtree(data_dir / name, ignore_errors=True)
