@@ -270,6 +270,36 @@ def backfill(
 
 
 @app.command()
+def audit(
+    catalog: CatalogReference = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Compare N lookups.  [default: all]", metavar="N"),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only lookups as of this time or later.", show_default=False),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Replay what services served, and compare; ends with status 1 if a value differs."""
+    from .commands.audit import run_audit
+    from .commands.lookup import catalog_of, parse_at
+    from .commands.screen import make_console
+
+    settings = make_settings(data_dir, None)
+    same = run_audit(
+        settings, catalog_of(settings, catalog)[0],
+        sample=sample, since=parse_at(since), threads=threads, console=make_console(),
+    )  # fmt: skip
+    raise typer.Exit(int(not same))
+
+
+@app.command()
 def up(data_dir: DataDir = None) -> None:
     """Start the embedded server of a data directory, or find it; print its URL."""
     from .embedded import ensure_server
