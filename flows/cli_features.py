@@ -13,23 +13,31 @@ features = typer.Typer(no_args_is_help=True, help="Look up, list and compare fea
 
 @features.command("get")
 def get(
-    ids: Annotated[list[str], typer.Argument(help="Customer ids.", metavar="ID...")],
+    ids: Annotated[list[str], typer.Argument(help="Ids.", metavar="ID...")],
     catalog: CatalogReference = None,
     at: Annotated[
         str | None,
         typer.Option(help="As of this time (ISO 8601, or microseconds).  [default: now]"),
     ] = None,
+    entity: Annotated[
+        str | None,
+        typer.Option(
+            help="Of which entity the ids are; of a composite one with commas between the parts.  "
+            "[default: customer]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
-    """Customers' features, as of now."""
+    """Features as of now."""
     from .commands.lookup import get_features, parse_at
     from .commands.screen import make_console
 
     get_features(
-        make_settings(data_dir, redis_url), ids, catalog, parse_at(at), as_json=as_json,
-        console=make_console(),
+        make_settings(data_dir, redis_url), ids, catalog, parse_at(at),
+        entity=entity, as_json=as_json, console=make_console(),
     )  # fmt: skip
 
 

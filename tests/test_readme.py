@@ -57,7 +57,7 @@ def test_blocks(directory: Path) -> None:
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             said = done.stdout
     finally:
-        for data in (".nextbest", ".week", ".two"):
+        for data in (".nextbest", ".week", ".two", ".web"):
             subprocess.run(["nextbest", "down", "--data-dir", data], cwd=directory, env=environment)
 
 

@@ -152,6 +152,21 @@ class Choices:
             found = self._made[service, refs] = made
         return found
 
+    def default(self, ids: Ids) -> tuple[str, ...] | None:
+        """Return the views that ids find, for who names no features; None: all there are.
+
+        A mapping finds the rows of every entity whose join keys it has; else they are customers',
+        or of the first entity if there are none.
+        """
+        entities = self.catalog.entities
+        if len(entities) == 1:
+            return None
+        if isinstance(ids, Mapping):
+            names = {entity.name for entity in entities if ids.keys() >= set(entity.join_keys)}
+        else:
+            names = {next((e.name for e in entities if e.is_customer), entities[0].name)}
+        return tuple(view.name for view in self.catalog.views if view.entity.name in names) or None
+
     def _compile(self, service: str | None, refs: tuple[str, ...] | None) -> Choice:
         catalog = self.catalog
         if service is not None:

@@ -64,7 +64,10 @@ class Reader:
         at = request.at
         if at is not None:
             at = _moment(at)
-        choice = self._choices.choose(request.service, request.features)
+        features = request.features
+        if features is None and request.service is None:
+            features = self._choices.default(request.ids)
+        choice = self._choices.choose(request.service, features)
         ids, keys = choice.find(request.ids)
         if request.after is None:
             stale = False

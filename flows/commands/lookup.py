@@ -88,26 +88,38 @@ def get_features(
     reference: str | None,
     at: int | None,
     *,
+    entity: str | None = None,
     as_json: bool,
     console: Console,
 ) -> None:
-    """Print customers' features as of now or of a time; an unknown one is missing, not zero.
+    """Print features as of now or of a time; what is unknown is missing, not zero.
+
+    Parameters
+    ----------
+    ids
+        Of the entity; for a composite one the parts with commas between them.
+    entity
+        Which; default: the customer.
 
     Raises
     ------
     NextbestError
         If the store, the catalog or a row cannot be read.
     """
-    catalog, settings = catalog_of(settings, reference)
+    whole, settings = catalog_of(settings, reference)
+    customers = next((e.name for e in whole.entities if e.is_customer), whole.entity.name)
+    catalog = whole.of(entity or customers)
+    keys = len(catalog.entity.join_keys)
+    wanted: list[Any] = [tuple(one.split(",")) for one in ids] if keys > 1 else list(ids)
     with contextlib.closing(connect(settings)) as client:
-        found = FeatureClient(client, catalog).get(ids, at=at)
+        found = FeatureClient(client, catalog).get(wanted, at=at)
     if as_json:
-        answer = [_as_json(found, catalog, i, customer) for i, customer in enumerate(ids)]
+        answer = [_as_json(found, catalog, one) for one in wanted]
         console.file.write(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
         console.file.write("\n")
         return
-    for i, customer in enumerate(ids):
-        _print(console, found, catalog, i, customer)
+    for one in wanted:
+        _print(console, found, catalog, one)
 
 
 def moment(us: int) -> str:
@@ -115,30 +127,32 @@ def moment(us: int) -> str:
     return f"{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _as_json(found: Features, catalog: Catalog, place_: int, customer: str) -> dict[str, Any]:
-    age = int(found.rows.age_ms[place_])
-    states = found.states(customer)
+def _as_json(found: Features, catalog: Catalog, key: Any) -> dict[str, Any]:
+    age = int(found.rows.age_ms[found.ids.index(key)])
+    states = found.states(key)
+    parts = (key,) if isinstance(key, str) else key
     return {
-        "customer_id": customer,
+        **dict(zip(catalog.entity.join_keys, parts, strict=True)),
         "at": found.at,
         "known": age >= 0,
         "age_ms": age if age >= 0 else None,
         "features": {
             column: {"value": value, "state": states[column]}
-            for column, value in by_column(found, catalog, customer).items()
+            for column, value in by_column(found, catalog, key).items()
         },
     }
 
 
-def _print(console: Console, found: Features, catalog: Catalog, place_: int, customer: str) -> None:
-    age = int(found.rows.age_ms[place_])
-    head = f"[bold]{catalog.entity.name} {escape(customer)}[/bold]  as of {moment(found.at)}"
+def _print(console: Console, found: Features, catalog: Catalog, key: Any) -> None:
+    age = int(found.rows.age_ms[found.ids.index(key)])
+    name = escape(key if isinstance(key, str) else ", ".join(key))
+    head = f"[bold]{catalog.entity.name} {name}[/bold]  as of {moment(found.at)}"
     if age < 0:
         console.print(f"{head}\n  unknown: the store has no row for this id; all is missing\n")
         return
     console.print(f"{head}, newest event {duration(age / 1000)} before")
-    values = list(by_column(found, catalog, customer).values())
-    states = list(found.states(customer).values())
+    values = list(by_column(found, catalog, key).values())
+    states = list(found.states(key).values())
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("feature", no_wrap=True)
     table.add_column("value", overflow="fold")

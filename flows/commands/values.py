@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from ...features.catalog import Catalog
 from ...features.declaration import Feature, FeatureView
 from ...features.online import Features
+from ...features.online.answer import Id
 
 Value = int | float | str | None
 NOTHING = "\N{EN DASH}"
 
 
-def by_column(found: Features, catalog: Catalog, customer_id: str) -> dict[str, Value]:
-    """Return one customer's typed values by column, in the order of the catalog."""
-    values = found.to_dict(customer_id)
+def by_column(found: Features, catalog: Catalog, key: Id) -> dict[str, Value]:
+    """Return one key's typed values by column, in the order of the catalog."""
+    values = found.to_dict(key)
     return {column: values[column] for column in catalog.columns}
 
 

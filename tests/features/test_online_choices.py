@@ -128,7 +128,11 @@ def test_time_to_live_and_time_to_come(client: FeatureClient) -> None:
         ({"features": [["visits"]]}, SettingsError, "features are named by strings"),
         ({"features": "visits"}, SettingsError, "features must be a sequence of"),
         ({"features": ["visits"], "service": "person"}, SettingsError, "not both"),
-        ({}, SettingsError, "customer and product and pair are found by a mapping of customer_id"),
+        (
+            {"features": ["visits", "items"]},
+            SettingsError,
+            "customer and product are found by a mapping of customer_id, product to ids",
+        ),
         ({"features": ["pairs"]}, SettingsError, r"tuples \(customer_id, product\); one is 'ann'"),
     ],
     ids=[
@@ -149,6 +153,16 @@ def test_what_cannot_be_asked_for(
 ) -> None:
     with pytest.raises(error, match=says):
         client.get(["ann"], **given)
+
+
+def test_without_a_choice_ids_are_asked_for_all_that_they_find(client: FeatureClient) -> None:
+    def views(ids: Any) -> set[str]:
+        return {column.partition(":")[0] for column in client.get(ids).columns}
+
+    assert views(["ann"]) == {"visits"}
+    assert views({"customer_id": ["ann"]}) == {"visits"}
+    assert views({"product": ["hat"]}) == {"items"}
+    assert views({"customer_id": ["ann"], "product": ["hat"]}) == {"visits", "items", "pairs"}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.flows.test_cli import Nextbest, event, home, ndjson, nextbest, one_line
+from tests.flows.test_cli import START, Nextbest, event, home, ndjson, nextbest, one_line
 
 __all__ = ["home", "nextbest"]
 
@@ -110,3 +111,19 @@ def test_a_catalog_is_compared_with_the_one_at_work(shelf: Path, nextbest: Nextb
     said = nextbest("features", "diff", "live", "shelf.py:longer")
     assert "+ added visits:views" in said.words
     assert nextbest("features", "diff", "live", "shelf.py:catalog").words == "no feature differs"
+
+
+def test_any_entity_is_looked_up(shelf: Path, nextbest: Nextbest) -> None:
+    (shelf / "events.ndjson").write_text(ndjson(event(1), event(2)))
+    assert nextbest("run", "events.ndjson", "--catalog", "shelf.py:catalog").code == 0
+    said = nextbest(
+        "features", "get", "tea", "--entity", "category", "--at", str(START + 5_000_000)
+    )
+    assert "category tea as of 2026-01-01 00:00:05 UTC, newest event 3.0 s before" in said.words
+    assert "shelf:seen 2 present" in said.words
+    later = nextbest("features", "get", "ada", "--at", str(START + 5_000_000))
+    assert "visits:carts 2 present" in later.words
+    found = json.loads(nextbest("features", "get", "tea", "--entity", "category", "--json").out)
+    assert (found[0]["category"], found[0]["known"]) == ("tea", True)
+    unknown = one_line(nextbest("features", "get", "tea", "--entity", "brand"))
+    assert "no view is of the entity 'brand'" in unknown
