@@ -101,7 +101,8 @@ class FeatureClient:
             The name of a service of the catalog, or ``"view:feature"`` and ``"view"``. Default:
             all features.
         at
-            Microseconds since 1970; a time to come is answered as of then, if nothing happens.
+            Microseconds since 1970, at most a day ahead of the clock: a time to come is answered as
+            of then, if nothing happens.
         after
             One receipt or several (text or `Receipt`): events that the answer must show. Only
             customers' rows are waited for.

@@ -32,6 +32,8 @@ Receipts = str | Receipt | Sequence[str | Receipt]
 MAX_WAIT_SECONDS = 30.0
 FURTHEST = 2**62
 """Microseconds; kernels subtract times without overflow."""
+MOST_AHEAD = 86_400_000_000
+"""Microseconds that a time may lie ahead of the clock: what is further is not microseconds."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0003, 0.01, 1.5
 _FORGET_ABSENT_SECONDS = 1.0
 _MOST_SCHEMAS = 256
@@ -64,6 +66,8 @@ class Reader:
         at = request.at
         if at is not None:
             at = _moment(at)
+            if at > self._clock() + MOST_AHEAD:
+                raise SettingsError(f"at={at} lies more than a day in the future")
         features = request.features
         if features is None and request.service is None:
             features = self._choices.default(request.ids)

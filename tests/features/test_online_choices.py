@@ -109,7 +109,11 @@ def test_time_to_live_and_time_to_come(client: FeatureClient) -> None:
         "present",
         "expired",
     ]
-    assert client.get(["ann"], features=["visits:n"], at=2**62).to_dict("ann") == {"visits:n": 3}
+    day = 24 * 60 * MINUTE
+    found = client.get(["ann"], features=["visits:n"], at=NOW + day)
+    assert found.to_dict("ann") == {"visits:n": 3}
+    with pytest.raises(SettingsError, match="lies more than a day in the future"):
+        client.get(["ann"], features=["visits:n"], at=NOW + day + 1)
     for at in (2**62 + 1, -(2**62) - 1):
         with pytest.raises(SettingsError, match="are not microseconds since 1970"):
             client.get(["ann"], features=["visits:n"], at=at)
