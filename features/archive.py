@@ -182,7 +182,9 @@ def read_tables(
             schema = metadata.schema.to_arrow_schema()
             present = [name for name in wanted if name in schema.names]
             words = _dictionaries(metadata, schema, present)
-            opened = pq.ParquetFile(source, metadata=metadata, read_dictionary=words)
+            opened = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=words, page_checksum_verification=True
+            )
             for groups in _groups(metadata, schema, limit):
                 if sum(metadata.row_group(group).num_rows for group in groups) <= BATCH_ROWS:
                     yield opened.read_row_groups(groups, present, use_threads=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +13,8 @@ import redis.asyncio
 import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from .errors import StoreAwayError
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -87,3 +91,21 @@ def async_client(url: str, seconds: float) -> Any:
         socket_connect_timeout=seconds,
         retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
     )
+
+
+@contextmanager
+def store_errors(connection_string: str) -> Iterator[None]:
+    """Say which store failed a lookup, and no password.
+
+    Raises
+    ------
+    StoreAwayError
+        Instead of an error of the store's client.
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        shown = without_password(connection_string)
+        raise StoreAwayError(
+            f"{shown}: lookup failed: {error}. Is the server running, and is this its address?"
+        ) from error

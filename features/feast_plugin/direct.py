@@ -72,19 +72,6 @@ class DirectPlan(NamedTuple):
             return None
         return Keys(columns, self.catalog.texts(parts))
 
-    def answer(self, keys: Keys, stored: Sequence[bytes | None]) -> DirectResponse:
-        """Answer from the stored rows, as of now.
-
-        Raises
-        ------
-        RowError
-            If a stored row cannot be read.
-        """
-        from . import serving
-
-        rows = self.catalog.read(keys.texts, stored, serving.now_us())
-        return DirectResponse(self, keys, rows)
-
 
 class DirectResponse(OnlineResponse):
     """An answer as Feast gives it; its message is made when it is looked at.

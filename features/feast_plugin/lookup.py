@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from .response import Columns
 from .source import ORDER_TAG, SCHEMA_TAG, source_of
 
 if TYPE_CHECKING:
-    from .serving import ServedCatalog
+    from .serving import Command, ServedCatalog, ServedRows
 
 ReadRow = tuple[dt.datetime | None, dict[str, Value] | None]
 GroupedRefs = list[tuple[FeatureView, list[str]]]
@@ -37,11 +37,6 @@ class Lookup:
         ``(name in the answer, feature)``, in the order of the answer.
     texts
         The key texts, in the order of the answer; one may stand twice.
-
-    Attributes
-    ----------
-    keys
-        Where the rows are stored, in the order of ``texts``.
     """
 
     def __init__(
@@ -55,7 +50,6 @@ class Lookup:
         self._views = views
         self._wanted = wanted
         self._texts = texts
-        self.keys = catalog.keys(texts)
 
     @classmethod
     def of_keys(
@@ -70,29 +64,24 @@ class Lookup:
                 given.setdefault(key, []).append(value)
         return cls(catalog, {view.name: view}, wanted, _texts(view, catalog, given))
 
+    def read(self) -> Generator[Command, Any, ServedRows]:
+        """Read the rows as of now: see `ServedCatalog.lookup`."""
+        return self._catalog.lookup(self._texts)
+
     def answer(
         self,
-        stored: Sequence[bytes | None],
+        rows: ServedRows,
         response: GetOnlineFeaturesResponse,
         full_names: bool,
         version_metadata: bool,
     ) -> Columns:
-        """Add the features, as of now, to the response.
+        """Add the features that were read to the response.
 
         Returns
         -------
         Columns
             The same features as Python values, made when they are wanted.
-
-        Raises
-        ------
-        RowError
-            If a stored row cannot be read.
         """
-        # Imported here and not above: see `serving`.
-        from . import serving
-
-        rows = self._catalog.read(self._texts, stored, serving.now_us())
         names = [f"{n}__{feature}" if full_names else feature for n, feature in self._wanted]
         wanted = tuple([(self._views[name].name, feature) for name, feature in self._wanted])
         response.metadata.feature_names.val.extend(names)
@@ -106,14 +95,14 @@ class Lookup:
         make = partial(self._catalog.to_lists, rows, wanted)
         return {name: (make, place) for place, name in enumerate(names)}
 
-    def rows(self, stored: Sequence[bytes | None]) -> list[ReadRow]:
+    def rows(self, read: ServedRows) -> list[ReadRow]:
         """Return time and values of each row, as Feast's lower-level contract wants them."""
         response = GetOnlineFeaturesResponse()
-        self.answer(stored, response, full_names=False, version_metadata=False)
+        self.answer(read, response, full_names=False, version_metadata=False)
         names = response.metadata.feature_names.val
         vectors = list(zip(names, response.results, strict=True))
         rows: list[ReadRow] = []
-        for r in range(len(stored)):
+        for r in range(len(self._texts)):
             if not vectors or vectors[0][1].statuses[r] == FieldStatus.NOT_FOUND:
                 rows.append((None, None))
                 continue

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import redis
 from feast import Entity, FeatureService, FeatureView, RepoConfig, metrics, utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.registry.base_registry import BaseRegistry
@@ -29,12 +28,16 @@ from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import PositiveFloat, StrictStr, field_validator, model_validator
 
 from . import connection
-from .direct import DirectPlan, DirectPlans, Keys
-from .errors import ComputedViewError, StoreAwayError
+from .direct import DirectPlan, DirectPlans, DirectResponse, Keys
+from .errors import ComputedViewError
 from .lookup import Lookup, ReadRow, ordered, plan_lookups
 from .response import Column, ComputedResponse
 from .source import source_of
 
+if TYPE_CHECKING:
+    from .serving import Command, ServedRows
+
+_Steps: TypeAlias = "Generator[Command, Any, ServedRows]"
 _FeastRow = tuple[EntityKey, dict[str, Value], dt.datetime, dt.datetime | None]
 
 
@@ -122,7 +125,8 @@ class NextbestOnlineStore(RedisOnlineStore):
         if direct is not None and not include_feature_view_version_metadata:
             plan, keys = direct
             with _timed():
-                return plan.answer(keys, self._fetch(config, plan.catalog.keys(keys.texts)))
+                rows = self._run(config, plan.catalog.lookup(keys.texts))
+            return DirectResponse(plan, keys, rows)
         with _asked(features, registry, project, full_feature_names) as request:
             answer = super().get_online_features(
                 config, features, entity_rows, registry, project, full_feature_names,
@@ -145,8 +149,8 @@ class NextbestOnlineStore(RedisOnlineStore):
         if direct is not None and not include_feature_view_version_metadata:
             plan, keys = direct
             with _timed():
-                stored = await self._fetch_async(config, plan.catalog.keys(keys.texts))
-                return plan.answer(keys, stored)
+                rows = await self._run_async(config, plan.catalog.lookup(keys.texts))
+            return DirectResponse(plan, keys, rows)
         with _asked(features, registry, project, full_feature_names) as request:
             answer = await super().get_online_features_async(
                 config, features, entity_rows, registry, project, full_feature_names,
@@ -170,7 +174,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         )
         for lookup in lookups:
             request.columns |= lookup.answer(
-                self._fetch(config, lookup.keys), online_features_response, full_feature_names,
+                self._run(config, lookup.read()), online_features_response, full_feature_names,
                 include_feature_view_version_metadata,
             )  # fmt: skip
         if others:
@@ -196,7 +200,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         )
         for lookup in lookups:
             request.columns |= lookup.answer(
-                await self._fetch_async(config, lookup.keys), online_features_response,
+                await self._run_async(config, lookup.read()), online_features_response,
                 full_feature_names, include_feature_view_version_metadata,
             )  # fmt: skip
         if others:
@@ -224,7 +228,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         if source_of(table) is None:
             return super().online_read(config, table, entity_keys, requested_features)
         lookup = Lookup.of_keys(table, entity_keys, requested_features)
-        return lookup.rows(self._fetch(config, lookup.keys))
+        return lookup.rows(self._run(config, lookup.read()))
 
     async def online_read_async(
         self,
@@ -237,7 +241,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         if source_of(table) is None:
             return await super().online_read_async(config, table, entity_keys, requested_features)
         lookup = Lookup.of_keys(table, entity_keys, requested_features)
-        return lookup.rows(await self._fetch_async(config, lookup.keys))
+        return lookup.rows(await self._run_async(config, lookup.read()))
 
     def online_write_batch(
         self,
@@ -309,36 +313,33 @@ class NextbestOnlineStore(RedisOnlineStore):
         keys = None if plan is None else plan.keys(entity_rows)
         return None if plan is None or keys is None else (plan, keys)
 
-    def _fetch(self, config: RepoConfig, keys: list[str]) -> list[bytes | None]:
-        if not keys:
-            return []
-        with _store_errors(config):
-            found: list[bytes | None] = self._get_client(config.online_store).mget(keys)
-        return found
+    def _run(self, config: RepoConfig, steps: _Steps) -> ServedRows:
+        """Send the commands that reading rows takes, and return what was read."""
+        reply: Any = None
+        try:
+            while True:
+                command = steps.send(reply)
+                with connection.store_errors(config.online_store.connection_string):
+                    reply = self._get_client(config.online_store).execute_command(*command)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # the rows
 
-    async def _fetch_async(self, config: RepoConfig, keys: list[str]) -> list[bytes | None]:
-        if not keys:
-            return []
-        with _store_errors(config):
-            client = await self._get_client_async(config.online_store)
-            found: list[bytes | None] = await client.mget(keys)
-        return found
+    async def _run_async(self, config: RepoConfig, steps: _Steps) -> ServedRows:
+        """Do as `_run`."""
+        reply: Any = None
+        try:
+            while True:
+                command = steps.send(reply)
+                with connection.store_errors(config.online_store.connection_string):
+                    client = await self._get_client_async(config.online_store)
+                    reply = await client.execute_command(*command)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # the rows
 
 
 def _seconds(config: RedisOnlineStoreConfig) -> float:
     assert isinstance(config, NextbestOnlineStoreConfig)
     return config.timeout_seconds
-
-
-@contextmanager
-def _store_errors(config: RepoConfig) -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        shown = connection.without_password(config.online_store.connection_string)
-        raise StoreAwayError(
-            f"{shown}: lookup failed: {error}. Is the server running, and is this its address?"
-        ) from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ only applies or lists definitions does not need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..declaration import Feature
+from ..declared import pick_schema, schema_key
 from ..entity_keys import key_text
 from ..errors import RowError as UnreadableRow
+from ..errors import StateError, UnknownSchemaError
 from ..kernels.layout import COUNT, I64, LAST, U8
 from ..kernels.read import PRESENT
 from ..online import RowDecoder, key_prefix, now_us
@@ -38,6 +40,9 @@ _KINDS = {
 }
 Wanted = tuple[tuple[str, str], ...]
 """Features of a catalog, as ``(view, feature)``."""
+Command = tuple[str | bytes, ...]
+"""A command of the store, as its name and its arguments."""
+_MOST_SCHEMAS = 256  # in one lookup
 _PACKED_HEAD = 2  # words before the bitmap of a packed row
 
 
@@ -92,6 +97,7 @@ class ServedCatalog:
 
     def __init__(self, plan: Plan) -> None:
         self.entity = plan.catalog.entity
+        self._catalog = plan.catalog.name
         self.schema = schema_tag(plan)
         self._decoder = RowDecoder(plan)
         self._prefix = key_prefix(plan.catalog).decode()
@@ -112,26 +118,66 @@ class ServedCatalog:
             return columns[0]
         return [key_text(self.entity, parts) for parts in zip(*columns, strict=True)]
 
-    def keys(self, texts: Sequence[str]) -> list[str]:
-        """Return under which keys the rows are stored."""
-        return [self._prefix + text for text in texts]
+    def lookup(self, texts: Sequence[str]) -> Generator[Command, Any, ServedRows]:
+        """Read the rows of n things as of when they come, whoever talks to the store.
 
-    def read(self, texts: Sequence[str], stored: Sequence[bytes | None], at: int) -> ServedRows:
-        """Read stored rows as of ``at``, microseconds; here and nowhere else are they decoded.
+        Parameters
+        ----------
+        texts
+            The key texts.
+
+        Yields
+        ------
+        Command
+            To be answered with the reply of the store.
+
+        Returns
+        -------
+        ServedRows
+            The features, in the order of ``texts``.
 
         Raises
         ------
         RowError
-            Naming whose row is damaged or was written under another declaration.
+            Naming whose row is damaged, or of a declaration that is not in the store.
         """
+        if not texts:
+            return self._read(texts, [])
+        stored = yield ("MGET", *[self._prefix + text for text in texts])
+        for _ in range(_MOST_SCHEMAS):
+            try:
+                return self._read(texts, stored)
+            except UnknownSchemaError as error:
+                self._learn(error, texts, (yield ("GET", self._schema_key(error.schema_id))))
+        raise RowError(f"rows of more than {_MOST_SCHEMAS} schemas in one lookup")
+
+    def _read(self, texts: Sequence[str], stored: Sequence[bytes | None]) -> ServedRows:
+        """Read stored rows as of now; here and nowhere else are they decoded."""
         try:
-            rows = self._decoder.decode(stored, at)
+            return ServedRows(self._decoder.decode(stored, now_us()), stored)
+        except UnknownSchemaError:
+            raise
         except UnreadableRow as error:
+            raise RowError(f"{self._row(texts, error)} {error.reason}") from error
+
+    def _learn(self, error: UnknownSchemaError, texts: Sequence[str], reply: object) -> None:
+        """Take in the declaration that a row was written under, if the store has it."""
+        try:
+            known = pick_schema(reply, self._catalog, self.entity, error.schema_id)
+        except StateError as other:
+            raise RowError(f"{self._row(texts, error)} {error.reason}: {other}") from other
+        if known is None:
             raise RowError(
-                f"the row of {self.entity.name} {texts[error.ordinal]!r} {error.reason}: is the "
-                "worker running the catalog that was applied to the registry?"
+                f"{self._row(texts, error)} {error.reason}: is the worker running a catalog that "
+                "was applied to the registry?"
             ) from error
-        return ServedRows(rows, stored)
+        self._decoder.learn(known)
+
+    def _schema_key(self, schema_id: int) -> bytes:
+        return schema_key(self._catalog, self.entity, schema_id)
+
+    def _row(self, texts: Sequence[str], error: UnreadableRow) -> str:
+        return f"the row of {self.entity.name} {texts[error.ordinal]!r}"
 
     def encode(self, served: ServedRows, wanted: Wanted) -> bytes:
         """Encode features ``(view, feature)`` as ``results`` of Feast's response, in this order."""

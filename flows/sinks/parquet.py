@@ -145,6 +145,7 @@ class EpochFile:
             compression="zstd",
             use_dictionary=cast(bool, repeating),  # names too, which the stubs do not know
             column_encoding=dict.fromkeys(steps, "DELTA_BINARY_PACKED"),
+            write_page_checksum=True,  # a disk that errs is found where the archive is read
         )
         return self._writer
 

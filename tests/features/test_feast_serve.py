@@ -23,10 +23,9 @@ import pytest
 import redis
 
 from nextbest.features.feast_plugin.repo import write_repo
-from tests.features.feast_cases import DAY, END, IDS, START, make_archive, publish
+from tests.features.feast_cases import DAY, END, IDS, START, publish
 
 ROOT = Path(__file__).parents[2]
-FEAST = Path(sys.executable).parent / "feast"
 PROFILE = """
 import feast
 from feast.types import Int64
@@ -39,12 +38,31 @@ profile = feast.FeatureView(
     source=feast.FileSource(path={path!r}, timestamp_field="event_timestamp"),
 )
 """
+# One process takes Feast in, which is what takes long; each command is a copy of it. Copies are
+# made while nothing runs in it yet.
 COMMANDS = """
+import os
 import sys
+import feast.feature_server, feast.ui_server
 from feast.cli.cli import cli
-directory, start, end = sys.argv[1:]
+
+def begin(*command):
+    copy = os.fork()
+    if copy == 0:
+        cli(["-c", directory, *command])
+    return copy
+
+directory, start, end, serve, ui = sys.argv[1:]
 for command in (["apply"], ["plan"], ["materialize", start, end]):
-    cli(["-c", directory, *command], standalone_mode=False)
+    assert os.waitpid(begin(*command), 0)[1] == 0, command
+servers = [
+    begin("serve", "--port", serve, "--max-requests", "0", "--no-access-log"),
+    begin("ui", "--host", "127.0.0.1", "--port", ui),
+]
+sys.stdin.read()
+for server in servers:
+    os.kill(server, 15)
+    os.waitpid(server, 0)
 """
 
 
@@ -56,12 +74,10 @@ def _iso(at: int) -> str:
     return pd.Timestamp(at, unit="us").isoformat()
 
 
-@pytest.fixture(scope="module")
-def applied(embedded_store: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A repository with an ordinary view beside ours, applied, materialised; what was said."""
-    directory = tmp_path_factory.mktemp("repo")
-    archive = make_archive(tmp_path_factory.mktemp("archive"), embedded_store)
-    write_repo(directory, "tests.features.feast_cases:CATALOG", embedded_store, archive=archive)
+def _make_repo(directory: Path, store_url: str) -> None:
+    """Write a repository with an ordinary view beside ours."""
+    archive = directory.parent / "archive"  # nobody asks for history
+    write_repo(directory, "tests.features.feast_cases:CATALOG", store_url, archive=archive)
     scores = {
         "customer_id": ["ada", "ada", "nobody"],
         "score": [1, 2, 3],
@@ -70,44 +86,42 @@ def applied(embedded_store: str, tmp_path_factory: pytest.TempPathFactory) -> tu
     path = directory / "scores.parquet"
     pq.write_table(pa.table(scores), path)
     (directory / "profile.py").write_text(PROFILE.format(path=str(path)))
-    with redis.Redis.from_url(embedded_store) as store:
-        store.flushall()
-        publish(store)
-    arguments = [str(directory), _iso(START - DAY), _iso(END + DAY)]
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, *arguments],
-        env=_environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return directory, done.stdout + done.stderr
 
 
 @contextmanager
-def _server(directory: Path, *arguments: str) -> Iterator[str]:
-    """Run a command of Feast until it answers, and then until the end; yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    log = (directory / f"{arguments[0]}.log").open("w+")
-    process = subprocess.Popen(
-        [str(FEAST), "-c", str(directory), *arguments, "--port", str(port)],
-        env=_environment(), stdout=log, stderr=log,
-    )  # fmt: skip
-    try:
-        for _ in range(1200):
-            try:
-                urlopen(address + "/health", timeout=5).close()
-                break
-            except URLError:
-                log.seek(0)
-                assert process.poll() is None, log.read()
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
+def _feast(directory: Path, log: Path) -> Iterator[tuple[str, str]]:
+    """Apply, plan, materialise, then serve; yield the addresses of the servers."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = [str(each.getsockname()[1]) for each in (one, other)]
+    arguments = [str(directory), _iso(START - DAY), _iso(END + DAY), *ports]
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-c", COMMANDS, *arguments],
+            env=_environment(), stdin=subprocess.PIPE, stdout=said, stderr=said,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            for port in ports:
+                _await(f"http://127.0.0.1:{port}/health", process, log)
+            yield f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
+        finally:
+            process.communicate()
+    assert process.returncode == 0, log.read_text()
+
+
+def _await(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(2000):
+        try:
+            urlopen(address, timeout=5).close()
+        except URLError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text())
 
 
 def _post(address: str, path: str, body: Any) -> Any:
@@ -118,10 +132,7 @@ def _post(address: str, path: str, body: Any) -> Any:
         return json.load(answer)
 
 
-def test_the_command_applies_and_materialises_ordinary_views_only(
-    applied: tuple[Path, str],
-) -> None:
-    directory, said = applied
+def _check_what_was_materialised(directory: Path, said: str) -> None:
     assert "Applying changes for project feast_cases" in said
     assert "No changes to registry" in said
     store = feast.FeatureStore(repo_path=str(directory))
@@ -133,24 +144,23 @@ def test_the_command_applies_and_materialises_ordinary_views_only(
     assert answer["all_events"][1] is None
 
 
-def test_feast_serve_answers_over_http(applied: tuple[Path, str]) -> None:
-    with _server(applied[0], "serve", "--max-requests", "0", "--no-access-log") as address:
-        entities = {"customer_id": IDS["customer"]}
-        answer = _post(
+def _check_the_server(address: str) -> None:
+    entities = {"customer_id": IDS["customer"]}
+    answer = _post(
+        address, "/get-online-features",
+        {"features": ["visit:trail", "history:all_events", "visit:events"],
+         "entities": entities},
+    )  # fmt: skip
+    service = _post(
+        address, "/get-online-features",
+        {"feature_service": "shelf", "entities": {"product_id": ["p1"]}},
+    )  # fmt: skip
+    with pytest.raises(URLError, match="400"):
+        _post(
             address, "/get-online-features",
-            {"features": ["visit:trail", "history:all_events", "visit:events"],
-             "entities": entities},
+            {"features": ["taste:seen"],
+             "entities": {"customer_id": ["ada"], "category": [None]}},
         )  # fmt: skip
-        service = _post(
-            address, "/get-online-features",
-            {"feature_service": "shelf", "entities": {"product_id": ["p1"]}},
-        )  # fmt: skip
-        with pytest.raises(URLError, match="400"):
-            _post(
-                address, "/get-online-features",
-                {"features": ["taste:seen"],
-                 "entities": {"customer_id": ["ada"], "category": [None]}},
-            )  # fmt: skip
     assert answer["metadata"]["feature_names"] == ["customer_id", "trail", "all_events", "events"]
     statuses = [vector["statuses"] for vector in answer["results"]]
     # It is long after the events: every ttl is over, and every session.
@@ -161,9 +171,20 @@ def test_feast_serve_answers_over_http(applied: tuple[Path, str]) -> None:
     assert service["metadata"]["feature_names"] == ["product_id", "views_7d", "heat", "bought_as"]
 
 
-def test_feast_ui_shows_what_was_applied(applied: tuple[Path, str]) -> None:
-    with _server(applied[0], "ui", "--host", "127.0.0.1") as address:
-        with urlopen(address + "/projects-list.json", timeout=30) as answer:
-            assert "feast_cases" in answer.read().decode()
-        with urlopen(address + "/p/feast_cases", timeout=30) as page:
-            assert b"<html" in page.read()
+def _check_the_ui(address: str) -> None:
+    with urlopen(address + "/projects-list.json", timeout=30) as answer:
+        assert "feast_cases" in answer.read().decode()
+    with urlopen(address + "/p/feast_cases", timeout=30) as page:
+        assert b"<html" in page.read()
+
+
+def test_feast_applies_materialises_serves_and_shows_a_repository(
+    store: redis.Redis, store_url: str, tmp_path: Path
+) -> None:
+    directory, log = tmp_path / "repo", tmp_path / "feast.log"
+    _make_repo(directory, store_url)
+    publish(store)
+    with _feast(directory, log) as (server, ui):
+        _check_what_was_materialised(directory, log.read_text())
+        _check_the_server(server)
+        _check_the_ui(ui)
