@@ -1,8 +1,8 @@
 """A sample of what lookups answered, kept so that it can be compared with a recomputation.
 
 The files are ``{data_dir}/lookups/lookups-{start}-{pid}.ndjson``: ``start`` is when the file was
-begun (microseconds since 1970), ``pid`` the process that wrote it. Each line is one
-`ServedLookup` as JSON. A last line without a newline is one that was being written when the machine or the process
+begun (microseconds since 1970), ``pid`` the process that wrote it. Each line is one `ServedLookup`
+as JSON. A last line without a newline is one that was being written when the machine or the process
 died: it is to be passed over. A file is followed by a new one at 64 MiB; 64 of them are kept.
 """
 

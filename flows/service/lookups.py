@@ -234,10 +234,7 @@ def probe(catalog: Catalog) -> FeaturesRequest:
 
 async def _encoded(shape: Shape, parts: Sequence[_Part], found: Features, ids: _Ids) -> bytes:
     n = len(found.ids)
-    if isinstance(ids, Mapping):
-        names = _named(ids)
-    else:
-        names = ids
+    names = _named(ids) if isinstance(ids, Mapping) else ids
     # The youngest of the rows that the answer is made from; -1 where there is none.
     ages = found.age_ms[:, parts[0].first]
     for part in parts[1:]:

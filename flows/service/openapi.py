@@ -43,13 +43,13 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
     )  # fmt: skip
     refs, components = msgspec.json.schema_components((event, *bodies), ref_template=_TEMPLATE)
     one, request, features, receipts, declared, health, problem = refs
-    keys_needed = (401,) if keyed else ()
+    refused = 401 if keyed else 421
 
     def answers(good: int, schema: Any, *bad: int, kind: str = "application/json") -> Any:
         found: dict[str, Any] = {
             str(good): {"description": "Good", "content": {kind: {"schema": schema}}}
         }
-        for status in sorted({*bad, *keys_needed}):
+        for status in sorted({*bad, refused}):
             titles = dict.fromkeys(k.title for k in KINDS.values() if k.status == status)
             found[str(status)] = {
                 "description": " / ".join(titles),
