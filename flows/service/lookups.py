@@ -37,7 +37,6 @@ class _Part(NamedTuple):
     is_customer: bool
     asked: Asked
     columns: Any
-    first: int
 
 
 class FeaturesRoute:
@@ -153,7 +152,7 @@ class FeaturesRoute:
         shape, parts = self._shape(found.columns, request.service, features)
         if self._log is not None:
             self._sample(parts, found, request.ids)
-        return await _encoded(shape, parts, found, request.ids)
+        return await _encoded(shape, found, request.ids)
 
     def _check_choice(
         self, service: str | None, features: tuple[str, ...] | None, keys: tuple[str, ...] | None
@@ -197,7 +196,7 @@ class FeaturesRoute:
             features_ = None if own is None else list(own)
             asked = Asked(catalog.name, self._schemas[entity], entity, features_)
             chosen = slice(None) if len(entities) == 1 else places
-            parts.append(_Part(entity, entity in customers, asked, chosen, places[0]))
+            parts.append(_Part(entity, entity in customers, asked, chosen))
         return Shape(columns, catalog), parts
 
     def _sample(self, parts: Sequence[_Part], found: Features, ids: _Ids) -> None:
@@ -232,13 +231,12 @@ def probe(catalog: Catalog) -> FeaturesRequest:
     )
 
 
-async def _encoded(shape: Shape, parts: Sequence[_Part], found: Features, ids: _Ids) -> bytes:
+async def _encoded(shape: Shape, found: Features, ids: _Ids) -> bytes:
     n = len(found.ids)
     names = _named(ids) if isinstance(ids, Mapping) else ids
     # The youngest of the rows that the answer is made from; -1 where there is none.
-    ages = found.age_ms[:, parts[0].first]
-    for part in parts[1:]:
-        other = found.age_ms[:, part.first]
+    ages = found.ages[0]
+    for other in found.ages[1:]:
         ages = np.where((ages < 0) | ((other >= 0) & (other < ages)), other, ages)
     step = max(1, _CELLS_AT_ONCE // len(found.columns))
     pieces = []
