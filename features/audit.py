@@ -8,52 +8,23 @@ must be the same bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from .catalog import Catalog
-from .errors import SourceError
 from .plan import Plan
 from .replay import backfill
+from .served_lookups import ServedLookup, read_lookups
 from .state import FeatureRows
+
+__all__ = ["Report", "ServedLookup", "Skew", "audit", "read_lookups"]
 
 MOST_SHOWN = 100
 _AT_A_TIME = 50_000
-
-
-class ServedLookup(msgspec.Struct, frozen=True):
-    """One customer's features as they were served.
-
-    Attributes
-    ----------
-    at
-        The time that they were as of, microseconds.
-    catalog, schema_id
-        The declaration that they were read by; its id in 8 hexadecimal digits.
-    entity, id
-        Whose they were: the key's text.
-    position
-        Log position of the last event applied to the row, -1 if there was none.
-    features
-        ``view:feature`` or ``view``, as asked for; None: all.
-    values, states
-        One a column: None unless present; PRESENT, MISSING or EXPIRED.
-    """
-
-    at: int
-    catalog: str
-    schema_id: str
-    entity: str
-    id: str
-    position: int
-    features: list[str] | None
-    values: list[float | None]
-    states: list[int]
 
 
 class Skew(NamedTuple):
@@ -89,31 +60,6 @@ class Report:
     skews: list[Skew] = field(default_factory=list)
     waiting: int = 0
     others: dict[str, int] = field(default_factory=dict)
-
-
-def read_lookups(directory: Path) -> Iterator[ServedLookup]:
-    """Yield the lookups that services logged in a directory, oldest file first.
-
-    A last line without an end is one that is being written, and is left out.
-
-    Raises
-    ------
-    SourceError
-        If a file cannot be read, or a line is none of ours.
-    """
-    decoder = msgspec.json.Decoder(ServedLookup)
-    for path in sorted(directory.glob("*.ndjson")):
-        number = 0
-        try:
-            with path.open("rb") as file:
-                for line in file:
-                    number += 1
-                    if line.endswith(b"\n"):
-                        yield decoder.decode(line)
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from error
-        except msgspec.DecodeError as error:
-            raise SourceError(f"{path}, line {number}: no lookup of ours: {error}") from error
 
 
 def audit(

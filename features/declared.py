@@ -95,6 +95,11 @@ def catalogs_command() -> tuple[bytes, ...]:
     return (b"HGETALL", CATALOGS)
 
 
+def catalog_command(name: str) -> tuple[bytes, ...]:
+    """Return the command whose reply is one catalog's declaration, None if there is none."""
+    return (b"HGET", CATALOGS, name.encode())
+
+
 def pick_catalog(reply: object, name: str | None) -> Catalog:
     """Choose a catalog among all that are published; see `read_catalog`.
 

@@ -188,7 +188,14 @@ def serve(
         typer.Option(help="Where to listen; other machines need a key of NEXTBEST_API_KEYS."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free.")] = 8080,
-    catalog: CatalogReference = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            help="package.module:attribute or file.py:attribute, or the name of one in the store, "
+            "whose new declarations are taken up.  [default: the only one in the store]",
+            show_default=False,
+        ),
+    ] = None,
     stream: Annotated[str, typer.Option(help="The stream that events go to.")] = "events",
     partitions: Annotated[
         int | None, typer.Option(min=1, help="It is N streams.", metavar="N")

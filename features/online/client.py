@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -12,7 +13,7 @@ import redis
 import redis.asyncio
 
 from ..catalog import Catalog
-from ..declared import catalogs_command, pick_catalog
+from ..declared import catalog_command, catalogs_command, pick_catalog
 from ..errors import SettingsError
 from .connections import AsyncConnections, Connections, given, given_async
 
@@ -184,6 +185,7 @@ class AsyncFeatureClient:
         else:
             self._execute = given_async(url)
         self._clock = clock
+        self._declared: bytes | None = None
         self._catalog = catalog if isinstance(catalog, Catalog) else None
         self._name = _check_name(catalog) if not isinstance(catalog, Catalog) else catalog.name
         self._reader = _reader(catalog, clock) if isinstance(catalog, Catalog) else None
@@ -207,7 +209,34 @@ class AsyncFeatureClient:
             found = pick_catalog(await self._execute(catalogs_command()), self._name)
             if self._reader is None:
                 self._catalog, self._reader = found, _reader(found, self._clock)
+                self._name = found.name
         return self
+
+    async def newer(self) -> Self | None:
+        """Return a client of the catalog as it is in the store now, None if it is the same.
+
+        The new client has this one's connections: close one of them. A catalog that is no longer
+        in the store counts as the same.
+
+        Raises
+        ------
+        StateError
+            If what the store has cannot be read.
+        StoreError
+            When the store is away.
+        """
+        await self.open()
+        name = self.catalog.name
+        reply = await self._execute(catalog_command(name))
+        if reply is None or reply == self._declared:
+            return None
+        found = pick_catalog({name.encode(): reply}, name)
+        self._declared = reply
+        if found == self.catalog:
+            return None
+        made = copy.copy(self)
+        made._catalog, made._reader = found, _reader(found, self._clock)
+        return made
 
     async def get(
         self,

@@ -1,4 +1,4 @@
-"""Connections to the store: redis-py's own, each used for one command at a time.
+"""Connections to the store: one for each command at a time, or in an event loop for all of them.
 
 redis-py makes, secures and authenticates a connection; its client's way of sending a command costs
 more than the command, so commands go straight to the connection. A connection on which anything
@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -19,10 +20,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..errors import SettingsError, StoreError
+from .shared_connection import SharedConnection
 
 Command = Sequence[str | bytes]
-MAX_CONNECTIONS = 64
-"""Of a client that does not block; more lookups at once wait for one of them."""
+MANY_WORDS = 256
+"""Longer commands of a client that does not block have a connection of their own."""
 _TRIES = 2
 
 
@@ -111,22 +113,24 @@ class Connections:
 
 
 class AsyncConnections:
-    """As `Connections`, for one event loop; at most `MAX_CONNECTIONS` at once."""
+    """As `Connections`, for one event loop, over two connections however many commands there are.
+
+    One is for commands of many keys: a lookup of one row does not wait until ten thousand are here.
+    """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._seconds = _settings(timeout_seconds)["socket_timeout"]
-        retry = AsyncRetry(NoBackoff(), 0)
-        # redis-py would make a task for each timeout; one around the command is enough.
-        self._pool = _from_url(
+        seconds = _settings(timeout_seconds)["socket_timeout"]
+        # redis-py would make a task for each timeout; the connection has one of its own.
+        pool = _from_url(
             redis.asyncio.ConnectionPool.from_url,
             url,
-            retry=retry,
+            retry=AsyncRetry(NoBackoff(), 0),
             socket_timeout=None,
             socket_connect_timeout=None,
         )
-        self._idle: list[Any] = []
+        self._short = SharedConnection(pool, seconds)
+        self._long = SharedConnection(pool, seconds)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
         self._closed = False
 
     async def execute(self, command: Command) -> Any:
@@ -134,59 +138,32 @@ class AsyncConnections:
         if self._closed:
             raise SettingsError("the client is closed")
         loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
         if loop is not self._loop:
-            raise SettingsError("the client belongs to another event loop: make one in each")
-        async with self._places:
-            connection = self._idle.pop() if self._idle else self._pool.make_connection()
+            if self._loop is not None:
+                raise SettingsError("the client belongs to another event loop: make one in each")
+            self._loop = loop
+        try:
+            words: Any = tuple(command)  # typed there as of one word
+            packed = hiredis.pack_command(words)
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"an id is no text: {error}") from None
+        connection = self._short if len(command) <= MANY_WORDS else self._long
+        try:
             try:
-                reply = await self._ask(connection, connection.pack_command(*command))
-            except redis.ResponseError as error:
-                await self._put_back(connection)
-                raise StoreError(f"feature lookup failed: {error}") from error
-            except redis.RedisError as error:
-                raise StoreError(f"feature lookup failed: {error}") from error
-            except UnicodeEncodeError as error:
-                await self._put_back(connection)
-                raise SettingsError(f"an id is no text: {error}") from None
-            await self._put_back(connection)
-            return reply
+                return await connection.ask(packed)
+            except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse):
+                if self._closed:
+                    raise
+                return await connection.ask(packed)
+        except redis.RedisError as error:
+            raise StoreError(f"feature lookup failed: {error}") from error
 
     async def close(self) -> None:
         """Close the connections; those in use, as soon as they are not."""
         self._closed = True
-        while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
-
-    async def _ask(self, connection: Any, packed: Any) -> Any:
-        for attempt in range(_TRIES):
-            try:
-                async with asyncio.timeout(self._seconds):
-                    if not connection.is_connected:
-                        await connection.connect()
-                    await connection.send_packed_command(packed)
-                    return await connection.read_response()
-            except TimeoutError as error:
-                await connection.disconnect(nowait=True)
-                if attempt == _TRIES - 1:
-                    raise redis.TimeoutError(f"no reply within {self._seconds} s") from error
-            except (redis.ConnectionError, redis.TimeoutError):
-                await connection.disconnect(nowait=True)
-                if attempt == _TRIES - 1:
-                    raise
-            except redis.ResponseError:
-                raise
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-        return None
-
-    async def _put_back(self, connection: Any) -> None:
-        if self._closed:
-            await connection.disconnect(nowait=True)
-        else:
-            self._idle.append(connection)
+        if self._loop is asyncio.get_running_loop():
+            await self._short.close()
+            await self._long.close()
 
 
 def given(client: redis.Redis) -> Callable[[Command], Any]:

@@ -23,6 +23,18 @@ def run_service(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
+    Parameters
+    ----------
+    settings
+        Limits and directories.
+    reference
+        ``package.module:attribute`` or ``file.py:attribute``; or the name of a catalog that is in
+        the store, which may be left out where there are no others.
+    host, port
+        Where to listen.
+    stream, partitions
+        The log that events go to.
+
     Raises
     ------
     NextbestError
@@ -40,8 +52,9 @@ def run_service(
     last = place.remembered(settings.data_dir)
     if last is not None:
         settings = place.same_store(settings, last)
-        reference = reference or last.catalog
-    catalog = None if reference is None else load(reference, Catalog)
+    catalog: Catalog | str | None = reference
+    if reference is not None and ":" in reference:
+        catalog = load(reference, Catalog)
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     connect(settings).close()
     where = Place(

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...features.errors import NextbestError, RowError, StateError, StoreError
 from .events import EventsRoute
+from .hosts import Hosts
 from .http import ClientGoneError, Receive, Scope, Send, header, send_answer, send_problem
 from .lookups import FeaturesRoute
 from .problems import ProblemError
@@ -25,33 +26,50 @@ _ONE_RAW = _ONE.encode()
 _log = logging.getLogger("nextbest.service")
 
 
-class App:
-    """Dispatches requests, and turns every failure into problem details.
+class Routes(NamedTuple):
+    """What is served of one declaration.
 
-    Parameters
+    Attributes
     ----------
     events, lookups
         The hot routes.
     rest
         An ASGI application for all other paths.
+    """
+
+    events: EventsRoute
+    lookups: FeaturesRoute
+    rest: Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class App:
+    """Dispatches requests, and turns every failure into problem details.
+
+    Parameters
+    ----------
+    routes
+        What is served.
     api_keys
         One of which a request must carry; none: all may come.
+    hosts
+        Which names the service answers to; None: to all.
     """
 
     def __init__(
-        self,
-        events: EventsRoute,
-        lookups: FeaturesRoute,
-        rest: Callable[[Scope, Receive, Send], Awaitable[None]],
-        api_keys: Sequence[str] = (),
+        self, routes: Routes, api_keys: Sequence[str] = (), hosts: Hosts | None = None
     ) -> None:
-        self._hot: dict[str, dict[str, Handler]] = {
-            "/v1/features": {"POST": lookups.post},
-            "/v1/events": {"POST": events.post},
-        }
-        self._lookups = lookups
-        self._rest = rest
         self._keys = [key.encode() for key in api_keys]
+        self._hosts = hosts
+        self.take_up(routes)
+
+    def take_up(self, routes: Routes) -> None:
+        """Serve these from now on; requests under way end as they began."""
+        self._hot: dict[str, dict[str, Handler]] = {
+            "/v1/features": {"POST": routes.lookups.post},
+            "/v1/events": {"POST": routes.events.post},
+        }
+        self._lookups = routes.lookups
+        self._rest = routes.rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,6 +77,8 @@ class App:
         try:
             if self._keys and path not in OPEN:
                 self._admit(scope)
+            if self._hosts is not None and not self._hosts.admit(header(scope, b"host")):
+                raise _misdirected(scope)
             raw: bytes = scope["raw_path"]
             methods = self._hot.get(path)
             if methods is not None:
@@ -114,6 +134,15 @@ class App:
             return ProblemError("invalid-request", str(error))
         _log.error("%s", where, exc_info=error)
         return ProblemError("internal-error", "this is a mistake of ours; the service's log has it")
+
+
+def _misdirected(scope: Scope) -> ProblemError:
+    shown = (header(scope, b"host") or b"").decode("latin-1")
+    return ProblemError(
+        "misdirected",
+        f"Host {shown!r:.80} is not this machine; ask for localhost, or set API keys",
+        headers=[(b"connection", b"close")],
+    )
 
 
 def not_allowed(method: str, allowed: Sequence[str]) -> ProblemError:

@@ -29,7 +29,11 @@ def header(scope: Scope, wanted: bytes) -> bytes | None:
     >>> header({"headers": [(b"host", b"here")]}, b"host")
     b'here'
     """
-    return next((value for name, value in scope["headers"] if name == wanted), None)
+    for name, value in scope["headers"]:
+        if name == wanted:
+            found: bytes = value
+            return found
+    return None
 
 
 def media_type(scope: Scope) -> bytes:

@@ -1,8 +1,8 @@
 """A sample of what lookups answered, kept so that it can be compared with a recomputation.
 
 The files are ``{data_dir}/lookups/lookups-{start}-{pid}.ndjson``: ``start`` is when the file was
-begun (microseconds since 1970), ``pid`` the process that wrote it. Each line is one `Lookup` as
-JSON. A last line without a newline is one that was being written when the machine or the process
+begun (microseconds since 1970), ``pid`` the process that wrote it. Each line is one `ServedLookup`
+as JSON. A last line without a newline is one that was being written when the machine or the process
 died: it is to be passed over. A file is followed by a new one at 64 MiB; 64 of them are kept.
 """
 
@@ -21,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...features.kernels.layout import F64, U8
+from ...features.served_lookups import ServedLookup
 
 FILE_BYTES = 64 << 20
 KEPT_FILES = 64
@@ -29,46 +30,13 @@ _GATHER_SECONDS = 0.05
 _log = logging.getLogger("nextbest.service")
 
 
-class Lookup(msgspec.Struct, frozen=True, gc=False):
-    """One row of one answer.
-
-    Attributes
-    ----------
-    at
-        The time that was asked for, microseconds.
-    catalog, schema_id, entity
-        The declaration's name, the plan's `schema_id` as eight hex digits, the entity's name.
-    id
-        The text that the row is found by (`entity_keys.key_text`).
-    position
-        The log position of the last event applied to the row; -1: none.
-    features
-        ``view:feature`` or ``view`` as asked for; None: all of the entity's.
-    values
-        A number for each column as it is stored (a word is its place in the vocabulary); None
-        unless present.
-    states
-        For each column 0 present, 1 missing, 2 expired.
-    """
-
-    at: int
-    catalog: str
-    schema_id: str
-    entity: str
-    id: str
-    position: int
-    features: tuple[str, ...] | None
-    values: list[float | None]
-    states: list[int]
-
-
 class Asked(NamedTuple):
     """What the rows of an answer are of."""
 
     catalog: str
     schema_id: str
     entity: str
-    features: tuple[str, ...] | None
+    features: list[str] | None
 
 
 _Item = tuple[Asked, str, int, int, F64, U8]
@@ -153,7 +121,7 @@ class LookupLog:
                     _log.error("%s: lookups are not logged: %s", self._directory, error.strerror)
         self._shut()
 
-    def _write(self, lines: list[Lookup]) -> None:
+    def _write(self, lines: list[ServedLookup]) -> None:
         for begin in range(0, len(lines), 256):
             part = lines[begin : begin + 256]
             data = self._encoder.encode_lines(part)
@@ -188,9 +156,9 @@ def _begun(path: Path) -> int:
     return int(start) if start.isdecimal() else 0
 
 
-def _line(asked: Asked, id_: str, at: int, position: int, values: F64, state: U8) -> Lookup:
+def _line(asked: Asked, id_: str, at: int, position: int, values: F64, state: U8) -> ServedLookup:
     # A value that is not present is NaN, which is encoded as null.
-    return Lookup(
+    return ServedLookup(
         at,
         asked.catalog,
         asked.schema_id,

@@ -26,6 +26,7 @@ from .wire import MAX_CELLS, FeaturesRequest
 
 _CELLS_AT_ONCE = 50_000
 """Values that are encoded before other requests get their turn."""
+_Ids = Sequence[str] | Mapping[str, Sequence[str]]
 _PARAMETERS = ("service", "features", "at", "after", "wait_seconds")
 
 
@@ -33,9 +34,9 @@ class _Part(NamedTuple):
     """The columns of an answer that are of one entity."""
 
     entity: str
+    is_customer: bool
     asked: Asked
     columns: Any
-    first: int
 
 
 class FeaturesRoute:
@@ -150,8 +151,8 @@ class FeaturesRoute:
         )
         shape, parts = self._shape(found.columns, request.service, features)
         if self._log is not None:
-            self._sample(parts, found, keys)
-        return await _encoded(shape, parts, found, keys)
+            self._sample(parts, found, request.ids)
+        return await _encoded(shape, found, request.ids)
 
     def _check_choice(
         self, service: str | None, features: tuple[str, ...] | None, keys: tuple[str, ...] | None
@@ -183,6 +184,7 @@ class FeaturesRoute:
         catalog = self._catalog
         refs = catalog.service(service).features if service is not None else features
         entity_of = {view.name: view.entity.name for view in catalog.views}
+        customers = {e.name for e in catalog.entities if e.is_customer}
         views = [column.partition(":")[0] for column in columns]
         entities = list(dict.fromkeys(entity_of[view] for view in views))
         parts = []
@@ -191,15 +193,13 @@ class FeaturesRoute:
             own = None if refs is None else tuple(refs)
             if len(entities) > 1:
                 own = tuple(dict.fromkeys(columns[i].partition("[")[0] for i in places))
-            asked = Asked(catalog.name, self._schemas[entity], entity, own)
-            parts.append(
-                _Part(entity, asked, slice(None) if len(entities) == 1 else places, places[0])
-            )
+            features_ = None if own is None else list(own)
+            asked = Asked(catalog.name, self._schemas[entity], entity, features_)
+            chosen = slice(None) if len(entities) == 1 else places
+            parts.append(_Part(entity, entity in customers, asked, chosen))
         return Shape(columns, catalog), parts
 
-    def _sample(
-        self, parts: Sequence[_Part], found: Features, keys: tuple[str, ...] | None
-    ) -> None:
+    def _sample(self, parts: Sequence[_Part], found: Features, ids: _Ids) -> None:
         assert self._log is not None
         for row in range(len(found.ids)):
             if not self._log.wants():
@@ -207,19 +207,19 @@ class FeaturesRoute:
             for part in parts:
                 self._log.put(
                     part.asked,
-                    self._key_text(part.entity, found.ids[row], keys),
+                    self._key_text(part.entity, ids, row),
                     found.at,
-                    int(found.positions[row]),
+                    # Of things whose events are of many partitions no position says it all.
+                    int(found.positions[row]) if part.is_customer else -1,
                     found.values[row, part.columns],
                     found.state[row, part.columns],
                 )
 
-    def _key_text(self, name: str, id_: Any, keys: tuple[str, ...] | None) -> str:
-        if keys is None:
-            return str(id_)
-        given = dict(zip(keys, (id_,) if isinstance(id_, str) else id_, strict=True))
+    def _key_text(self, name: str, ids: _Ids, row: int) -> str:
+        if not isinstance(ids, Mapping):
+            return ids[row]
         entity = next(e for e in self._catalog.entities if e.name == name)
-        return key_text(entity, [given[key] for key in entity.join_keys])
+        return key_text(entity, [ids[key][row] for key in entity.join_keys])
 
 
 def probe(catalog: Catalog) -> FeaturesRequest:
@@ -231,20 +231,12 @@ def probe(catalog: Catalog) -> FeaturesRequest:
     )
 
 
-async def _encoded(
-    shape: Shape, parts: Sequence[_Part], found: Features, keys: tuple[str, ...] | None
-) -> bytes:
+async def _encoded(shape: Shape, found: Features, ids: _Ids) -> bytes:
     n = len(found.ids)
-    ids: Sequence[Any] = found.ids
-    if keys is not None:
-        if len(keys) == 1:
-            ids = [id_ if isinstance(id_, str) else id_[0] for id_ in ids]
-        else:
-            ids = [dict(zip(keys, id_, strict=True)) for id_ in ids]
+    names = _named(ids) if isinstance(ids, Mapping) else ids
     # The youngest of the rows that the answer is made from; -1 where there is none.
-    ages = found.age_ms[:, parts[0].first]
-    for part in parts[1:]:
-        other = found.age_ms[:, part.first]
+    ages = found.ages[0]
+    for other in found.ages[1:]:
         ages = np.where((ages < 0) | ((other >= 0) & (other < ages)), other, ages)
     step = max(1, _CELLS_AT_ONCE // len(found.columns))
     pieces = []
@@ -254,14 +246,22 @@ async def _encoded(
         end = begin + step
         pieces.append(
             shape.encode(
-                ids[begin:end], found.values[begin:end], found.state[begin:end], ages[begin:end]
+                names[begin:end], found.values[begin:end], found.state[begin:end], ages[begin:end]
             )
         )
     stale = b"true" if found.stale else b"false"
     return b'{"at":%d,"stale":%s,"rows":[%s]}' % (found.at, stale, b",".join(pieces))
 
 
-def _row_count(ids: Sequence[str] | Mapping[str, Sequence[str]]) -> int:
+def _named(ids: Mapping[str, Sequence[str]]) -> Sequence[Any]:
+    """What each row is called: its keys by their names, or its only key."""
+    if len(ids) == 1:
+        (only,) = ids.values()
+        return only
+    return [dict(zip(ids, row, strict=True)) for row in zip(*ids.values(), strict=True)]
+
+
+def _row_count(ids: _Ids) -> int:
     if not isinstance(ids, Mapping):
         return len(ids)
     lengths = {len(values) for values in ids.values()}

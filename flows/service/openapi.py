@@ -42,14 +42,15 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
         wire.HealthAnswer, ProblemDetails,
     )  # fmt: skip
     refs, components = msgspec.json.schema_components((event, *bodies), ref_template=_TEMPLATE)
+    _name_all(_properties(components["FeaturesRequest"]), catalog)
     one, request, features, receipts, declared, health, problem = refs
-    keys_needed = (401,) if keyed else ()
+    refused = 401 if keyed else 421
 
     def answers(good: int, schema: Any, *bad: int, kind: str = "application/json") -> Any:
         found: dict[str, Any] = {
             str(good): {"description": "Good", "content": {kind: {"schema": schema}}}
         }
-        for status in sorted({*bad, *keys_needed}):
+        for status in sorted({*bad, refused}):
             titles = dict.fromkeys(k.title for k in KINDS.values() if k.status == status)
             found[str(status)] = {
                 "description": " / ".join(titles),
@@ -125,6 +126,23 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
         for path in ("/healthz", "/readyz"):
             paths[path]["get"]["security"] = []
     return found
+
+
+def _name_all(request: dict[str, Any], catalog: Catalog) -> None:
+    """Say which services, features and join keys there are."""
+    names = [service.name for service in catalog.services]
+    refs = [view.name for view in catalog.views]
+    refs += [f"{view.name}:{feature.name}" for view, feature in catalog.features()]
+    keys = {key: None for entity in catalog.entities for key in entity.join_keys}
+    for name, known in (("service", names), ("features", refs)):
+        for choice in request[name]["anyOf"]:
+            if choice["type"] == "string" and known:
+                choice["enum"] = known
+            elif choice["type"] == "array":
+                choice["items"]["enum"] = known
+    for choice in request["ids"]["anyOf"]:
+        if choice["type"] == "object":
+            choice["propertyNames"] = {"enum": list(keys)}
 
 
 def _properties(schema: dict[str, Any]) -> dict[str, Any]:

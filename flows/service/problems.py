@@ -25,6 +25,7 @@ KINDS = {
     "method-not-allowed": Kind(405, "Method not allowed", "The header Allow says what is."),
     "request-timeout": Kind(408, "Request timeout", "The body did not come in time."),
     "too-large": Kind(413, "Content too large", "The body, or what it asks for, beyond a limit."),
+    "misdirected": Kind(421, "Misdirected request", "The header Host names another machine."),
     "unsupported-media-type": Kind(415, "Unsupported media type", "The body is of another type."),
     "invalid-request": Kind(422, "Invalid request", "A value of the wrong type; path says which."),
     "invalid-events": Kind(422, "Invalid events", "Nothing was appended; errors says why, each."),

@@ -19,7 +19,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._timer: asyncio.TimerHandle | None = None
-        super().connection_made(transport)
+        one: Any = _OneWrite(transport, self.loop)
+        super().connection_made(one)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,3 +64,42 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class _OneWrite:
+    """A transport that sends an answer's head and its body as one packet.
+
+    To the server they are two writes, each of which would cost as much as the lookup between them.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Send what was held back and this; or hold it back until the loop's next turn."""
+        if self._head:
+            data, self._head = self._head + data, b""
+            self._transport.write(data)
+        elif data.startswith(b"HTTP/"):
+            self._head = data
+            # A head without a body is not waited for.
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            data, self._head = self._head, b""
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import os
 import signal
@@ -23,8 +22,10 @@ from ...features.event_check import EventChecker
 from ...features.online import AsyncFeatureClient
 from ..publisher import AsyncPublisher
 from ..settings import Settings
-from .app import App
+from .app import App, Routes
 from .events import EventsRoute
+from .following import follow
+from .hosts import Hosts, is_loopback
 from .lookup_log import LookupLog
 from .lookups import FeaturesRoute
 from .pages import pages
@@ -82,7 +83,7 @@ def listen(host: str, port: int, *, keyed: bool) -> socket.socket:
     nextbest.features.errors.SettingsError: --host 0.0.0.0: other machines could read and write \
 everything; set NEXTBEST_API_KEYS, or serve on 127.0.0.1
     """
-    if not keyed and not _is_local(host):
+    if not keyed and not is_loopback(host):
         raise SettingsError(
             f"--host {host}: other machines could read and write everything; "
             f"set {API_KEYS}, or serve on 127.0.0.1"
@@ -106,7 +107,7 @@ everything; set NEXTBEST_API_KEYS, or serve on 127.0.0.1
 def serve(
     place: Place,
     settings: Settings,
-    catalog: Catalog | None,
+    catalog: Catalog | str | None,
     said: Callable[[Catalog, str], None],
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; then requests under way are finished.
@@ -118,14 +119,15 @@ def serve(
     settings
         Limits and directories.
     catalog
-        The declarations that the worker runs with; None: those that are in the store.
+        The declarations that the worker runs with; or the name of those in the store, which may be
+        left out where there are no others. Then new ones that workers publish are taken up.
     said
         Is told what is served and where, once it is.
 
     Raises
     ------
     SettingsError
-        If the address cannot be had.
+        If the address cannot be had, or the store has no such catalog.
     StoreError
         If the store does not answer at the start.
     """
@@ -153,7 +155,7 @@ class _Server(uvicorn.Server):
 async def _serve(
     place: Place,
     settings: Settings,
-    catalog: Catalog | None,
+    catalog: Catalog | str | None,
     taken: socket.socket,
     ready: Callable[[Catalog], None],
 ) -> None:
@@ -170,21 +172,33 @@ async def _serve(
         if settings.lookup_log_share > 0:
             log = LookupLog(settings.lookups_dir, settings.lookup_log_share)
             stack.callback(log.close)
-        lookups = FeaturesRoute(
-            client, log,
-            max_bytes=settings.http_body_bytes, body_seconds=settings.http_body_seconds,
-        )  # fmt: skip
-        await lookups.warm()
-        app = App(
-            _events(settings, client.catalog, publisher),
-            lookups,
-            pages(client, max_events=settings.http_events, keyed=bool(place.api_keys)),
-            place.api_keys,
-        )
+
+        async def routes(client: AsyncFeatureClient) -> Routes:
+            lookups = FeaturesRoute(
+                client, log,
+                max_bytes=settings.http_body_bytes, body_seconds=settings.http_body_seconds,
+            )  # fmt: skip
+            await lookups.warm()
+            return Routes(
+                _events(settings, client.catalog, publisher),
+                lookups,
+                pages(client, max_events=settings.http_events, keyed=bool(place.api_keys)),
+            )
+
+        async def take_up(newer: AsyncFeatureClient) -> None:
+            app.take_up(await routes(newer))
+
+        hosts = None if place.api_keys else Hosts(place.host)
+        app = App(await routes(client), place.api_keys, hosts)
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        following = None
+        if not isinstance(catalog, Catalog):
+            following = asyncio.create_task(follow(client, take_up))
         await _Server(_config(app, settings), lambda: ready(client.catalog)).serve(sockets=[taken])
+        if following is not None:
+            following.cancel()
 
 
 def _events(settings: Settings, catalog: Catalog, publisher: AsyncPublisher) -> EventsRoute:
@@ -228,12 +242,3 @@ def _ends_well() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -24,12 +24,12 @@ CHECKS = [
 ]
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 CASES = {
-    "events": ("POST", "/v1/events", POSITIVE, 60),
-    "no-events": ("POST", "/v1/events", NEGATIVE, 80),
+    "events": ("POST", "/v1/events", POSITIVE, 30),
+    "no-events": ("POST", "/v1/events", NEGATIVE, 30),
     "features": ("POST", "/v1/features", POSITIVE, 60),
-    "no-features": ("POST", "/v1/features", NEGATIVE, 80),
+    "no-features": ("POST", "/v1/features", NEGATIVE, 60),
     "one": ("GET", "/v1/features/{id}", POSITIVE, 60),
-    "not-one": ("GET", "/v1/features/{id}", NEGATIVE, 80),
+    "not-one": ("GET", "/v1/features/{id}", NEGATIVE, 60),
     "catalog": ("GET", "/v1/catalog", POSITIVE, 1),
     "healthz": ("GET", "/healthz", POSITIVE, 1),
     "readyz": ("GET", "/readyz", POSITIVE, 1),

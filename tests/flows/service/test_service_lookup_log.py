@@ -11,7 +11,8 @@ import pytest
 
 from nextbest.features.online import FeatureClient
 from nextbest.features.plan import Plan
-from nextbest.flows.service.lookup_log import Asked, Lookup, LookupLog
+from nextbest.features.served_lookups import ServedLookup
+from nextbest.flows.service.lookup_log import Asked, LookupLog
 from tests.flows.service import shop
 from tests.flows.service.world import NOW, put_rows, served
 
@@ -19,12 +20,12 @@ ASKED = Asked("shop", "00c0ffee", "customer", None)
 VALUES, STATE = np.array([0.1 + 0.2, np.nan]), np.array([0, 2], np.uint8)
 
 
-def lines(directory: Path) -> list[Lookup]:
+def lines(directory: Path) -> list[ServedLookup]:
     found = []
     for file in sorted(directory.iterdir()):
         text = file.read_bytes()
         assert text.endswith(b"\n")
-        found += [msgspec.json.decode(line, type=Lookup) for line in text.splitlines()]
+        found += [msgspec.json.decode(line, type=ServedLookup) for line in text.splitlines()]
     return found
 
 
@@ -47,9 +48,9 @@ def test_answers_are_kept_as_they_were(store_url: str, tmp_path: Path) -> None:
         truth.values[0].tolist(), abs=0, rel=0, nan_ok=True
     )
     assert ann.states == truth.state[0].tolist()
-    assert ann.features == ("visits",)
+    assert ann.features == ["visits"]
     assert (nobody.position, set(nobody.states)) == (-1, {1})
-    assert ben.features == ("visits:spend", "visits:by_category")
+    assert ben.features == ["visits:spend", "visits:by_category"]
     assert len(ben.values) == 4
     client.close()
 

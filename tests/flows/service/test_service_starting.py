@@ -16,7 +16,8 @@ import pytest
 import redis
 
 from nextbest.flows.embedded import ensure_server, stop_server
-from tests.flows.service.world import NOW, command, event, put_rows, served
+from tests.flows.service import shop
+from tests.flows.service.world import NOW, command, declare, event, put_rows, served
 
 KEYS = {"NEXTBEST_API_KEYS": "first-key, second-key"}
 
@@ -47,7 +48,14 @@ def test_a_store_that_is_away_is_named(tmp_path: Path) -> None:
 
 def test_a_catalog_is_needed(store_url: str, tmp_path: Path) -> None:
     serve = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--data-dir", str(tmp_path)]
-    assert "name a catalog with --catalog" in fails(*serve, "--redis-url", store_url)
+    serve += ["--redis-url", store_url]
+    assert "the store has no catalog: run a worker" in fails(*serve)
+    with redis.Redis.from_url(store_url) as store:
+        declare(store, shop.catalog)
+        declare(store, shop.customers)
+    assert "the store has several catalogs, name one: plain, shop" in fails(*serve)
+    said = fails(*serve, "--catalog", "shoe")
+    assert "the store has no catalog 'shoe'; there are: plain, shop" in said
 
 
 def test_api_keys_open_all_addresses_to_those_who_have_one(store_url: str, tmp_path: Path) -> None:
@@ -108,7 +116,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(store_url: str, tmp_path: P
     with served(store_url, tmp_path / "home", NEXTBEST_HTTP_BODY_SECONDS="0.2") as service:
         with socket.create_connection(("127.0.0.1", service.port), timeout=30) as slow:
             slow.sendall(
-                b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
                 b"content-length: 100\r\n\r\n{"
             )
             answer = b""

@@ -15,6 +15,8 @@ from typing import Any
 
 import redis
 
+from nextbest.features import Catalog
+from nextbest.features.declared import declare_commands
 from tests.flows.service import shop
 from tests.laws.driver import Kernels
 
@@ -38,20 +40,23 @@ class Service:
         return self.process.wait(60)
 
 
-def command(store: str, home: Path, *more: str) -> list[str]:
+def command(store: str, home: Path, *more: str, catalog: str | None = REFERENCE) -> list[str]:
+    named = [] if catalog is None else ["--catalog", catalog]
     return [
         sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0",
-        "--catalog", REFERENCE, "--redis-url", store, "--data-dir", str(home), *more,
+        *named, "--redis-url", store, "--data-dir", str(home), *more,
     ]  # fmt: skip
 
 
 @contextlib.contextmanager
-def served(store: str, home: Path, *more: str, **env: str) -> Iterator[Service]:
+def served(
+    store: str, home: Path, *more: str, catalog: str | None = REFERENCE, **env: str
+) -> Iterator[Service]:
     """A service at a free port, from when it listens until the end of the block."""
     with open(home.parent / f"{home.name}.err", "w+") as errors:
         process = subprocess.Popen(
-            command(store, home, *more), stdout=subprocess.PIPE, stderr=errors, text=True,
-            env={**os.environ, **env},
+            command(store, home, *more, catalog=catalog), env={**os.environ, **env},
+            stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
         try:
             assert process.stdout is not None
@@ -65,6 +70,13 @@ def served(store: str, home: Path, *more: str, **env: str) -> Iterator[Service]:
             process.kill()
             process.wait()
             process.stdout.close()  # type: ignore[union-attr]
+
+
+def declare(store: redis.Redis, catalog: Catalog) -> None:
+    """Publish a declaration as a worker does."""
+    untyped: Any = store
+    for one in declare_commands(catalog):
+        untyped.execute_command(*one)
 
 
 def event(number: int, customer: str, **more: Any) -> dict[str, Any]:
