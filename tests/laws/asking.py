@@ -17,12 +17,12 @@ from nextbest.features import Catalog
 from nextbest.features.declaration import Feature
 from nextbest.features.feast_plugin.repo import apply
 from nextbest.features.online import AsyncFeatureClient
+from nextbest.flows.publisher import AsyncPublisher
 from nextbest.flows.service.app import App
 from nextbest.flows.service.events import EventsRoute
 from nextbest.flows.service.lookups import FeaturesRoute
 from nextbest.flows.service.pages import pages
 from nextbest.flows.service.serving import _events
-from nextbest.flows.publisher import AsyncPublisher
 from nextbest.flows.settings import Settings
 from tests.laws.flowing import STRANGER, Flow, Twin, Twins, any_times, assert_near_cells, shown
 from tests.naive.formulas import Cell

@@ -6,6 +6,8 @@ more, the replay at those positions must give every value back bit for bit.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def runs(draw: st.DrawFn) -> tuple[Catalog, list[list[Row]], Shape]:
     rows = some.arrivals(catalog, draw(some.moves(catalog, most=36)), some.EPOCH)
     cuts = sorted(draw(st.lists(st.integers(1, len(rows)), min_size=0, max_size=STAGES - 1)))
     bounds = [0, *cuts, len(rows)]
-    parts = [rows[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+    parts = [rows[a:b] for a, b in itertools.pairwise(bounds) if a < b]
     return catalog, parts, draw(shapes)
 
 
@@ -51,8 +53,8 @@ def test_replay_at_the_served_position_is_what_was_served(
             twins.apply(part)
             now = part[-1]["event_timestamp"]
             # The first is before the newest event of some.
-            for at in (now, now + 1_800_000_001, now + 40 * some.DAY):
-                served.append(client.get(IDS, at=at))
+            times = (now, now + 1_800_000_001, now + 40 * some.DAY)
+            served += [client.get(IDS, at=at) for at in times]
         again = backfill(
             catalog,
             flow.archive,
