@@ -27,6 +27,7 @@ from nextbest.flows.publisher import Publisher
 from nextbest.flows.run import run_flow
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources import FileSource, ValkeyStreamSource
+from tests.laws import strategies as some
 from tests.laws.driver import _wire, assert_equal_cells, assert_near, batches, reading_times
 from tests.laws.strategies import Row
 from tests.naive.features import NaiveFeatures
@@ -60,6 +61,14 @@ shapes = st.builds(
     stream=st.booleans(),
     stages=st.sampled_from((1, 1, 2)),
 )
+
+
+@st.composite
+def streams(draw: st.DrawFn, catalog: Catalog, most: int = 30) -> list[Row]:
+    """Events in arrival order: a few that hypothesis can make fewer, or a seeded hundred."""
+    if draw(st.booleans()):
+        return some.arrivals(catalog, draw(some.moves(catalog, most=most)), draw(some.starts))
+    return some.long_stream(catalog, draw(st.integers(0, 2**32)), 100)
 
 
 class Flow:

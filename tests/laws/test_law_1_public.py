@@ -25,6 +25,7 @@ from tests.laws.flowing import (
     flowing,
     later_times,
     shapes,
+    streams,
 )
 from tests.laws.strategies import Row
 from tests.laws.test_law_1_entities import several_entities
@@ -36,8 +37,7 @@ pytestmark = patience
 def runs(draw: st.DrawFn, most: int = 30) -> tuple[Catalog, list[Row], Shape]:
     """A catalog, a stream in arrival order, and how the log of it is cut up."""
     catalog = draw(st.one_of(some.catalogs(), several_entities()))
-    stream = draw(some.moves(catalog, most=most))
-    return catalog, some.arrivals(catalog, stream, draw(some.starts)), draw(shapes)
+    return catalog, draw(streams(catalog, most)), draw(shapes)
 
 
 def stages(rows: list[Row], shape: Shape) -> list[list[Row]]:

@@ -17,7 +17,7 @@ from nextbest.features.online import FeatureClient, Features
 from nextbest.features.replay import backfill
 from tests.laws import strategies as some
 from tests.laws.driver import law, patience
-from tests.laws.flowing import STRANGER, Shape, Twins, flowing, shapes
+from tests.laws.flowing import STRANGER, Shape, Twins, flowing, shapes, streams
 from tests.laws.strategies import CUSTOMERS, Row
 
 pytestmark = patience
@@ -29,7 +29,7 @@ STAGES = 3
 def runs(draw: st.DrawFn) -> tuple[Catalog, list[list[Row]], Shape]:
     """A stream in up to three parts, each of which a run of its own takes in."""
     catalog = draw(some.catalogs())
-    rows = some.arrivals(catalog, draw(some.moves(catalog, most=36)), some.EPOCH)
+    rows = draw(streams(catalog, 36))
     cuts = sorted(draw(st.lists(st.integers(1, len(rows)), min_size=0, max_size=STAGES - 1)))
     bounds = [0, *cuts, len(rows)]
     parts = [rows[a:b] for a, b in itertools.pairwise(bounds) if a < b]

@@ -26,7 +26,7 @@ from tests.laws.asking import (
     http_request,
 )
 from tests.laws.driver import law, patience, reading_times
-from tests.laws.flowing import Shape, Twin, Twins, assert_rows, flowing, shapes
+from tests.laws.flowing import Shape, Twin, Twins, assert_rows, flowing, shapes, streams
 from tests.laws.strategies import Row
 
 pytestmark = patience
@@ -37,8 +37,7 @@ FULL = some.full_catalog()
 def runs(draw: st.DrawFn) -> tuple[Catalog, list[Row], Shape]:
     """A catalog of customers, a stream, and how the log of it is cut up."""
     catalog = draw(st.one_of(some.catalogs(), some.catalogs(), st.just(FULL)))
-    stream = draw(some.moves(catalog, most=15))
-    return catalog, some.arrivals(catalog, stream, draw(some.starts)), draw(shapes)
+    return catalog, draw(streams(catalog)), draw(shapes)
 
 
 def moments(twin: Twin, most: int) -> list[int]:
