@@ -70,7 +70,7 @@ class Shape:
             width = len(list(own))
             place = slice(start, start + width)
             if feature.is_vector:
-                make = _keyed(feature.vocabulary) if feature.by is not None else None
+                make = _keyed(feature.key_words) if feature.by is not None else None
                 self._vectors.append((len(self._names), place, make))
             if feature.dtype == "int64":
                 integers += range(start, start + width)

@@ -170,7 +170,7 @@ def declared(catalog: Any) -> CatalogAnswer:
                         feature.dtype,
                         feature.aggregation,
                         str(feature.window),
-                        tuple(feature.vocabulary) if feature.by is not None else None,
+                        feature.key_words if feature.by is not None else None,
                         feature.k if feature.aggregation == "last_k" else None,
                         feature.description,
                     )

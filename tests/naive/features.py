@@ -207,13 +207,11 @@ def _read_feature(feature: Feature, events: list[Event], now: int) -> list[Cell]
     chosen = [e for e in events if feature.where is None or holds(feature.where, e.columns)]
     if feature.by is None:
         return _aggregate(feature, chosen, now)
-    return [
-        cell
-        for word in feature.keys or feature.vocabulary
-        for cell in _aggregate(
-            feature, [e for e in chosen if e.columns.get(feature.by) == word], now
-        )
-    ]
+    keyed: dict[Any, list[Event]] = {}
+    for event in chosen:
+        keyed.setdefault(event.columns.get(feature.by), []).append(event)
+    words = feature.keys or feature.vocabulary
+    return [cell for word in words for cell in _aggregate(feature, keyed.get(word, []), now)]
 
 
 def _values(feature: Feature, events: list[Event]) -> list[tuple[int, float]]:
