@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ..features.archive import (
     Archive,
@@ -48,6 +49,10 @@ _EVENTS_A_SNAPSHOT = 1 << 22
 """Files that were merged go at a snapshot only."""
 
 _PREFIX = "rebuilt-"
+_WHY = (
+    "files are missing or are not this data directory's, or the archive was off for a time "
+    "(NEXTBEST_ARCHIVE). Restore them, or begin in another data directory"
+)
 _FILE = re.compile(r"epoch-(\d{8,})\.parquet")
 
 
@@ -130,6 +135,7 @@ def rebuild_shards(
         not late under this declaration or the other way round; if the disk fails.
     """
     try:
+        _check_whole(files, before)
         with ThreadPoolExecutor(threads or os.cpu_count() or 1, "rebuild") as pool:
             return _Rebuild(plans, settings, generation, before, pool).run(files, on_file)
     except BaseException:
@@ -179,6 +185,21 @@ def end_generations(settings: Settings, generation: str) -> None:
                 shutil.rmtree(path)
             elif path.name.startswith("shard-"):
                 path.unlink()
+
+
+def _check_whole(files: Sequence[ArchiveFile], before: Mapping[tuple[str, int], Snapshot]) -> None:
+    """Check how many events there are before anything is made of them."""
+    held = sum(_rows_of(file) for file in files)
+    taken = sum(sum(s["counts"][:2]) for (entity, _), s in before.items() if entity == CUSTOMERS)
+    if held != taken:
+        raise StateError(f"the archive holds {held:,} of the {taken:,} events taken in: {_WHY}")
+
+
+def _rows_of(file: ArchiveFile) -> int:
+    try:
+        return int(pq.read_metadata(file.path).num_rows)  # type: ignore[no-untyped-call]
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{file.path}: cannot be read: {error}") from error
 
 
 class _Rebuild:
@@ -308,8 +329,8 @@ class _Rebuild:
         now, then = ("late", "on time") if late else ("on time", "late")
         return StateError(
             f"{where}: an event that was {then} when it came is {now} under this declaration, and "
-            "training replays it as it was: keep lateness and session gaps, or begin in another "
-            "data directory"
+            "training replays it as it was: keep the lateness that was declared, or begin in "
+            "another data directory"
         )
 
     def _apply_keyed(self, entity: str, shard: int, batch: EventBatch, too_long: int) -> None:
@@ -334,9 +355,7 @@ class _Rebuild:
             if held != taken or made["position"] > position:
                 raise StateError(
                     f"the archive holds {held:,} of the {taken:,} events that shard {shard} has "
-                    f"taken in, up to position {made['position']} of {position}: files are "
-                    "missing or are not this data directory's, or the archive was off for a time "
-                    "(NEXTBEST_ARCHIVE). Restore them, or begin in another data directory"
+                    f"taken in, up to position {made['position']} of {position}: {_WHY}"
                 )
             made["position"] = position  # that of a duplicate, perhaps
             made["counts"][2] = duplicates

@@ -96,7 +96,7 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
     try:
         _run(flow, settings)
     except BaseException as error:
-        if _UNKNOWN_PART not in str(error):
+        if _UNKNOWN_PART not in str(error).lower():
             raise
         raise StateError(
             f"{settings.archive_dir / 'events'}: lacks a partition that events were archived of"
