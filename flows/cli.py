@@ -307,6 +307,31 @@ def audit(
 
 
 @app.command()
+def rebuild(
+    catalog: CatalogReference = None,
+    no_publish: Annotated[
+        bool, typer.Option("--no-publish", help="Leave the rows' publication to the next run.")
+    ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """State and rows anew from the archive: for a changed catalog, or after a loss.
+
+    New features get their whole history. No run may be under way; lookups go on meanwhile. The
+    next run goes on where the last one ended.
+    """
+    from .commands.rebuild import run_rebuild
+    from .commands.screen import make_console
+
+    settings = make_settings(data_dir, redis_url)
+    run_rebuild(settings, catalog, publish=not no_publish, threads=threads, console=make_console())
+
+
+@app.command()
 def up(data_dir: DataDir = None) -> None:
     """Start the embedded server of a data directory, or find it; print its URL."""
     from .embedded import ensure_server

@@ -215,7 +215,9 @@ def build_flow(
             flushes.append(beside(keyed_scripts))
     merged = op.merge("store_in", *flushes)
     sink = _row_sink(store_url, sink_parts, settings, watch, stop)
-    op.output("rows", merged, place.sink(sink, place.of_key))
+    # The engine does not go on with partitions that a sink no longer has: other ones, another step.
+    learner = "" if decisions is None else "_and_model"
+    op.output(f"rows_of_{1 + len(plans.others)}{learner}", merged, place.sink(sink, place.of_key))
     return flow
 
 

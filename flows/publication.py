@@ -147,6 +147,16 @@ class _Mark(NamedTuple):
             return None
 
 
+def position_of(found: bytes | None) -> int:
+    """The position of a mark: no row of its shard in the store is newer; -1 if it is no mark.
+
+    >>> position_of(b"a1:5:40:9:-:0"), position_of(None)
+    (40, -1)
+    """
+    mark = _Mark.decode(found)
+    return -1 if mark is None else mark.position
+
+
 class Publication:
     """How far one shard's rows are in the store, and what is missing there.
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..features.batch import EventBatch
+from ..features.errors import StateError
 from ..features.online import key_prefix
 from ..features.plan import Plan
 from ..features.row_commands import RowCommands
@@ -47,7 +48,49 @@ _HOLD_SECONDS = 30.0
 
 Snapshot: TypeAlias = dict[str, Any]
 """Plain values: ``entity``, ``shard``, the store's ``manifest``, the newest ``position``, the
-``counts``."""
+``counts``, and where it all comes from: `Origin`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a snapshot says of the state besides what is in it.
+
+    Attributes
+    ----------
+    generation
+        The directory below that of all state which holds it; ``""``: that one itself. Each
+        rebuild from the archive makes another.
+    declaration
+        `Plans.schema_id`: the whole declaration, of which a shard's rows are a part.
+    """
+
+    generation: str = ""
+    declaration: int | None = None
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Origin:
+        """Return the origin that a snapshot names; an old one names none.
+
+        >>> Origin.of({"shard": 3})
+        Origin(generation='', declaration=None)
+        """
+        return cls(snapshot.get("generation", ""), snapshot.get("declaration"))
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Refuse a snapshot of another declaration.
+
+        Raises
+        ------
+        StateError
+            Saying of which.
+        """
+        found = Origin.of(snapshot).declaration
+        if found is not None and found != self.declaration:
+            raise StateError(
+                f"shard {snapshot['shard']}: the state was written under another declaration "
+                f"(schema {found:08x}, now {self.declaration or 0:08x}); make it anew with "
+                "`nextbest rebuild --catalog` and that declaration, or go on with the other"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +134,8 @@ class Shard(ABC):
     declaration
         Commands that tell the store of the catalog. They are sent whenever it has nothing that
         it can be proved to have, if publications are marked.
+    origin
+        What snapshots say of the state besides.
 
     Attributes
     ----------
@@ -120,6 +165,7 @@ class Shard(ABC):
         peers: int = 1,
         publishes: bool = True,
         declaration: RowCommands = NO_COMMANDS,
+        origin: Origin = Origin(),  # frozen
     ) -> None:
         timeline = new_timeline()
         self.shard = shard
@@ -128,6 +174,7 @@ class Shard(ABC):
             memory_bytes=memory_bytes, idle_seconds=idle_seconds, timeline=timeline,
         )  # fmt: skip
         self._entity = CUSTOMERS if plan.catalog.entity.is_customer else plan.catalog.entity.name
+        self._origin = origin
         self._peers = peers
         self._columns = plan.reads.columns
         self._prefix = key_prefix(plan.catalog)
@@ -197,6 +244,8 @@ class Shard(ABC):
             "manifest": self.store.snapshot(),
             "position": self._position,
             "counts": self._counts.tolist(),
+            "generation": self._origin.generation,
+            "declaration": self._origin.declaration,
         }
 
     @property

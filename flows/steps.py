@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -25,7 +26,7 @@ from .learn import LearnLogic, LearnOutput, Model
 from .marks import CHECK_SECONDS
 from .publication import LAG_SECONDS, Marks, Publication, new_timeline
 from .settings import Settings
-from .shard import CUSTOMERS, NO_COMMANDS, Published, Shard, Snapshot
+from .shard import CUSTOMERS, NO_COMMANDS, Origin, Published, Shard, Snapshot
 from .watch import Look, MarkWatch
 
 
@@ -58,17 +59,33 @@ def shard_maker(
         "peers": each,
     }
     others = {plan.catalog.entity.name: plan for plan in plans.others}
+    schema_id = plans.schema_id
 
     def make(entity: str, shard: int, snapshot: Snapshot | None = None) -> Shard:
+        generation = ""
+        if snapshot is not None:
+            Origin(declaration=schema_id).check(snapshot)
+            generation = Origin.of(snapshot).generation
+        origin = Origin(generation, schema_id)
+        directory = state_directory(settings, origin, entity)
         if entity == CUSTOMERS:
             return ShardLogic(
-                plans.customer, shard, settings.state_dir, snapshot,
+                plans.customer, shard, directory, snapshot, origin=origin,
                 publishes=plans.serves_customers, declaration=declaration, **shared,
             )  # fmt: skip
-        directory = settings.state_dir / f"entity-{entity}"
-        return EntityLogic(others[entity], shard, directory, snapshot, **shared)
+        return EntityLogic(others[entity], shard, directory, snapshot, origin=origin, **shared)
 
     return make
+
+
+def state_directory(settings: Settings, origin: Origin, entity: str) -> Path:
+    """Return where the shards of an entity keep their state.
+
+    >>> state_directory(Settings(), Origin("rebuilt-7"), "product").as_posix()
+    '.nextbest/state/rebuilt-7/entity-product'
+    """
+    place = settings.state_dir / origin.generation
+    return place if entity == CUSTOMERS else place / f"entity-{entity}"
 
 
 class ShardStep(StatefulBatchLogic[Any, Any, Snapshot]):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...features.durable import sync_path
 from ...features.errors import SettingsError, StateError
 from ..connection import without_password
 from ..disk import disk_errors
@@ -33,6 +34,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
         ``files``, ``stream NAME`` or ``topic NAME``.
     store
         ``embedded``, or the URL of the online store without its password.
+    rebuilding
+        The schema of a rebuild that was about to replace the state: it may have done so.
     """
 
     version: int = 1
@@ -41,6 +44,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     schema: int
     source: str
     store: str
+    rebuilding: int | None = None
 
 
 def store_name(settings: Settings) -> str:
@@ -135,6 +139,15 @@ def check(settings: Settings, run: Remembered, *, first: bool = True) -> None:
         If its state is of another declaration, source or store.
     """
     last = remembered(settings.data_dir)
+    if (
+        not settings.state_dir.exists()
+        and settings.recovery_dir.exists()
+        and any((settings.archive_dir / "events").glob("partition=*/*.parquet"))
+    ):
+        raise StateError(
+            f"{settings.data_dir}: its state {settings.state_dir.name!r} is gone; make it anew "
+            "from the archive with `nextbest rebuild`"
+        )
     if not settings.state_dir.exists() and not settings.dead_letters_dir.exists():
         # Whatever ran here took in nothing: nothing binds this run.
         if first:
@@ -143,20 +156,29 @@ def check(settings: Settings, run: Remembered, *, first: bool = True) -> None:
         _compare(settings.data_dir, last, run)
 
 
-def remember(data_dir: Path, run: Remembered) -> None:
-    """Write down what runs."""
+def remember(data_dir: Path, run: Remembered, *, rebuilt: bool = False) -> None:
+    """Write down what runs; ``rebuilt``: the state is of its declaration, and of no other."""
+    last = None if rebuilt or run.rebuilding is not None else remembered(data_dir)
+    if last is not None and last.rebuilding is not None:
+        # Until a rebuild has ended, both declarations may be that of the state.
+        other = last.schema if run.schema == last.rebuilding else last.rebuilding
+        run = msgspec.structs.replace(run, rebuilding=other)
     fresh = _path(data_dir).with_suffix(".tmp")
     with disk_errors(fresh):
         fresh.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+        sync_path(fresh)
         fresh.replace(_path(data_dir))
+        sync_path(data_dir)
 
 
 def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:
-    if last.schema != run.schema:
+    # Whether an interrupted rebuild replaced the state or not, the state itself tells.
+    if run.schema not in (last.schema, last.rebuilding):
         raise StateError(
             f"{data_dir}: its state was made by another declaration ({last.catalog}, schema "
             f"{last.schema:08x}); this one is {run.catalog}, schema {run.schema:08x}. "
-            "Give another --data-dir, or remove this one to begin anew"
+            f"Make it anew from the archive with `nextbest rebuild --catalog {run.catalog}`, give "
+            "another --data-dir, or remove this one to begin anew"
         )
     for what, before, now in (
         ("source", last.source, run.source),

@@ -1,0 +1,207 @@
+"""`nextbest rebuild`: the state, and the rows of the online store, anew from the archive.
+
+In this order, so that the process may die anywhere: new state beside the old; a note of the
+declaration that comes; the recovery store, at one stroke; the record of what runs here; the old
+state goes; rows are published, which the next run would do too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from ...features.archive import Archive
+from ...features.catalog import Catalog
+from ...features.durable import named_errors, sync_path
+from ...features.errors import StateError
+from ...features.plans import Plans
+from ..connection import without_password
+from ..decisions import DecisionPoint
+from ..rebuild import (
+    Shards,
+    begin_generation,
+    committed_files,
+    end_generations,
+    rebuild_shards,
+)
+from ..recovered import Recovered, read_recovered, replace_recovered
+from ..republish import republish
+from ..run import working_in
+from ..settings import Settings
+from ..shard import CUSTOMERS, Origin, Snapshot
+from . import place, screen
+from .job import store_url
+from .quiet import without_native_reports
+from .references import absolute, load
+from .stopping import stop_on_signals
+from .values import duration
+
+_Tell = Callable[[int, int], None]
+
+
+def run_rebuild(
+    settings: Settings,
+    reference: str | None,
+    *,
+    publish: bool,
+    threads: int | None,
+    console: Console,
+) -> None:
+    """Make everything that a run keeps of features anew; say how it goes.
+
+    Parameters
+    ----------
+    settings
+        The data directory; without a store in it, that of the last run.
+    reference
+        The catalog; None: that of the last run.
+    publish
+        Whether to publish the rows; if not, the next run does.
+    threads
+        How many shards work at once.
+    console
+        Where progress is shown.
+
+    Raises
+    ------
+    NextbestError
+        Whatever keeps it from being done. The state is then what it was, unless the message says
+        that it was rebuilt.
+    """
+    last = place.remembered(settings.data_dir)
+    if last is None:
+        raise StateError(f"{settings.data_dir}: nothing ran here that could be rebuilt")
+    if publish:
+        settings = place.same_store(settings, last)
+    reference = last.catalog if reference is None else absolute(reference)
+    plans = Plans.compile(load(reference, Catalog))
+    if last.decisions is not None:
+        load(last.decisions, DecisionPoint).check(plans.catalog.source)
+    keeps_store = settings.redis_url is None and last.store != place.EMBEDDED
+    this = msgspec.structs.replace(
+        last,
+        catalog=reference,
+        schema=plans.schema_id,
+        store=last.store if keeps_store else place.store_name(settings),
+        rebuilding=None,
+    )
+    with stop_on_signals() as stop, place.claimed(settings.data_dir):
+        with working_in(settings.data_dir):
+            began = time.perf_counter()
+            made = _rebuild(settings, plans, last, this, threads, stop.is_set, console)
+            took = time.perf_counter() - began
+            screen.entry(
+                console, "events",
+                f"{made.events:,} applied in {duration(took)}, {made.events / took:,.0f} events/s",
+            )  # fmt: skip
+            if publish:
+                _publish(settings, plans, made.snapshots, stop, console)
+            else:
+                screen.entry(console, "rows", "the next run publishes them")
+        goes_on = f"nextbest run ... --catalog {reference}"
+        screen.entry(console, "go on", f"{goes_on} --data-dir {settings.data_dir}")
+
+
+def _rebuild(
+    settings: Settings,
+    plans: Plans,
+    last: place.Remembered,
+    this: place.Remembered,
+    threads: int | None,
+    stopped: Callable[[], bool],
+    console: Console,
+) -> Shards:
+    directory = settings.archive_dir / "events"
+    partitions = {int(p.name.partition("=")[2]) for p in directory.glob("partition=*")}
+    with without_native_reports():
+        found = read_recovered(settings, partitions, last.schema)
+    archive = Archive(directory) if any(directory.glob("partition=*/*.parquet")) else None
+    files = committed_files(archive, found.archived)
+    live = {Origin.of(snapshot).generation for snapshot in found.shards.values()}
+    generation = begin_generation(settings, live)
+    with _bar(console, "archive", len(files), stopped) as tell:
+        made = rebuild_shards(
+            plans, settings, generation, files, found.shards, threads=threads, on_file=tell
+        )
+    learners = _learners_are_there(settings, found, console)
+    place.remember(settings.data_dir, msgspec.structs.replace(last, rebuilding=plans.schema_id))
+    with without_native_reports():
+        replace_recovered(settings, plans, made.snapshots, learners=learners)
+        again = read_recovered(settings, partitions, plans.schema_id)
+    if again.shards != made.snapshots:
+        raise StateError(f"{settings.recovery_dir}: did not take the new state; try again")
+    _sync(settings)
+    place.remember(settings.data_dir, this, rebuilt=True)
+    end_generations(settings, generation)
+    return made
+
+
+def _learners_are_there(settings: Settings, found: Recovered, console: Console) -> bool:
+    """Whether what a learner knows is where it was: no archive of events can bring it back."""
+    lost = [m["log"] for m in found.learners if not (settings.state_dir / m["log"]).exists()]
+    if lost:
+        screen.entry(console, "learner", f"its state {lost[0]} is gone: it begins anew")
+    return not lost
+
+
+def _publish(
+    settings: Settings,
+    plans: Plans,
+    snapshots: Mapping[tuple[str, int], Snapshot],
+    stop: Any,
+    console: Console,
+) -> None:
+    began = time.perf_counter()
+    url = store_url(settings)
+    tell_outage: Callable[[str, float | None], None] = lambda reason, seconds: (  # noqa: E731
+        console.print(f"  waiting: {reason}", soft_wrap=True, markup=False)
+    )
+    with _bar(console, "rows", len(snapshots), stop.is_set) as tell:
+        done = republish(
+            plans, settings, url, snapshots, stop=stop, on_outage=tell_outage,
+            on_shard=lambda shards: tell(shards, 0),
+        )  # fmt: skip
+    took = duration(time.perf_counter() - began)
+    for entity, rows in done.rows.items():
+        if entity == CUSTOMERS and not plans.serves_customers:
+            continue
+        name = "customers" if entity == CUSTOMERS else entity
+        screen.entry(console, name, f"{rows:,} rows in the store {without_password(url)}")
+    if done.left:
+        screen.entry(
+            console, "left", f"{done.left} shards to the next run: the store has newer rows"
+        )
+    screen.entry(console, "published", f"in {took}")
+
+
+def _sync(settings: Settings) -> None:
+    """Wait for the recovery store to be on disk: the old state goes next."""
+    for path in (*settings.recovery_dir.iterdir(), settings.recovery_dir):
+        with named_errors(path):
+            sync_path(path)
+
+
+@contextlib.contextmanager
+def _bar(console: Console, name: str, total: int, stopped: Callable[[], bool]) -> Iterator[_Tell]:
+    """Show how far it is; end it if that is asked for."""
+    columns = (
+        TextColumn(name), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[events]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(name, total=max(1, total), events="")
+
+        def tell(done: int, events: int) -> None:
+            if stopped() and done < total:
+                raise StateError("stopped as asked; call it again, and nothing is missing")
+            bar.update(task, completed=done, events=f"{events:,} events" if events else "")
+
+        yield tell
