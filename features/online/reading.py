@@ -32,7 +32,7 @@ Receipts = str | Receipt | Sequence[str | Receipt]
 MAX_WAIT_SECONDS = 30.0
 FURTHEST = 2**62
 """Microseconds; kernels subtract times without overflow."""
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0003, 0.01, 1.5
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0003, 0.01, 1.25
 _FORGET_ABSENT_SECONDS = 1.0
 _MOST_SCHEMAS = 256
 _MOST_RECEIPTS = 10_000
