@@ -34,7 +34,7 @@ FURTHEST = 2**62
 """Microseconds; kernels subtract times without overflow."""
 MOST_AHEAD = 86_400_000_000
 """Microseconds that a time may lie ahead of the clock: what is further is not microseconds."""
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0003, 0.01, 1.5
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.0003, 0.01, 1.25
 _FORGET_ABSENT_SECONDS = 1.0
 _MOST_SCHEMAS = 256
 _MOST_RECEIPTS = 10_000
