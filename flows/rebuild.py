@@ -197,7 +197,7 @@ def _check_whole(files: Sequence[ArchiveFile], before: Mapping[tuple[str, int], 
 
 def _rows_of(file: ArchiveFile) -> int:
     try:
-        return int(pq.read_metadata(file.path).num_rows)  # type: ignore[no-untyped-call]
+        return int(pq.read_metadata(file.path).num_rows)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{file.path}: cannot be read: {error}") from error
 
