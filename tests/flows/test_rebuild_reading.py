@@ -14,8 +14,11 @@ import redis
 from nextbest.features import Catalog, EventSchema, FeatureView
 from nextbest.features import aggregations as agg
 from nextbest.features.online import FeatureClient
-from tests.flows.entity_cases import LATER, START, assert_store_is_right, make_log, write
+from tests.flows.entity_cases import LATER, MINUTE, START, assert_store_is_right, make_log, write
 from tests.flows.rebuild_cases import CATALOGS, NEW, OLD, Place, new
+
+THEN = START + 60 * MINUTE
+"""Before most rows' newest event, as of which they are then read: sessions are open."""
 
 
 @pytest.mark.parametrize("catalog", [OLD, NEW], ids=["old-reader", "new-reader"])
@@ -35,7 +38,7 @@ def test_no_lookup_sees_a_wrong_value_meanwhile(
     def read() -> None:
         with FeatureClient(store_url, given) as client:
             while not done.is_set():
-                found = client.get(customers, at=LATER, features=["visits"])
+                found = client.get(customers, at=THEN, features=["visits"])
                 seen.append((found.rows.values.copy(), found.rows.state.copy()))
                 ready.set()
 
@@ -49,7 +52,7 @@ def test_no_lookup_sees_a_wrong_value_meanwhile(
         thread.join(60)
     assert_store_is_right(store_url, new, log)
     with FeatureClient(store_url, given) as client:
-        seen.append((client.get(customers, at=LATER, features=["visits"]).rows.values, None))
+        seen.append((client.get(customers, at=THEN, features=["visits"]).rows.values, None))
     last = seen[-1][0]
     first = seen[0][0]
     assert len(seen) > 2
