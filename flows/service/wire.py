@@ -20,6 +20,8 @@ MAX_WAIT_SECONDS = 30.0
 
 Key = Annotated[str, Meta(min_length=1, max_length=4096)]
 Keys = Annotated[list[Key], Meta(max_length=MAX_IDS)]
+# Events may carry the empty word, and what it finds is there to be asked for.
+Parts = Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(max_length=MAX_IDS)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Ref = Annotated[str, Meta(min_length=1, max_length=512)]
 ReceiptText = Annotated[str, Meta(max_length=64, pattern=r"^\d{1,5}-[0-9a-f]{1,16}-[0-9a-f]{16}$")]
@@ -30,7 +32,7 @@ class FeaturesRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose features are wanted, which, and as of when."""
 
     ids: Annotated[
-        Keys | Annotated[dict[Name, Keys], Meta(min_length=1, max_length=8)],
+        Keys | Annotated[dict[Name, Parts], Meta(min_length=1, max_length=8)],
         Meta(
             description="customer ids; or for each join key of an entity its values, as many each"
         ),
