@@ -52,7 +52,7 @@ def run(flow: Flow, twins: Twins, rows: list[Row]) -> None:
         twins.apply(part)
 
 
-@law(40)
+@law(15)
 @given(runs())
 def test_online_and_replayed(embedded_store: str, drawn: tuple[Catalog, list[Row], Shape]) -> None:
     catalog, rows, shape = drawn
@@ -68,7 +68,7 @@ def test_online_and_replayed(embedded_store: str, drawn: tuple[Catalog, list[Row
         check_backfill(flow, twins)
 
 
-@law(10)
+@law(6)
 @given(runs())
 def test_over_http(embedded_store: str, drawn: tuple[Catalog, list[Row], Shape]) -> None:
     catalog, rows, shape = drawn
@@ -79,7 +79,7 @@ def test_over_http(embedded_store: str, drawn: tuple[Catalog, list[Row], Shape])
 
 
 @pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
-@law(4)
+@law(3)
 @given(runs(most=20))
 def test_by_feast(embedded_store: str, drawn: tuple[Catalog, list[Row], Shape]) -> None:
     catalog, rows, shape = drawn

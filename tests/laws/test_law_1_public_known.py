@@ -36,7 +36,7 @@ def runs(draw: st.DrawFn) -> tuple[Catalog, list[list[Row]], Shape]:
     return catalog, parts, draw(shapes)
 
 
-@law(25)
+@law(10)
 @given(runs())
 def test_replay_at_the_served_position_is_what_was_served(
     embedded_store: str, drawn: tuple[Catalog, list[list[Row]], Shape]

@@ -55,7 +55,7 @@ def bytes_of(url: str) -> dict[bytes, bytes]:
     return found
 
 
-@law(20)
+@law(10)
 @given(runs())
 def test_the_client_s_clock_moves(
     embedded_store: str, drawn: tuple[Catalog, list[Row], Shape]
@@ -82,7 +82,7 @@ def test_the_client_s_clock_moves(
         assert bytes_of(embedded_store) == before
 
 
-@law(8)
+@law(5)
 @given(runs())
 def test_the_service_s_clock_moves(
     embedded_store: str, drawn: tuple[Catalog, list[Row], Shape]
@@ -104,7 +104,7 @@ def test_the_service_s_clock_moves(
 
 
 @pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
-@law(3)
+@law(2)
 @given(runs())
 def test_the_clock_of_feast_s_store_moves(
     embedded_store: str, drawn: tuple[Catalog, list[Row], Shape]
