@@ -15,10 +15,11 @@ from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 
 from nextbest.features import Catalog
 from nextbest.features.declaration import Feature
+from nextbest.features.events import MAX_TIMESTAMP
 from nextbest.features.feast_plugin.repo import apply
 from nextbest.features.online import AsyncFeatureClient
 from nextbest.flows.publisher import AsyncPublisher
-from nextbest.flows.service.app import App
+from nextbest.flows.service.app import App, Routes
 from nextbest.flows.service.events import EventsRoute
 from nextbest.flows.service.lookups import FeaturesRoute
 from nextbest.flows.service.pages import pages
@@ -64,7 +65,7 @@ def http_app(client: AsyncFeatureClient, publisher: AsyncPublisher) -> App:
     settings = Settings()
     events: EventsRoute = _events(settings, client.catalog, publisher)
     lookups = FeaturesRoute(client, None, max_bytes=8 << 20, body_seconds=30.0)
-    return App(events, lookups, pages(client, max_events=100, keyed=False))
+    return App(Routes(events, lookups, pages(client, max_events=100, keyed=False)))
 
 
 def ask_http(
@@ -129,7 +130,8 @@ def check_http(url: str, catalog: Catalog, twins: Twins, times: Callable[[Twin],
     """Ask the service at times; return how many rows were read."""
     asked = [(twin, at) for twin in twins for at in times(twin)]
     requests = [http_request(twin, at) for twin, at in asked]
-    for (twin, at), answer in zip(asked, ask_http(url, catalog, requests, lambda: 0), strict=True):
+    answers = ask_http(url, catalog, requests, lambda: MAX_TIMESTAMP)
+    for (twin, at), answer in zip(asked, answers, strict=True):
         assert_http(twin, answer, at)
     return sum(len(twin.texts()) for twin, _ in asked)
 

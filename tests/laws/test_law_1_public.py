@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextbest.features import Catalog
+from nextbest.features.events import MAX_TIMESTAMP
 from nextbest.features.feast_plugin import serving
 from nextbest.features.online import FeatureClient
 from tests.laws import strategies as some
@@ -59,7 +60,7 @@ def test_online_and_replayed(embedded_store: str, drawn: tuple[Catalog, list[Row
     twins = Twins(catalog)
     with (
         flowing(catalog, shape, embedded_store) as flow,
-        FeatureClient(embedded_store, catalog) as client,
+        FeatureClient(embedded_store, catalog, clock=lambda: MAX_TIMESTAMP) as client,
     ):
         for part in stages(rows, shape):
             flow.take(part)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextbest.features import Catalog
+from nextbest.features.events import MAX_TIMESTAMP
 from nextbest.features.online import FeatureClient, Features
 from nextbest.features.replay import backfill
 from tests.laws import strategies as some
@@ -46,7 +47,7 @@ def test_replay_at_the_served_position_is_what_was_served(
     twins = Twins(catalog)
     with (
         flowing(catalog, shape, embedded_store) as flow,
-        FeatureClient(embedded_store, catalog) as client,
+        FeatureClient(embedded_store, catalog, clock=lambda: MAX_TIMESTAMP) as client,
     ):
         for part in parts:
             flow.take(part)
