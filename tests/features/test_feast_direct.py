@@ -232,6 +232,7 @@ def test_what_the_registry_learns_is_known_at_once(
     before = shop.registry.cached_registry_proto
     shop.refresh_registry()
     assert shop.registry.cached_registry_proto is not before
+    shop = feast.FeatureStore(config=shop.config)
     with pytest.raises(feast.errors.FeastError, match="apply the catalog again"):
         shop.get_online_features(["taste:seen"], rows)
 
