@@ -41,3 +41,13 @@ def float_from_bits(typing_context, bits):
         return builder.bitcast(arguments[0], ir.DoubleType())
 
     return types.float64(types.uint64), generate
+
+
+@intrinsic
+def trailing_zeros(typing_context, word):
+    """Return how many zero bits a uint64 ends with; 64 if all are."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(0))
+
+    return types.int64(types.uint64), generate

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline, kernel
+from .intrinsics import trailing_zeros
 from .layout import I64, U8, U64, Int
 
 MAGIC = 0x4E01
@@ -57,9 +58,9 @@ def pack_row(memory: U64, start: Int, words: Int, schema_id: Int, out: U64, at: 
     return kept
 
 
-@kernel
-def check_row(packed: U64, at: Int, end: Int, schema_id: Int) -> Int:
-    """Return OK if ``packed[at:end]`` (uint64) is a whole row of that schema, or what is wrong."""
+@inline
+def _check_shape(packed: U64, at: Int, end: Int) -> Int:
+    """Return OK if ``packed[at:end]`` has the length that a row's own words say."""
     if end - at < 2 or packed[at] >> np.uint64(48) != np.uint64(MAGIC):
         return BAD_MAGIC
     stored = np.int64((packed[at] >> np.uint64(32)) & np.uint64(0xFFFF))
@@ -75,16 +76,28 @@ def check_row(packed: U64, at: Int, end: Int, schema_id: Int) -> Int:
         while mask:
             mask &= mask - _ONE
             present += 1
-    if kept + present != end:
-        return BAD_LENGTH
-    h = mix(_MIX, packed[at])
-    for w in range(at + 2, end):
-        h = mix(h, packed[w])
-    if h != packed[at + 1]:
+    return OK if kept + present == end else BAD_LENGTH
+
+
+@inline
+def _check_content(packed: U64, at: Int, checksum: np.uint64, schema_id: Int) -> Int:
+    if checksum != packed[at + 1]:
         return BAD_CHECKSUM
     if packed[at] & np.uint64(0xFFFFFFFF) != np.uint64(schema_id):
         return OTHER_SCHEMA
     return OK
+
+
+@kernel
+def check_row(packed: U64, at: Int, end: Int, schema_id: Int) -> Int:
+    """Return OK if ``packed[at:end]`` (uint64) is a whole row of that schema, or what is wrong."""
+    status = _check_shape(packed, at, end)
+    if status != OK:
+        return status
+    h = mix(_MIX, packed[at])
+    for w in range(at + 2, end):
+        h = mix(h, packed[w])
+    return _check_content(packed, at, h, schema_id)
 
 
 @kernel
@@ -97,20 +110,29 @@ def unpack_row(
     stays zero). Returns OK or what is wrong; the memory is then zero.
     """
     memory[start : start + words] = 0
-    status = check_row(packed, at, end, schema_id)
+    status = _check_shape(packed, at, end)
     if status != OK:
         return status
     stored = np.int64((packed[at] >> np.uint64(32)) & np.uint64(0xFFFF))
-    bitmap = (stored + 63) // 64
-    kept = at + 2 + bitmap
-    for m in range(bitmap):
+    kept = at + 2 + (stored + 63) // 64
+    h = mix(_MIX, packed[at])
+    for w in range(at + 2, kept):
+        h = mix(h, packed[w])
+    # Each step of the checksum waits for the one before; words find their places meanwhile.
+    for m in range((stored + 63) // 64):
         mask = packed[at + 2 + m]
-        for j in range(64):
-            if mask >> np.uint64(j) & _ONE:
-                if 64 * m + j < words:
-                    memory[start + 64 * m + j] = packed[kept]
-                kept += 1
-    return OK
+        while mask:
+            w = 64 * m + trailing_zeros(mask)
+            mask &= mask - _ONE
+            word = packed[kept]
+            kept += 1
+            h = mix(h, word)
+            if w < words:
+                memory[start + w] = word
+    status = _check_content(packed, at, h, schema_id)
+    if status != OK:
+        memory[start : start + words] = 0
+    return status
 
 
 @kernel

@@ -120,6 +120,7 @@ class Choices:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self._entities = catalog.entities
         self._plans: dict[str, Plan] = {}
         self._made: dict[tuple[str | None, tuple[str, ...] | None], Choice] = {}
 
@@ -158,7 +159,7 @@ class Choices:
         A mapping finds the rows of every entity whose join keys it has; else they are customers',
         or of the first entity if there are none.
         """
-        entities = self.catalog.entities
+        entities = self._entities
         if len(entities) == 1:
             return None
         if isinstance(ids, Mapping):

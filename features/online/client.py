@@ -124,9 +124,7 @@ class FeatureClient:
             When the ids do not fit the features, a receipt is of none of the customers, or an
             argument is out of its bounds.
         """
-        from .reading import Request
-
-        steps = self._reader.read(Request(ids, service, features, at, after, wait_seconds))
+        steps = self._reader.read(ids, service, features, at, after, wait_seconds)
         reply: Any = None
         try:
             while True:
@@ -249,12 +247,10 @@ class AsyncFeatureClient:
         wait_seconds: float = 1.0,
     ) -> Features:
         """Return features; see `FeatureClient.get`."""
-        from .reading import Request
-
         if self._reader is None:
             await self.open()
         assert self._reader is not None
-        steps = self._reader.read(Request(ids, service, features, at, after, wait_seconds))
+        steps = self._reader.read(ids, service, features, at, after, wait_seconds)
         reply: Any = None
         try:
             while True:

@@ -120,9 +120,10 @@ class RowDecoder:
         n = len(stored)
         try:
             joined = b"".join(stored)  # type: ignore[arg-type]  # that is what the error is for
+            lengths: I64 = np.fromiter(map(len, stored), np.int64, n)  # type: ignore[arg-type]
         except TypeError:
             joined = b"".join([row for row in stored if row is not None])
-        lengths: I64 = np.array([-1 if row is None else len(row) for row in stored], np.int64)
+            lengths = np.array([-1 if row is None else len(row) for row in stored], np.int64)
         packed = np.frombuffer(joined, np.uint64, len(joined) // 8)
         rows = empty_rows(n, layout.reads.columns)
         if layout is not self._own:

@@ -10,7 +10,6 @@ import math
 import operator
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,18 +39,6 @@ _MOST_SCHEMAS = 256
 _MOST_RECEIPTS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The arguments of a lookup; see `FeatureClient.get`."""
-
-    ids: Ids
-    service: str | None
-    features: Sequence[str] | None
-    at: int | None
-    after: Receipts | None
-    wait_seconds: float
-
-
 class Reader:
     """Makes lookups in the rows of one catalog; knows no connection."""
 
@@ -61,35 +48,41 @@ class Reader:
         self._schemas: dict[tuple[str, int], Catalog] = {}
         self._absent: dict[tuple[str, int], float] = {}
 
-    def read(self, request: Request) -> Steps:
-        """Return the steps of a lookup; they end with its answer."""
-        at = request.at
+    def read(
+        self,
+        ids: Ids,
+        service: str | None,
+        features: Sequence[str] | None,
+        at: int | None,
+        after: Receipts | None,
+        wait_seconds: float,
+    ) -> Steps:
+        """Return the steps of a lookup (see `FeatureClient.get`); they end with its answer."""
         if at is not None:
             at = _moment(at)
             if at > self._clock() + MOST_AHEAD:
                 raise SettingsError(f"at={at} lies more than a day in the future")
-        features = request.features
-        if features is None and request.service is None:
-            features = self._choices.default(request.ids)
-        choice = self._choices.choose(request.service, features)
-        ids, keys = choice.find(request.ids)
-        if request.after is None:
+        if features is None and service is None:
+            features = self._choices.default(ids)
+        choice = self._choices.choose(service, features)
+        names, keys = choice.find(ids)
+        if after is None:
             stale = False
-            found = yield from self._fetch(choice, ids, keys, at)
+            found = yield from self._fetch(choice, names, keys, at)
         else:
-            needed = _needed(request.after, choice, keys)
-            seconds = _seconds(request.wait_seconds)
-            found = yield from self._fetch(choice, ids, keys, at)
+            needed = _needed(after, choice, keys)
+            seconds = _seconds(wait_seconds)
+            found = yield from self._fetch(choice, names, keys, at)
             assert choice.layout.customer is not None
             if (found[1].positions < needed).any():
                 own = choice.layout.customer
                 part, own_keys = choice.parts[own], keys[own]
                 yield from self._wait(part, own_keys, needed, found[1].positions, seconds)
                 # All rows again: the answer is of one moment.
-                found = yield from self._fetch(choice, ids, keys, at)
+                found = yield from self._fetch(choice, names, keys, at)
             stale = bool((found[1].positions < needed).any())
         read_at, rows, ages = found
-        return Features(ids, choice.layout, rows, ages, read_at, stale)
+        return Features(names, choice.layout, rows, ages, read_at, stale)
 
     def _fetch(
         self, choice: Choice, ids: Sequence[Any], keys: list[list[str]], at: int | None
