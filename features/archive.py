@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .batch import KEY_1, EventBatch
@@ -22,6 +23,7 @@ from .declaration import Entity
 from .encoder import RecordEncoder
 from .entity_keys import key_column
 from .errors import SourceError
+from .kernels.layout import MAX_ID_BYTES
 from .plan import Plan
 
 BATCH_ROWS = 1 << 16
@@ -214,6 +216,8 @@ def check_columns(file: ArchiveFile, table: pa.Table, plan: Plan) -> None:
 def keys_of(file: ArchiveFile, table: pa.Table, entity: Entity) -> Any:
     """Return the keys of n events, an Arrow array of text, null where an event has no key.
 
+    A key that is too long for a row is none: online, too, no row was made of it.
+
     Raises
     ------
     SourceError
@@ -229,7 +233,16 @@ def keys_of(file: ArchiveFile, table: pa.Table, entity: Entity) -> Any:
         parts.append(_single(table.column(name)))
     if entity.is_customer and parts[0].null_count:
         raise SourceError(f"{file.path}: column 'customer_id' has nulls")
-    return parts[0] if len(parts) == 1 else key_column(entity, parts)
+    return _fitting(parts[0] if len(parts) == 1 else key_column(entity, parts))
+
+
+def _fitting(keys: Any) -> Any:
+    different = keys.dictionary if pa.types.is_dictionary(keys.type) else keys
+    if (pc.max(pc.binary_length(different)).as_py() or 0) <= MAX_ID_BYTES:
+        return keys
+    texts = keys.cast(pa.string())
+    fits = pc.less_equal(pc.binary_length(texts), pa.scalar(MAX_ID_BYTES, pa.int32()))
+    return pc.if_else(fits, texts, pa.scalar(None, pa.string()))
 
 
 def int64_of(file: ArchiveFile, table: pa.Table, name: str) -> npt.NDArray[np.int64]:

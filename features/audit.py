@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .catalog import Catalog
-from .plan import Plan
+from .catalog_codec import meaning_id
 from .replay import backfill
 from .served_lookups import ServedLookup, read_lookups
 from .state import FeatureRows
@@ -91,17 +91,14 @@ def audit(
         If the archive cannot be read.
     """
     report = Report()
-    schemas = {
-        entity.name: f"{Plan.compile(catalog.of(entity.name)).schema_id:08x}"
-        for entity in catalog.entities
-    }
+    meanings = {e.name: meaning_id(catalog.of(e.name)) for e in catalog.entities}
     groups: dict[tuple[str, ...] | None, list[ServedLookup]] = {}
 
     def settle(features: tuple[str, ...] | None) -> None:
         _compare(catalog, archive, groups.pop(features), report, is_archived, threads)
 
     for lookup in lookups:
-        reason = _reason(catalog, schemas, lookup)
+        reason = _reason(catalog, meanings, lookup)
         if reason is not None:
             report.others[reason] = report.others.get(reason, 0) + 1
             continue
@@ -114,7 +111,7 @@ def audit(
     return report
 
 
-def _reason(catalog: Catalog, schemas: dict[str, str], lookup: ServedLookup) -> str | None:
+def _reason(catalog: Catalog, meanings: dict[str, str], lookup: ServedLookup) -> str | None:
     """Say why a lookup cannot be compared."""
     if lookup.catalog != catalog.name:
         return f"of the catalog {lookup.catalog!r}"
@@ -123,8 +120,8 @@ def _reason(catalog: Catalog, schemas: dict[str, str], lookup: ServedLookup) -> 
         return f"of the entity {lookup.entity!r}, which is not declared"
     if not entities[lookup.entity].is_customer:
         return f"of {lookup.entity!r}: only the log of a customer has one order"
-    if lookup.schema_id != schemas[lookup.entity]:
-        return f"of schema {lookup.schema_id}, now {schemas[lookup.entity]}"
+    if lookup.declaration != meanings[lookup.entity]:
+        return f"of declaration {lookup.declaration}, now {meanings[lookup.entity]}"
     return None
 
 

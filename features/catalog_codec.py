@@ -5,6 +5,7 @@ The bytes are JSON, compressed; nothing in them is executed.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 
 import msgspec
@@ -16,6 +17,9 @@ from .events import EventSchema
 from .services import FeatureService
 
 _MOST_BYTES = 16 << 20
+_UNREADABLE = (zlib.error, msgspec.DecodeError, RecursionError, TypeError, DeclarationError)
+_WORDS = ("description", "owner", "tags")
+"""What is said of a view or a feature, and changes no value."""
 
 
 class _StoredView(msgspec.Struct):
@@ -54,6 +58,29 @@ def encode_catalog(catalog: Catalog) -> bytes:
     return zlib.compress(msgspec.json.encode(catalog), 9)
 
 
+def meaning_id(catalog: Catalog) -> str:
+    """Return 16 hexadecimal digits that tell what a catalog's values mean.
+
+    Formulas and times to live count, which the id of a row's schema leaves out; descriptions do
+    not.
+
+    >>> from nextbest.features import EventSchema, FeatureView, aggregations as agg
+    >>> shop = EventSchema("shop", types=("view",))
+    >>> def id_of(**more):
+    ...     view = FeatureView(name="v", source=shop, features=[agg.count("n")], **more)
+    ...     return meaning_id(Catalog(name="demo", views=[view]))
+    >>> id_of() == id_of(description="Visits."), id_of() == id_of(ttl="1d")
+    (True, False)
+    """
+    views = msgspec.to_builtins(catalog)["views"]
+    for view in views:
+        for said in (view, *view["features"]):
+            for word in _WORDS:
+                said.pop(word, None)
+    text = msgspec.json.encode([catalog.name, catalog.lateness, views])
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
 def decode_catalog(data: bytes) -> Catalog:
     """Decode what `encode_catalog` returned.
 
@@ -72,5 +99,5 @@ def decode_catalog(data: bytes) -> Catalog:
         return Catalog(
             name=stored.name, views=views, lateness=stored.lateness, services=stored.services
         )
-    except (zlib.error, msgspec.DecodeError, TypeError, DeclarationError) as error:
+    except _UNREADABLE as error:
         raise StateError(f"a stored catalog cannot be read: {error}") from error

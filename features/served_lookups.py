@@ -17,8 +17,8 @@ class ServedLookup(msgspec.Struct, frozen=True, gc=False):
     ----------
     at
         The time that they were as of, microseconds.
-    catalog, schema_id
-        The declaration that they were read by; its id in 8 hexadecimal digits.
+    catalog, declaration
+        The name of the catalog, and `catalog_codec.meaning_id` of the entity's views.
     entity, id
         Whose they were: the key's text (`entity_keys.key_text`).
     position
@@ -34,7 +34,7 @@ class ServedLookup(msgspec.Struct, frozen=True, gc=False):
 
     at: int
     catalog: str
-    schema_id: str
+    declaration: str
     entity: str
     id: str
     position: int

@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     """What the rows of an answer are of."""
 
     catalog: str
-    schema_id: str
+    declaration: str
     entity: str
     features: list[str] | None
 
@@ -161,7 +161,7 @@ def _line(asked: Asked, id_: str, at: int, position: int, values: F64, state: U8
     return ServedLookup(
         at,
         asked.catalog,
-        asked.schema_id,
+        asked.declaration,
         asked.entity,
         id_,
         position,

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from ...features.catalog import Catalog
+from ...features.catalog_codec import meaning_id
 from ...features.entity_keys import key_text
 from ...features.errors import DeclarationError, EventError
 from ...features.online import AsyncFeatureClient, Features
-from ...features.plan import Plan
 from ...features.receipts import Receipt
 from .http import JSON, Receive, Scope, media_type, read_body
 from .lookup_log import Asked, LookupLog
@@ -66,8 +66,8 @@ class FeaturesRoute:
         self._max_bytes = max_bytes
         self._seconds = body_seconds
         self._decoder = msgspec.json.Decoder(FeaturesRequest)
-        self._schemas = {
-            entity.name: f"{Plan.compile(self._catalog.of(entity.name)).schema_id:08x}"
+        self._meanings = {
+            entity.name: meaning_id(self._catalog.of(entity.name))
             for entity in self._catalog.entities
         }
         # Where there are other entities, a customer's id finds no features of theirs.
@@ -194,7 +194,7 @@ class FeaturesRoute:
             if len(entities) > 1:
                 own = tuple(dict.fromkeys(columns[i].partition("[")[0] for i in places))
             features_ = None if own is None else list(own)
-            asked = Asked(catalog.name, self._schemas[entity], entity, features_)
+            asked = Asked(catalog.name, self._meanings[entity], entity, features_)
             chosen = slice(None) if len(entities) == 1 else places
             parts.append(_Part(entity, entity in customers, asked, chosen))
         return Shape(columns, catalog), parts

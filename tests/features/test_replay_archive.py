@@ -111,6 +111,18 @@ def test_batches_of_another_entity_are_by_its_key(tmp_path: Path) -> None:
     assert int(batch.events.records[0, KEY_1]) == hash_string("tea")[0]
 
 
+@pytest.mark.parametrize("as_dictionary", [True, False], ids=["dictionary", "text"])
+def test_a_key_too_long_for_a_row_is_none(tmp_path: Path, as_dictionary: bool) -> None:
+    entity = Entity("word", ["word"])
+    view = FeatureView(name="w", source=SCHEMA, entity=entity, features=[agg.count("n")])
+    words = pa.array(["x" * 256, "y" * 257, None, "tea"])
+    if as_dictionary:
+        words = words.dictionary_encode()
+    write_file(tmp_path, 0, 0, event_table({"event_timestamp": [START] * 4, "word": words}))
+    (batch,) = Archive(tmp_path).batches(Plan.compile(Catalog(name="w", views=[view])), 0)
+    assert id_texts(batch.events) == ["x" * 256, "tea"]
+
+
 def test_batches_out_of_log_order_are_refused(tmp_path: Path) -> None:
     for number, position in enumerate((5, 5)):
         columns = {"event_timestamp": [START], "position": [position]}

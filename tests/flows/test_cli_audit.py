@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from nextbest.features.audit import ServedLookup
+from nextbest.features.catalog_codec import meaning_id
 from nextbest.features.online import FeatureClient
-from nextbest.features.plan import Plan
 from nextbest.flows.commands.references import load
 from nextbest.flows.embedded import find_server
 from tests.flows.test_cli import START, Nextbest, event, home, ndjson, nextbest, one_line
@@ -34,14 +34,14 @@ def log_served(home: Path, at: int, features: list[str] | None = None) -> Path:
     assert server is not None
     with FeatureClient(server, catalog) as client:
         found = client.get([*PEOPLE, "nobody"], features=features, at=at)
-    schema = f"{Plan.compile(catalog).schema_id:08x}"
+    declaration = meaning_id(catalog)
     path = home / ".nextbest" / "lookups" / f"lookups-{at}-1.ndjson"
     path.parent.mkdir(exist_ok=True)
     with path.open("ab") as file:
         for i, customer in enumerate([*PEOPLE, "nobody"]):
             values = [None if math.isnan(v) else v for v in found.values[i].tolist()]
             lookup = ServedLookup(
-                at, "shop", schema, "customer", customer, int(found.positions[i]),
+                at, "shop", declaration, "customer", customer, int(found.positions[i]),
                 features, values, found.state[i].tolist(),
             )  # fmt: skip
             file.write(msgspec.json.encode(lookup) + b"\n")
@@ -95,13 +95,13 @@ def test_a_value_that_was_served_otherwise_is_found(served: Path, nextbest: Next
 def test_what_cannot_be_compared_is_counted(served: Path, nextbest: Nextbest) -> None:
     first, second, third = sorted(served.iterdir())
     change(first, position=1000)
-    change(second, schema_id="00000000")
+    change(second, declaration="0" * 16)
     change(third, catalog="other")
     done = nextbest("audit")
     assert done.code == 0, done.out
     assert "compared 9 lookups" in done.words
     assert "waiting 1 of events that are not in the archive yet" in done.words
-    assert "1 of schema 00000000, now" in done.words
+    assert "1 of declaration 0000000000000000, now" in done.words
     assert "1 of the catalog 'other'" in done.words
 
 

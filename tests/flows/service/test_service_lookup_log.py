@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from nextbest.features.catalog_codec import meaning_id
 from nextbest.features.online import FeatureClient
-from nextbest.features.plan import Plan
 from nextbest.features.served_lookups import ServedLookup
 from nextbest.flows.service.lookup_log import Asked, LookupLog
 from tests.flows.service import shop
@@ -42,7 +42,7 @@ def test_answers_are_kept_as_they_were(store_url: str, tmp_path: Path) -> None:
     client = FeatureClient(store_url, shop.catalog.of("customer"))
     truth = client.get(["ann"], at=NOW).rows
     assert (ann.at, ann.id, ann.entity, ann.catalog) == (NOW, "ann", "customer", "shop")
-    assert ann.schema_id == f"{Plan.compile(shop.catalog.of('customer')).schema_id:08x}"
+    assert ann.declaration == meaning_id(shop.catalog.of("customer"))
     assert ann.position == 2
     assert [np.nan if v is None else v for v in ann.values] == pytest.approx(
         truth.values[0].tolist(), abs=0, rel=0, nan_ok=True
