@@ -164,5 +164,6 @@ def _compare(
 
 
 def _lists(rows: FeatureRows) -> tuple[list[list[float | None]], list[list[int]]]:
-    values = [[None if math.isnan(v) else v for v in row] for row in rows.values.tolist()]
+    # As JSON has them: what is not finite is null.
+    values = [[v if math.isfinite(v) else None for v in row] for row in rows.values.tolist()]
     return values, rows.state.tolist()
