@@ -26,6 +26,27 @@ class Belief(NamedTuple):
     probability: Floats
 
 
+class Offset(NamedTuple):
+    """A part of an arm's logit that weights outside of the model make: a Gaussian belief."""
+
+    mean: float
+    variance: float
+
+
+class Step(NamedTuple):
+    """What an observation says to every weight of its logit, those outside of the model too.
+
+    A weight with value ``x`` and belief ``N(m, v)`` becomes ``m + v x slope`` and
+    ``v - v² x² curvature``.
+    """
+
+    slope: float
+    curvature: float
+
+
+NOTHING = Offset(0.0, 0.0)
+
+
 class ArmModel(Protocol):
     """A model of the reward of K arms, which learns one observation at a time.
 
@@ -53,6 +74,14 @@ class ArmModel(Protocol):
         """
 
     def learn(
-        self, context: Mapping[str, Any], features: Floats | None, arm: int, reward: float
-    ) -> None:
-        """Learn that the arm at a place got a reward in [0, 1]; ``features`` as in `belief`."""
+        self,
+        context: Mapping[str, Any],
+        features: Floats | None,
+        arm: int,
+        reward: float,
+        offset: Offset = NOTHING,
+    ) -> Step:
+        """Learn that the arm at a place got a reward in [0, 1]; ``features`` as in `belief`.
+
+        With an offset, the model and the weights outside of it learn in one joint step.
+        """
