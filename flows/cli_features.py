@@ -27,6 +27,18 @@ def get(
             show_default=False,
         ),
     ] = None,
+    features_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--features",
+            help="view:feature or view; may stand several times.  [default: all]",
+            metavar="REF",
+            show_default=False,
+        ),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="The features of a service.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
@@ -37,7 +49,8 @@ def get(
 
     get_features(
         make_settings(data_dir, redis_url), ids, catalog, parse_at(at),
-        entity=entity, as_json=as_json, console=make_console(),
+        entity=entity, features=features_ or [], service=service,
+        as_json=as_json, console=make_console(),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from ...features.catalog import Catalog
+from ...features.declaration import Entity, Feature, FeatureView
 from ...features.errors import SettingsError
 from ...features.events import MAX_TIMESTAMP
 from ...features.online import FeatureClient, Features
@@ -21,7 +22,7 @@ from ..embedded import connect
 from ..settings import Settings
 from . import place
 from .references import load
-from .values import by_column, duration, features_of, shown
+from .values import columns_of, duration, shown
 
 
 def parse_at(text: str | None) -> int | None:
@@ -89,6 +90,8 @@ def get_features(
     at: int | None,
     *,
     entity: str | None = None,
+    features: Sequence[str] = (),
+    service: str | None = None,
     as_json: bool,
     console: Console,
 ) -> None:
@@ -100,6 +103,8 @@ def get_features(
         Of the entity; for a composite one the parts with commas between them.
     entity
         Which; default: the customer.
+    features, service
+        Which of its features; default: all.
 
     Raises
     ------
@@ -111,15 +116,29 @@ def get_features(
     catalog = whole.of(entity or customers)
     keys = len(catalog.entity.join_keys)
     wanted: list[Any] = [tuple(one.split(",")) for one in ids] if keys > 1 else list(ids)
+    if service is not None:
+        if features:
+            raise SettingsError("give --service or --features, not both")
+        features = _own(whole, service, catalog.entity)
+    chosen = catalog.select(features, f"entity {catalog.entity.name}") if features else None
     with contextlib.closing(connect(settings)) as client:
-        found = FeatureClient(client, catalog).get(wanted, at=at)
+        found = FeatureClient(client, catalog).get(wanted, features=features or None, at=at)
     if as_json:
         answer = [_as_json(found, catalog, one) for one in wanted]
         console.file.write(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
         console.file.write("\n")
         return
     for one in wanted:
-        _print(console, found, catalog, one)
+        _print(console, found, catalog.entity, chosen or tuple(catalog.features()), one)
+
+
+def _own(catalog: Catalog, service: str, entity: Entity) -> list[str]:
+    """Return those features of a service that are of an entity."""
+    chosen = catalog.select(catalog.service(service).features)
+    own = [f"{v.name}:{f.name}" for v, f in chosen if v.entity.name == entity.name]
+    if not own:
+        raise SettingsError(f"service {service!r} has no features of {entity.name}: see --entity")
+    return own
 
 
 def moment(us: int) -> str:
@@ -138,26 +157,32 @@ def _as_json(found: Features, catalog: Catalog, key: Any) -> dict[str, Any]:
         "age_ms": age if age >= 0 else None,
         "features": {
             column: {"value": value, "state": states[column]}
-            for column, value in by_column(found, catalog, key).items()
+            for column, value in found.to_dict(key).items()
         },
     }
 
 
-def _print(console: Console, found: Features, catalog: Catalog, key: Any) -> None:
+def _print(
+    console: Console,
+    found: Features,
+    entity: Entity,
+    chosen: Sequence[tuple[FeatureView, Feature]],
+    key: Any,
+) -> None:
     age = int(found.rows.age_ms[found.ids.index(key)])
     name = escape(key if isinstance(key, str) else ", ".join(key))
-    head = f"[bold]{catalog.entity.name} {name}[/bold]  as of {moment(found.at)}"
+    head = f"[bold]{entity.name} {name}[/bold]  as of {moment(found.at)}"
     if age < 0:
         console.print(f"{head}\n  unknown: the store has no row for this id; all is missing\n")
         return
     console.print(f"{head}, newest event {duration(age / 1000)} before")
-    values = list(by_column(found, catalog, key).values())
+    values = list(found.to_dict(key).values())
     states = list(found.states(key).values())
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("feature", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("state", style="dim")
-    for view, feature, own in features_of(catalog):
+    for view, feature, own in columns_of(chosen):
         state = ", ".join(sorted(set(states[own])))
         table.add_row(f"{view.name}:{feature.name}", escape(shown(feature, values[own])), state)
     console.print(Padding(table, (0, 0, 0, 2), expand=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...features.catalog import Catalog
 from ...features.declaration import Feature, FeatureView
@@ -73,9 +73,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} d"
 
 
-def features_of(catalog: Catalog) -> Iterator[tuple[FeatureView, Feature, slice]]:
+def columns_of(
+    chosen: Iterable[tuple[FeatureView, Feature]],
+) -> Iterator[tuple[FeatureView, Feature, slice]]:
     """Yield every feature with the columns that are its own."""
     start = 0
-    for view, feature in catalog.features():
+    for view, feature in chosen:
         yield view, feature, slice(start, start + len(feature.columns))
         start += len(feature.columns)

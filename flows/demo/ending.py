@@ -21,7 +21,7 @@ from ...learners import ActionRanker
 from ..commands import screen
 from ..commands.job import rows_in
 from ..commands.lookup import moment
-from ..commands.values import Value, duration, features_of, shown
+from ..commands.values import Value, columns_of, duration, shown
 from ..connection import ask
 from ..pipeline import model_key
 from ..settings import Settings
@@ -114,7 +114,7 @@ def _row(answers: ThreeAnswers, console: Console) -> None:
     table.add_column("feature", no_wrap=True)
     for name in ("FeatureClient", "Feast SDK", "nextbest features get"):
         table.add_column(name, overflow="fold")
-    for view, feature, own in features_of(catalog):
+    for view, feature, own in columns_of(catalog.features()):
         if feature.name in _SHOWN:
             columns = catalog.columns[own]
             cells = [

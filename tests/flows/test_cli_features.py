@@ -125,5 +125,11 @@ def test_any_entity_is_looked_up(shelf: Path, nextbest: Nextbest) -> None:
     assert "visits:carts 2 present" in later.words
     found = json.loads(nextbest("features", "get", "tea", "--entity", "category", "--json").out)
     assert (found[0]["category"], found[0]["known"]) == ("tea", True)
+    some = json.loads(nextbest("features", "get", "ada", "--features", "visits", "--json").out)
+    assert {ref.split(":")[0] for ref in some[0]["features"]} == {"visits"}
+    stranger = one_line(nextbest("features", "get", "ada", "--features", "shelf:seen"))
+    assert "entity customer: no feature 'shelf:seen'" in stranger
+    offered = nextbest("features", "get", "ada", "--service", "ranking", "--json").out
+    assert list(json.loads(offered)[0]["features"]) == ["visits:spend"]
     unknown = one_line(nextbest("features", "get", "tea", "--entity", "brand"))
     assert "no view is of the entity 'brand'" in unknown
