@@ -15,7 +15,14 @@ except ModuleNotFoundError:
     ) from None
 
 from .cli_features import features
-from .cli_options import CatalogReference, DataDir, RedisUrl, make_settings
+from .cli_options import (
+    CatalogReference,
+    ChosenFeatures,
+    DataDir,
+    RedisUrl,
+    ServiceName,
+    make_settings,
+)
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
 
@@ -223,18 +230,8 @@ def backfill(
         ),
     ] = None,
     catalog: CatalogReference = None,
-    features_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--features",
-            help="view:feature or view; may stand several times.  [default: all]",
-            metavar="REF",
-            show_default=False,
-        ),
-    ] = None,
-    service: Annotated[
-        str | None, typer.Option(help="The features of a service.", show_default=False)
-    ] = None,
+    features_: ChosenFeatures = None,
+    service: ServiceName = None,
     known: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from .cli_options import CatalogReference, DataDir, RedisUrl, make_settings
+from .cli_options import (
+    CatalogReference,
+    ChosenFeatures,
+    DataDir,
+    RedisUrl,
+    ServiceName,
+    make_settings,
+)
 
 features = typer.Typer(no_args_is_help=True, help="Look up, list and compare features.")
 
@@ -27,18 +34,8 @@ def get(
             show_default=False,
         ),
     ] = None,
-    features_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--features",
-            help="view:feature or view; may stand several times.  [default: all]",
-            metavar="REF",
-            show_default=False,
-        ),
-    ] = None,
-    service: Annotated[
-        str | None, typer.Option(help="The features of a service.", show_default=False)
-    ] = None,
+    features_: ChosenFeatures = None,
+    service: ServiceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,

@@ -33,6 +33,18 @@ CatalogReference = Annotated[
         show_default=False,
     ),
 ]
+ChosenFeatures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        help="view:feature or view; may stand several times.  [default: all]",
+        metavar="REF",
+        show_default=False,
+    ),
+]
+ServiceName = Annotated[
+    str | None, typer.Option(help="The features of a service.", show_default=False)
+]
 
 
 def make_settings(
