@@ -93,6 +93,9 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(carry(reader, outer), carry(inner, writer))
+        for each in (outer, writer):
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await each.wait_closed()
 
     async def serve() -> None:
         server = await asyncio.start_server(join, "127.0.0.1", 0, ssl=context)
@@ -100,9 +103,9 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
         ready.set()
         await ended.wait()
         server.close()
-        await asyncio.sleep(0.05)  # what is under way ends
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        if under_way:
+            await asyncio.wait(under_way, timeout=5)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,8 +113,9 @@ def test_a_worker_says_what_to_check(port: int) -> None:
     with pytest.raises(StoreError, match=r"app:\*\*\*@.*Check the user and the pass") as caught:
         connect(Settings(redis_url=url))
     assert "s3cret" not in str(caught.value)
-    with connect(Settings(redis_url=f"redis://app:{QUOTED}@127.0.0.1:{port}/0")) as client:
-        assert client.ping()
+    client = connect(Settings(redis_url=f"redis://app:{QUOTED}@127.0.0.1:{port}/0"))
+    assert client.ping()
+    client.connection_pool.disconnect()
 
 
 @KINDS
@@ -151,6 +153,30 @@ def test_a_password_that_changes_is_a_refusal_at_the_next_connection(
 def test_over_tls(tls_port: int, certificate: tuple[Path, Path], kind: str) -> None:
     url = f"rediss://app:{QUOTED}@127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate[0]}"
     assert look_up(url, kind) == [3, 1]
+
+
+@TLS
+def test_a_client_that_was_closed_leaves_no_connection_over_tls(
+    tls_port: int, certificate: tuple[Path, Path], admin: redis.Redis
+) -> None:
+    url = f"rediss://app:{QUOTED}@127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate[0]}"
+    made = AsyncConnections(url, 5.0)
+
+    async def use() -> None:
+        assert await made.execute(["ECHO", "a"]) == b"a"
+        assert await made.execute(["MGET", *(["nextbest:x"] * MANY_WORDS)]) == [None] * MANY_WORDS
+        assert connected_as(admin, "app") == 2
+        await made.close()
+
+    asyncio.run(use())  # no turn of the loop comes after it
+    until = time.monotonic() + 20
+    while connected_as(admin, "app"):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def connected_as(admin: redis.Redis, user: str) -> int:
+    return sum(one["user"] == user for one in admin.client_list())
 
 
 @TLS
