@@ -124,6 +124,20 @@ def test_who_has_no_password_is_told_so(port: int, kind: str) -> None:
 
 
 @KINDS
+def test_a_client_that_cannot_be_made_leaves_no_connection(
+    port: int, kind: str, admin: redis.Redis
+) -> None:
+    admin.acl_setuser("deaf", enabled=True, passwords=["+deaf"], commands=["+@connection"])
+    caught = None
+    try:
+        look_up(f"redis://deaf:deaf@127.0.0.1:{port}/0", kind)
+    except StoreError as error:
+        caught = error  # and with it what was alive where it was raised
+    assert "permission" in str(caught)
+    wait_until_gone(admin, "deaf")
+
+
+@KINDS
 def test_what_a_user_may_not_is_refused_and_the_connection_stays_good(port: int, kind: str) -> None:
     with connected(f"redis://app:{QUOTED}@127.0.0.1:{port}/0", kind) as execute:
         for command in (["SET", "nextbest:x", "1"], ["GET", "another's"]):
@@ -169,9 +183,13 @@ def test_a_client_that_was_closed_leaves_no_connection_over_tls(
         await made.close()
 
     asyncio.run(use())  # no turn of the loop comes after it
-    until = time.monotonic() + 20
-    while connected_as(admin, "app"):
-        assert time.monotonic() < until
+    wait_until_gone(admin, "app")
+
+
+def wait_until_gone(admin: redis.Redis, user: str) -> None:
+    until = time.monotonic() + 10
+    while connected_as(admin, user):
+        assert time.monotonic() < until, f"{user} is still connected"
         time.sleep(0.01)
 
 
