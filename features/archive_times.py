@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,13 +33,13 @@ def _times(file: ArchiveFile) -> Iterator[tuple[int, int]]:
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{file.path}: cannot be read: {error}") from error
     place = metadata.schema.to_arrow_schema().get_field_index("event_timestamp")
-    told = [
+    told: list[Any] = [
         None if place < 0 else metadata.row_group(group).column(place).statistics
         for group in range(metadata.num_row_groups)
         if metadata.row_group(group).num_rows
     ]
     if all(one is not None and one.has_min_max for one in told):
-        yield from ((one.min_raw, one.max_raw) for one in told if one is not None)
+        yield from ((one.min_raw, one.max_raw) for one in told)
         return
     for table in read_tables(file, ("event_timestamp",)):
         times = int64_of(file, table, "event_timestamp")
