@@ -49,7 +49,9 @@ class Report:
     skews
         The first of them.
     waiting
-        Lookups of events that the archive does not hold yet.
+        Lookups of a place in the log that the archive has not come to, which replay answers
+        otherwise: it lacks events yet. What it answers alike is compared: the log may end with
+        events that were sent again, and these are archived never.
     others
         Lookups that cannot be compared, by the reason.
     """
@@ -134,10 +136,6 @@ def _compare(
     threads: int | None,
 ) -> None:
     there = is_archived([one.id for one in lookups], [one.position for one in lookups])
-    report.waiting += len(lookups) - sum(there)
-    lookups = [one for one, archived in zip(lookups, there, strict=True) if archived]
-    if not lookups:
-        return
     first = lookups[0]
     own = catalog.of(first.entity)
     refs = first.features or [view.name for view in own.views]
@@ -149,10 +147,14 @@ def _compare(
         known=np.array([one.position for one in lookups], np.int64),
         features=refs, threads=threads,
     )  # fmt: skip
-    report.lookups += len(lookups)
-    report.values += len(lookups) * len(columns)
-    for lookup, values, states in zip(lookups, *_lists(replayed), strict=True):
-        if lookup.values == values and lookup.states == states:
+    for lookup, archived, values, states in zip(lookups, there, *_lists(replayed), strict=True):
+        same = lookup.values == values and lookup.states == states
+        if not same and not archived:
+            report.waiting += 1
+            continue
+        report.lookups += 1
+        report.values += len(columns)
+        if same:
             continue
         served = [*lookup.values, *[None] * (len(columns) - len(lookup.values))]
         told = [*lookup.states, *[-1] * (len(columns) - len(lookup.states))]

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .archive import Archive
+from .archive_times import event_times
 from .catalog import Catalog
 from .declaration import Entity, Feature, FeatureView
 from .durable import named_errors, sync_path
@@ -26,6 +28,7 @@ from .state import FeatureRows
 _STATES = pa.array(["present", "missing", "expired"])
 _TYPES: dict[str, Any] = {"int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
 _LEAST_ROWS = 1024
+_FURTHEST = 2**62  # microseconds: no time of an event
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Training:
             As `backfill`, or if a column that is needed is missing or of another type.
         """
         self.check(queries.schema)
-        times = self._times(queries)
+        times = self.times(queries)
         known = None if self.known is None else _positions(queries, self.known)
         found: dict[str, Any] = {}
         entities = {view.entity.name: view.entity for view, _ in self.chosen}
@@ -139,7 +142,14 @@ class Training:
             if field.name in schema.names:
                 raise SettingsError(f"the queries have a column {field.name!r} already")
 
-    def _times(self, queries: pa.Table) -> npt.NDArray[np.int64]:
+    def times(self, queries: pa.Table) -> npt.NDArray[np.int64]:
+        """Return int64[n]: the time of each query, microseconds.
+
+        Raises
+        ------
+        SettingsError
+            If their column is of another type, or has nulls.
+        """
         if self.at is not None:
             return np.full(queries.num_rows, self.at, np.int64)
         column = queries.column("event_timestamp")
@@ -205,13 +215,33 @@ def feature_array(
     return _as_lists(feature, array, values.shape[1])
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `backfill_to` wrote.
+
+    Attributes
+    ----------
+    rows
+        How many.
+    before
+        How many of them are as of a time before the archive's first event: everything in them is
+        missing, whatever happened then.
+    after
+        How many are read at a time after its last event: what happened between is not in them.
+    """
+
+    rows: int
+    before: int
+    after: int
+
+
 def backfill_to(
     training: Training,
     queries: str | Path | None,
     out: str | Path,
     *,
     on_progress: Callable[[float], None] | None = None,
-) -> int:
+) -> Written:
     """Write a Parquet file of queries and their features, in the order of the queries.
 
     Queries are taken in blocks that fit in memory; the archive is read once for each block.
@@ -230,8 +260,8 @@ def backfill_to(
 
     Returns
     -------
-    int
-        How many rows were written.
+    Written
+        How many rows were written, and how many of them at times that the archive knows nothing of.
 
     Raises
     ------
@@ -246,7 +276,8 @@ def backfill_to(
         memory_bytes=max(1 << 20, training.memory_bytes // 2),
         spill_directory=training.spill_directory or final.absolute().parent,
     )
-    rows = 0
+    rows = before = after = 0
+    known_times: tuple[int, int] | None = None
     with _whole_file(final) as write:
         for table, total in read_queries(training, queries, most_rows):
             done = rows
@@ -259,9 +290,15 @@ def backfill_to(
 
             write(half.answer(table, tell))
             rows += table.num_rows
+            if known_times is None:
+                known_times = event_times(Archive(training.archive)) or (_FURTHEST, -_FURTHEST)
+            times = training.times(table)
+            # As known, rows are told by their place in the log and not by a time.
+            before += 0 if training.known is not None else int((times < known_times[0]).sum())
+            after += int((times > known_times[1]).sum())
     if on_progress is not None:
         on_progress(1.0)
-    return rows
+    return Written(rows, before, after)
 
 
 @contextlib.contextmanager

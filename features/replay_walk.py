@@ -8,14 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .kernels import layout as layout
-from .kernels.layout import C_LATENESS, C_WORDS, CHUNK, I64, POSITION, TIMESTAMP, U64, make_chunk
+from .kernels.layout import C_WORDS, CHUNK, I64, POSITION, TIMESTAMP, U64, make_chunk
 from .kernels.read import ReadTables
 from .kernels.replay import SLOT, Answers, Asked, History, Work, group, sort_groups, walk
 from .plan import Plan
 from .replay_buckets import BUCKETS, Buckets
 from .state import FeatureRows
-
-_NO_LIMIT = 2**62
 
 
 class Question(NamedTuple):
@@ -58,11 +56,8 @@ class Walker:
     """
 
     def __init__(self, plan: Plan, reads: ReadTables, *, as_known: bool) -> None:
-        config = plan.tables.config.copy()
-        if not as_known:
-            # Who was late is known; whoever is out of order was not.
-            config[C_LATENESS] = _NO_LIMIT
-        self._tables = plan.tables._replace(config=config)
+        # In the order of time nobody is late but those who were.
+        self._tables = plan.tables
         self._reads = reads
         self._word = POSITION if as_known else TIMESTAMP
         self._work = make_work(self._tables)

@@ -75,7 +75,11 @@ class FeatureClient:
             self._execute = given(url)
         if not isinstance(catalog, Catalog):
             _check_name(catalog)
-            catalog = pick_catalog(self._execute(catalogs_command()), catalog)
+            try:
+                catalog = pick_catalog(self._execute(catalogs_command()), catalog)
+            except BaseException:
+                self.close()  # nobody else has a client to close
+                raise
         self.catalog = catalog
         self._reader = _reader(catalog, clock)
 
@@ -269,7 +273,11 @@ class AsyncFeatureClient:
             await self._connections.close()
 
     async def __aenter__(self) -> Self:
-        return await self.open()
+        try:
+            return await self.open()
+        except BaseException:
+            await self.close()  # what is not entered is not left
+            raise
 
     async def __aexit__(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 import hiredis
 import redis
 
+_CLOSING_SECONDS = 1.0
 _MORE = object()
 """What the parser returns while a reply is not whole."""
 
@@ -57,12 +58,14 @@ class SharedConnection:
         return reply
 
     async def close(self) -> None:
-        """Close it as soon as nobody waits for a reply."""
+        """Close it as soon as nobody waits for a reply; wait until it is, if nobody does."""
         if self._opening is not None:
             self._opening.cancel()
+            await asyncio.sleep(0)
         if self._wire is not None:
             self._wire.finish()
-        await asyncio.sleep(0)  # the transport closes in the loop's next turn
+            if self._wire.lost:
+                await self._wire.closed()
 
     async def _connect(self) -> None:
         if self._opening is None:
@@ -111,6 +114,7 @@ class _Wire(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._finishing = False
+        self._gone: asyncio.Future[None] = self._loop.create_future()
         self._replies = hiredis.Reader(
             protocolError=redis.InvalidResponse,
             replyError=redis.ResponseError,
@@ -138,6 +142,13 @@ class _Wire(asyncio.Protocol):
         if not self._waiting:
             self._lose(redis.ConnectionError("the client was closed"))
 
+    async def closed(self) -> None:
+        """Wait until what was lost is closed: TLS says goodbye and is answered, as a rule."""
+        await asyncio.wait([self._gone], timeout=_CLOSING_SECONDS)
+        if not self._gone.done():
+            self._transport.abort()
+            await asyncio.sleep(0)  # the socket closes in the loop's next turn
+
     def data_received(self, data: bytes) -> None:
         """Hand out the replies that are whole."""
         replies, waiting = self._replies, self._waiting
@@ -156,6 +167,8 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell all who wait."""
+        if not self._gone.done():
+            self._gone.set_result(None)
         self._lose(redis.ConnectionError(f"the connection was closed: {exc or 'by the store'}"))
 
     def _send(self) -> None:

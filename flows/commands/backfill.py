@@ -13,6 +13,7 @@ from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.replay_table import Training, backfill_to
 from ..settings import Settings
+from . import screen
 from .values import duration
 
 
@@ -77,11 +78,22 @@ def run_backfill(
     began = time.perf_counter()
     with _progress(console, out.name) as bar:
         task = bar.add_task("replay", total=1.0)
-        tell: Callable[[float], None] = lambda done: bar.update(task, completed=done)  # noqa: E731
-        rows = backfill_to(training, queries, out, on_progress=tell)
+        tell: Callable[[float], None] = lambda part: bar.update(task, completed=part)  # noqa: E731
+        done = backfill_to(training, queries, out, on_progress=tell)
     took = duration(time.perf_counter() - began)
     width = len(training.fields())
-    console.print(f"{out}: {rows:,} rows with {width} columns of features, in {took}")
+    console.print(f"{out}: {done.rows:,} rows with {width} columns of features, in {took}")
+    if done.before:
+        screen.entry(
+            console, "before",
+            f"{done.before:,} rows are of a time before the archive begins: all is missing there",
+        )  # fmt: skip
+    if done.after:
+        screen.entry(
+            console, "after",
+            f"{done.after:,} rows are of a time after the archive's last event: as if nothing "
+            "has happened since",
+        )  # fmt: skip
 
 
 def _progress(console: Console, name: str) -> Progress:

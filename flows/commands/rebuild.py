@@ -139,6 +139,7 @@ def _rebuild(
     _sync(settings)
     place.remember(settings.data_dir, this, rebuilt=True)
     end_generations(settings, generation)
+    _tell_left(plans, {entity for entity, _ in found.shards}, console)
     return made
 
 
@@ -148,6 +149,21 @@ def _learners_are_there(settings: Settings, found: Recovered, console: Console) 
     if lost:
         screen.entry(console, "learner", f"its state {lost[0]} is gone: it begins anew")
     return not lost
+
+
+def _tell_left(plans: Plans, before: set[str], console: Console) -> None:
+    """Name the entities that had rows and are declared no more.
+
+    Their rows stay: an app of the older declaration may read them, and only a person knows when
+    none does.
+    """
+    name = plans.catalog.name
+    for entity in sorted(before - {CUSTOMERS, *(p.catalog.entity.name for p in plans.others)}):
+        screen.entry(
+            console, "left",
+            f"rows of {entity} stay in the store, and nothing changes them any more: delete the "
+            f"keys nextbest:{name}:{entity}:* when no app reads them",
+        )  # fmt: skip
 
 
 def _publish(

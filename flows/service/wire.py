@@ -110,7 +110,7 @@ class FeatureDeclared(msgspec.Struct, frozen=True):
     aggregation: str
     window: str
     keys: Annotated[tuple[str, ...] | None, Meta(description="of a keyed feature")] = None
-    length: Annotated[int | None, Meta(description="of last_k")] = None
+    length: Annotated[int | None, Meta(description="of last_k and top_k: how many, at most")] = None
     description: str = ""
 
 
@@ -173,7 +173,7 @@ def declared(catalog: Any) -> CatalogAnswer:
                         feature.aggregation,
                         str(feature.window),
                         feature.key_words if feature.by is not None else None,
-                        feature.k if feature.aggregation == "last_k" else None,
+                        feature.k if feature.aggregation in ("last_k", "top_k") else None,
                         feature.description,
                     )
                     for feature in view.features

@@ -70,7 +70,7 @@ def _ours(directory: Path) -> Callable[[int | None], int]:
         if most is not None:
             queries = directory / "few.parquet"
             pq.write_table(pq.read_table(directory / "queries.parquet").slice(0, most), queries)
-        return backfill_to(training, queries, directory / "ours.parquet")
+        return backfill_to(training, queries, directory / "ours.parquet").rows
 
     return once
 

@@ -90,6 +90,7 @@ def test_what_was_served_comes_back_from_the_archive(home: Path, nextbest: Nextb
     )
     assert code == 0, err
     assert "known.parquet: 7 rows with 4 columns of features" in out
+    assert "after 7 rows are of a time after the archive's last event" in " ".join(out.split())
     table = pq.read_table(home / "known.parquet")
     for name in ("events", "spend", "now", "recency"):
         expected = [row["features"][f"visits:{name}"]["value"] for row in served]
@@ -107,6 +108,16 @@ def test_what_was_served_comes_back_from_the_archive(home: Path, nextbest: Nextb
     ]  # fmt: skip
     assert table["customer_id"].to_pylist() == ids
     assert sum(table["visits__events"].to_pylist()) == 300
+
+    stamps = [START - 1, START, START + 299 * 60_000_000]
+    pq.write_table(pa.table({"customer_id": ["c0"] * 3, "event_timestamp": stamps}), "q.parquet")
+    code, out, err = nextbest("backfill", "--entities", "q.parquet", "--out", "early.parquet")
+    assert code == 0, err
+    words = " ".join(out.split())
+    assert "before 1 rows are of a time before the archive begins" in words
+    assert "after" not in words
+    counts = pq.read_table("early.parquet")["visits__events"].to_pylist()
+    assert counts == [None, 1, 43]
 
 
 @pytest.mark.parametrize(

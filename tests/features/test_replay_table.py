@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from nextbest.features import Catalog, Entity, FeatureView, SettingsError, SourceError
 from nextbest.features import aggregations as agg
 from nextbest.features.replay import backfill
-from nextbest.features.replay_table import Training, backfill_to
+from nextbest.features.replay_table import Training, Written, backfill_to
 from tests.features.archive_cases import event_table, write_file
 from tests.laws.cases import SCHEMA, START
 
@@ -69,9 +70,9 @@ def made(archive: Path, queries: pa.Table | None, **settings: Any) -> pa.Table:
         pq.write_table(queries, source)
     out = archive.parent / "out.parquet"
     training = Training(CATALOG, archive, **settings)
-    rows = backfill_to(training, None if queries is None else source, out)
+    done = backfill_to(training, None if queries is None else source, out)
     table = pq.read_table(out)
-    assert table.num_rows == rows
+    assert table.num_rows == done.rows
     assert not list(archive.parent.glob(".*"))
     return table
 
@@ -171,7 +172,9 @@ def test_blocks_are_answered_as_the_whole(archive: Path, tmp_path: Path) -> None
     source, out = tmp_path / "q.parquet", tmp_path / "out.parquet"
     pq.write_table(queries, source)
     training = Training(CATALOG, archive, ["visits:total", "visits:now"], memory_bytes=1 << 21)
-    assert backfill_to(training, source, out, on_progress=seen.append) == n
+    assert backfill_to(training, source, out, on_progress=seen.append) == Written(
+        n, int((at < START).sum()), int((at > START + 10_000_000).sum())
+    )
     assert pq.ParquetFile(out).num_row_groups > 5  # one a block
     table = pq.read_table(out)
     rows = backfill(CATALOG, archive, ids, at, features=["visits:total", "visits:now"])
@@ -257,3 +260,26 @@ def test_ctrl_c_leaves_nothing(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         backfill_to(training, None, out, on_progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["from-statistics", "from-events"])
+def test_rows_of_times_that_the_archive_knows_nothing_of_are_counted(
+    tmp_path: Path, told: bool
+) -> None:
+    """To the microsecond, over all files, partitions and blocks; the oldest event is not first."""
+    columns = [[START + 7, START + 3], [START + 9, START + 4]]
+    for partition, times in enumerate(columns):
+        path = write_file(
+            tmp_path / "archive", partition, 0, event_table({"event_timestamp": times})
+        )
+        if not told:
+            pq.write_table(pq.read_table(path), path, write_statistics=False)
+    at = [START + time for time in (2, 3, 9, 10, 11)] * 300
+    queries = pa.table({"customer_id": ["ada"] * len(at), "event_timestamp": at, "seen": at})
+    source, out = tmp_path / "q.parquet", tmp_path / "out.parquet"
+    pq.write_table(queries, source)
+    training = Training(CATALOG, tmp_path / "archive", ["visits:events"], memory_bytes=1 << 21)
+    assert backfill_to(training, source, out) == Written(1500, 300, 600)
+    assert pq.read_table(out)["visits__events"][:5].to_pylist() == [None, 1, 4, 4, 4]
+    known = replace(training, known="seen")
+    assert backfill_to(known, source, out) == Written(1500, 0, 600)

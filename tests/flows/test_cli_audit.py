@@ -105,6 +105,25 @@ def test_what_cannot_be_compared_is_counted(served: Path, nextbest: Nextbest) ->
     assert "1 of the catalog 'other'" in done.words
 
 
+def test_a_log_that_ends_with_events_sent_again_is_compared(
+    served: Path, home: Path, nextbest: Nextbest
+) -> None:
+    """They are not archived, so that the archive never comes as far as the row that was served."""
+    log = home / "events.ndjson"
+    with log.open("a") as file:
+        file.write(ndjson(*LINES[-3:]))
+    assert nextbest("run", "events.ndjson", "--catalog", "shop.py:catalog").code == 0
+    path = log_served(home, START + 95_000_000)
+    first = msgspec.json.decode(path.read_bytes().split(b"\n")[0], type=ServedLookup)
+    assert first.position > 59
+    done = nextbest("audit")
+    assert done.code == 0, done.out
+    assert "compared 16 lookups, 84 values" in done.words
+    assert "waiting" not in done.words
+    change(path, values=[first.values[0] + 1, *first.values[1:]])  # type: ignore[operator]
+    assert "waiting 1 of events that are not in the archive yet" in nextbest("audit").words
+
+
 def test_lookups_that_are_not_there_or_not_ours(served: Path, nextbest: Nextbest) -> None:
     path = sorted(served.iterdir())[1]
     with path.open("ab") as file:

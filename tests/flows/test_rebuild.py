@@ -68,6 +68,29 @@ def test_the_run_after_publishes_nothing_twice(place: Place, store: redis.Redis)
     assert place.rows(NEW) == fresh_rows(place, NEW, store)
 
 
+def test_rows_of_an_entity_that_is_declared_no_more_stay_and_are_named(
+    place: Place, store: redis.Redis
+) -> None:
+    place.write(make_log(36, 200))
+    place.run(OLD)
+    before = place.rows(OLD)
+    gone = [entity.name for entity in CATALOGS[OLD].entities if not entity.is_customer]
+    assert len(gone) == 3
+    assert "stay in the store" not in place.rebuild(ONE_MORE)
+    told = place.rebuild(LESS)
+    for name in (*gone, "kind"):
+        assert f"rows of {name} stay in the store" in told
+        left = store.keys(f"nextbest:mart:{name}:*")  # as the message names them
+        assert left
+        if name in gone:
+            assert sorted(left) == before[name][0]
+    assert "rows of customer" not in told
+    assert place.rows(OLD) == before
+    assert "stay in the store" not in place.rebuild(LESS)
+    assert "stay in the store" not in place.rebuild(OLD)
+    assert_store_is_right(place.url, CATALOGS[OLD], make_log(36, 200))
+
+
 def test_another_lateness_is_refused_where_it_decides_otherwise(place: Place) -> None:
     place.write(make_log(34, 300))
     place.run(OLD)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nextbest.features import aggregations as agg
 from nextbest.features import event, feature
 from nextbest.features.declaration import Feature
-from tests.laws.cases import EXPIRED, MISSING, PRESENT, START, answer, catalog, row
+from tests.laws.cases import EXPIRED, GAP, MISSING, PRESENT, START, answer, catalog, row
 from tests.laws.driver import Kernels
 from tests.laws.strategies import DAY, HOUR, MINUTE
 
@@ -130,3 +131,42 @@ def test_a_bridge_joins_what_two_sessions_hold_of_every_key() -> None:
         kernels.apply([row(minute * MINUTE, word=word, value=value) | {"channel": channel}])
     first, last = [4.0, 1.0, 2.0], [4.0, 1.0, 3.0]
     assert answer(kernels, 41 * MINUTE) == [*first, *last, 1.0, 1.0, 3.0, 1.0, 1.0, 2.0]
+
+
+def test_a_session_is_open_for_its_gap_and_not_a_microsecond_longer() -> None:
+    kernels = Kernels(catalog(COUNT_NOW, agg.count("before", window="last_session")))
+    kernels.apply([row(0), row(GAP)])  # exactly a gap later: the same visit
+    assert answer(kernels, 2 * GAP) == [2.0, "missing"]
+    assert answer(kernels, 2 * GAP + 1) == ["expired", 2.0]
+    kernels.apply([row(2 * GAP + 1)])
+    assert answer(kernels, 3 * GAP + 1) == [1.0, 2.0]
+    assert answer(kernels, 3 * GAP + 2) == ["expired", 1.0]
+
+
+@pytest.mark.parametrize("filler", [None, 59], ids=["alone", "with-a-newer"])
+def test_a_window_reaches_back_to_the_tile_in_which_it_begins(filler: int | None) -> None:
+    """The window's first tile counts whole, the one before it not at all."""
+    kernels = Kernels(catalog(agg.count("n", window="1h", hop="5m")))
+    hop = 5 * MINUTE
+    first = hop - START % hop  # a tile begins here
+    kernels.apply([row(first - 1), row(first), row(first + hop - 1)])
+    newer = 0
+    if filler is not None:
+        kernels.apply([row(first + filler * MINUTE)])
+        newer = 1
+    assert answer(kernels, first + HOUR - 1) == [3.0 + newer]
+    assert answer(kernels, first + HOUR) == [2.0 + newer]
+    assert answer(kernels, first + HOUR + hop - 1) == [2.0 + newer]
+    assert answer(kernels, first + HOUR + hop) == [0.0 + newer]
+
+
+def test_a_ring_holds_every_tile_of_its_window() -> None:
+    """One event in each: those that a window needs are all there, the overwritten one is not."""
+    kernels = Kernels(catalog(agg.sum("total", of="value", window="1h", hop="5m")))
+    hop = 5 * MINUTE
+    first = hop - START % hop
+    for n in range(40):
+        at = first + n * hop
+        kernels.apply([row(at, value=float(n))])
+        assert answer(kernels, at) == [sum(range(max(0, n - 12), n + 1))]
+        assert answer(kernels, at + hop) == [sum(range(max(0, n - 11), n + 1))]

@@ -14,6 +14,7 @@ import redis
 from nextbest.features import Catalog, FeatureView
 from nextbest.features import aggregations as agg
 from nextbest.features.declared import CATALOGS
+from nextbest.flows.service.wire import declared
 from tests.flows.service import shop
 from tests.flows.service.world import NOW, Service, declare, put_rows, served
 
@@ -42,6 +43,23 @@ def until(true: Callable[[], bool]) -> None:
 def views(service: Service) -> list[str]:
     found = httpx.get(f"{service.url}/v1/catalog").json()
     return [view["name"] for view in found["views"]]
+
+
+def test_the_length_of_a_list_is_declared() -> None:
+    by: dict[str, Any] = {"by": "category", "vocabulary": ["tea", "milk", "salt"]}
+    lists = FeatureView(
+        name="lists",
+        source=shop.shop,
+        features=[
+            agg.count("n", **by),
+            agg.top_k("most", "n", k=2),
+            agg.last_k("newest", of="value", k=3),
+            agg.sum("total", of="value"),
+        ],
+    )
+    (view,) = declared(Catalog(name="c", views=[lists])).views
+    lengths = {feature.name: feature.length for feature in view.features}
+    assert lengths == {"n": None, "most": 2, "newest": 3, "total": None}
 
 
 def test_a_new_declaration_is_taken_up(followed: tuple[Service, redis.Redis]) -> None:
