@@ -7,6 +7,7 @@ a time, the same from the same log bit for bit.
 
 from .adf import ADFLogisticRegression
 from .errors import LearnerError
+from .files import load, save
 from .metrics import LogLoss, MeanReward, RecentReward
 from .pull import Pull
 from .ranker import ActionRanker
@@ -19,4 +20,6 @@ __all__ = [
     "MeanReward",
     "Pull",
     "RecentReward",
+    "load",
+    "save",
 ]
