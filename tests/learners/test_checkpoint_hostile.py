@@ -205,7 +205,7 @@ def ranker_parts():
         (lambda v, a: v.update(settings=7), "no such model"),
         (lambda v, a: v.update(categories=[["hour", ["am"]]]), "no such model"),
         (lambda v, a: v.update(categories=[["day", "am"]]), "lacks 'day'"),
-        (lambda v, a: v.update(categories=[["hour", "am"]] * 10**6), "2000004 weights"),
+        (lambda v, a: v.update(categories=[["hour", "am"]] * 10**4), "20004 weights"),
         (lambda v, a: v.update(categories=[]), "4 weights"),
         (lambda v, a: v.update(updates="many"), "no such model"),
         (lambda v, a: v.update(arms=[]), "at least one arm"),
