@@ -37,7 +37,7 @@ def naive_normalized_entropy(rows: Rows) -> float:
     rate = sum(w for y, _, w in rows if y) / weight if weight else 0.0
     if not 0.0 < rate < 1.0:
         return math.nan
-    return naive_log_loss(rows) / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+    return naive_log_loss(rows) / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate))
 
 
 def naive_bins(rows: Rows, bins: int, equal_mass: bool) -> list[Rows]:
