@@ -15,7 +15,7 @@ from ..checkpoint import Data, fill, pack, reading, unpack
 from ..errors import LearnerError
 
 Floats = NDArray[np.float64]
-Prediction = float | Mapping[Any, float]
+Prediction = float | dict[Any, float]
 """The probability of True, or one by label as `predict_proba_one` gives it."""
 
 _ONES = np.ones(1 << 12)
@@ -77,7 +77,7 @@ class Measure(base.Base):
         """Return the value, NaN as long as there is none."""
         return self._value(self.sums)
 
-    def update(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """Count one prediction.
 
         Parameters
@@ -95,13 +95,13 @@ class Measure(base.Base):
             If a value is not such.
         """
         sums = self.sums
-        self._kernels()[0](sums, label(y_true), probability(y_pred), weight(w))
+        self._kernels()[0](sums, label(y_true), probability(y_pred), float(weight(w)))
         self._put(sums)
 
-    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """Take a prediction back that was counted (sums of floats keep a rounding error)."""
         sums = self.sums
-        self._kernels()[0](sums, label(y_true), probability(y_pred), -weight(w))
+        self._kernels()[0](sums, label(y_true), probability(y_pred), -float(weight(w)))
         self._put(sums)
 
     def update_many(self, y: ArrayLike, p: ArrayLike, w: ArrayLike | None = None) -> None:
@@ -250,7 +250,7 @@ def label(y: object) -> float:
 
 def probability(prediction: Prediction) -> float:
     """Return the probability of True; one outside [0, 1] is a `LearnerError`."""
-    p = prediction.get(True, 0.0) if isinstance(prediction, Mapping) else prediction
+    p = prediction.get(True, 0.0) if isinstance(prediction, dict) else prediction
     if not 0.0 <= p <= 1.0:
         raise LearnerError(f"a probability must be in [0, 1], got {p!r}")
     return float(p)
@@ -260,7 +260,7 @@ def weight(w: float) -> float:
     """Return a weight; one that is not positive and finite is a `LearnerError`."""
     if not 0.0 < w < math.inf:
         raise LearnerError(f"a weight must be positive and finite, got {w!r}")
-    return float(w)
+    return w if type(w) is int else float(w)
 
 
 def columns(y: ArrayLike, p: ArrayLike, w: ArrayLike | None) -> tuple[Floats, Floats, Floats]:

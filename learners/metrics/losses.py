@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from ..errors import LearnerError
 from ..kernels import measures
-from .base import Floats, Many, Measure, One
+from .base import Floats, Many, Measure, One, Prediction, label, probability, weight
 
 
 class _Numbers(Measure):
@@ -23,16 +23,26 @@ class _Numbers(Measure):
     @property
     def sums(self) -> Floats:
         """float64, the fields."""
-        return np.array(astuple(self), np.float64)  # type: ignore[call-overload]
+        return np.array(list(vars(self).values()), np.float64)
 
     def _put(self, sums: Floats) -> None:
-        for field, total in zip(fields(self), sums.tolist(), strict=True):  # type: ignore[arg-type]
+        for name, total in zip(vars(self), sums.tolist(), strict=True):
             # What is counted stays an integer as long as every weight is.
-            whole = field.name == "n" and total.is_integer()
-            setattr(self, field.name, int(total) if whole else total)
+            setattr(self, name, int(total) if name == "n" and total.is_integer() else total)
+
+    def _add(self, y: float, p: float, w: float) -> None:
+        raise NotImplementedError
+
+    def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
+        """As `Measure.update`."""
+        self._add(label(y_true), probability(y_pred), weight(w))
+
+    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
+        """As `Measure.revert`."""
+        self._add(label(y_true), probability(y_pred), -weight(w))
 
     def _check(self) -> None:
-        for name, value in asdict(self).items():  # type: ignore[call-overload]
+        for name, value in vars(self).items():
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise LearnerError(f"{name} must be a finite number, got {value!r}")
 
@@ -43,7 +53,7 @@ class _Numbers(Measure):
         self, new_params: Mapping[str, Any] | None = None, include_attributes: bool = False
     ) -> Self:
         """Return an empty one, or with ``include_attributes`` an equal one."""
-        return type(self)(**(asdict(self) if include_attributes else {}))  # type: ignore[call-overload]
+        return type(self)(**(vars(self) if include_attributes else {}))
 
 
 @dataclass(repr=False)
@@ -71,6 +81,10 @@ class LogLoss(_Numbers):
 
     def _kernels(self) -> tuple[One, Many]:
         return measures.one_log_loss, measures.many_log_loss
+
+    def _add(self, y: float, p: float, w: float) -> None:
+        self.total += w * measures.log_loss(y, p)
+        self.n += w
 
     def __post_init__(self) -> None:
         self._check()
@@ -105,6 +119,10 @@ class Brier(_Numbers):
 
     def _kernels(self) -> tuple[One, Many]:
         return measures.one_brier, measures.many_brier
+
+    def _add(self, y: float, p: float, w: float) -> None:
+        self.total += w * ((p - y) * (p - y))
+        self.n += w
 
     def __post_init__(self) -> None:
         self._check()
@@ -144,6 +162,11 @@ class NormalizedEntropy(_Numbers):
 
     def _kernels(self) -> tuple[One, Many]:
         return measures.one_entropy, measures.many_entropy
+
+    def _add(self, y: float, p: float, w: float) -> None:
+        self.total += w * measures.log_loss(y, p)
+        self.positives += w * y
+        self.n += w
 
     def __post_init__(self) -> None:
         self._check()

@@ -52,7 +52,7 @@ class _Recent(Measure):
     def _title(self) -> str:
         return f"{type(self).__name__}({self.measure._title()})"
 
-    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """Refuse: what no longer counts, the measure knows by itself."""
         raise LearnerError(f"a {type(self).__name__} measure takes no prediction back")
 
@@ -112,7 +112,7 @@ class Windowed(_Recent):
         y, p, w = self.window()
         return self.measure._exact(y.astype(np.float64), p, w)
 
-    def update(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """As `Measure.update`."""
         y, p, one = label(y_true), probability(y_pred), weight(w)
         at = self._next
@@ -196,9 +196,9 @@ class Decayed(_Recent):
     def _value(self, sums: Floats) -> float:
         return self.measure._value(sums)
 
-    def update(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """As `Measure.update`."""
-        y, p, own = label(y_true), probability(y_pred), weight(w)
+        y, p, own = label(y_true), probability(y_pred), float(weight(w))
         self._make_room()
         self._kernels()[0](self._sums, y, p, own * measures.fade(self._age, self.half_life))
         self._age += 1

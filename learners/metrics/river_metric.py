@@ -38,11 +38,11 @@ class RiverMetric(metrics.base.BinaryMetric):
         """It wants probabilities."""
         return False
 
-    def update(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """As `Measure.update`."""
         self.measure.update(y_true, y_pred, w)
 
-    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1.0) -> None:
+    def revert(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """As `Measure.revert`."""
         self.measure.revert(y_true, y_pred, w)
 

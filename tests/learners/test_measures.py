@@ -145,10 +145,15 @@ def test_too_much_predicted_is_a_ratio_above_one():
 
 @pytest.mark.parametrize("kind", [LogLoss, Brier, NormalizedEntropy])
 def test_a_dictionary_is_a_snapshot_of_plain_numbers(kind):
-    measure = fill(kind(), [(True, 0.25, 1.0), (False, 0.5, 1.0)])
+    measure = kind()
+    measure.update(np.True_, np.float64(0.25))
+    measure.update(False, 0.5, w=2)
     assert all(type(number) in (int, float) for number in asdict(measure).values())
     assert type(asdict(measure)["n"]) is int
     assert kind(**asdict(measure)) == measure
+    measure.update(True, 0.5, w=np.float64(0.5))
+    assert asdict(measure)["n"] == 3.5
+    assert all(type(number) in (int, float) for number in asdict(measure).values())
 
 
 def test_a_predicted_distribution_counts_as_its_probability_of_true():
