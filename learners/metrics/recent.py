@@ -46,8 +46,20 @@ class _Recent(Measure):
         self.bigger_is_better = measure.bigger_is_better
         self._fmt = measure._fmt
 
+    def current(self) -> Measure:
+        """Return the measure with what counts now alone, each prediction by its weight now.
+
+        So a `Calibration` gives its table and its ratio, an `AUC` its bound.
+        """
+        measure = self.measure.clone()
+        measure._put(self.sums)
+        return measure
+
     def _kernels(self) -> tuple[One, Many]:
         return self.measure._kernels()
+
+    def _value(self, sums: Floats) -> float:
+        return self.measure._value(sums)
 
     def _title(self) -> str:
         return f"{type(self).__name__}({self.measure._title()})"
@@ -106,6 +118,14 @@ class Windowed(_Recent):
         """
         places = np.arange(self._next - self._n, self._next) % self.size
         return self._y[places].astype(np.bool_), self._p[places], self._w[places]
+
+    @property
+    def sums(self) -> Floats:
+        """float64, the sums over the window."""
+        y, p, w = self.window()
+        sums = np.zeros_like(self.measure.sums)
+        self._kernels()[1](sums, y.astype(np.float64), p, w)
+        return sums
 
     def get(self) -> float:
         """Return the value of the window, NaN as long as there is none."""
@@ -183,18 +203,6 @@ class Decayed(_Recent):
     def sums(self) -> Floats:
         """float64, the sums with the newest prediction's weight 1."""
         return self._sums * measures.fade(1 - self._age, self.half_life)
-
-    def current(self) -> Measure:
-        """Return the measure that has counted each prediction by its weight now.
-
-        So a `Calibration` gives its table, an `AUC` its bound.
-        """
-        measure = self.measure.clone()
-        measure._put(self.sums)
-        return measure
-
-    def _value(self, sums: Floats) -> float:
-        return self.measure._value(sums)
 
     def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """As `Measure.update`."""

@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nextbest.learners import ActionRanker
-from nextbest.learners.checkpoint import unpack
+from nextbest.learners import ActionRanker, Decayed, Windowed
+from nextbest.learners.checkpoint import pack, unpack
 from tests.learners.test_ranker import decisions
 from tests.naive.checkpoint import floats
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-def test_values_and_arrays_of_version_1():
-    values, arrays = unpack((GOLDEN / "demo_v1.nbcp").read_bytes(), "demo")
+@pytest.mark.parametrize("version", [1, 2])
+def test_values_and_arrays_of_every_version(version):
+    values, arrays = unpack((GOLDEN / f"demo_v{version}.nbcp").read_bytes(), "demo")
     assert values == {
         "text": "é\ud800",
         "n": 2**70,
@@ -28,6 +29,27 @@ def test_values_and_arrays_of_version_1():
     assert arrays["counts"].tolist() == [[-3, -2, -1], [0, 1, 2]]
     assert arrays["empty"].shape == (0, 4)
     assert arrays["scalar"].tolist() == 2.5
+    if version == 2:
+        assert arrays["single"].view(np.uint32).tolist() == [0x7F800001]
+        assert arrays["bytes"].tolist() == [1, 255]
+        assert arrays["flags"].tolist() == [[True], [False]]
+        assert arrays["ids"].tolist() == [2**64 - 1]
+        assert arrays["small"].tolist() == [-5]
+
+
+def test_version_2_is_written_as_it_was():
+    """Whoever changes the bytes changes the version."""
+    data = (GOLDEN / "demo_v2.nbcp").read_bytes()
+    assert pack("demo", *unpack(data, "demo")) == data
+
+
+def test_recent_measures_of_version_2():
+    auc = Decayed.from_bytes((GOLDEN / "decayed_auc_v2.nbcp").read_bytes())
+    assert repr(auc) == "Decayed(AUC): 61.38%"
+    assert auc.get() == pytest.approx(float.fromhex("0x1.3a492b97a3bb4p-1"), rel=1e-14)
+    table = Windowed.from_bytes((GOLDEN / "windowed_calibration_v2.nbcp").read_bytes())
+    assert table.window()[2].tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert table.get() == pytest.approx(float.fromhex("0x1.28e30911d8cb9p-1"), rel=1e-14)
 
 
 # What the rankers of version 1 said, the moment that they were written.
@@ -48,10 +70,11 @@ DECIDED = {
         ["0x0.0p+0", "0x0.0p+0", "0x1.0000000000000p+0", "0x0.0p+0"],
     ),
 }  # fmt: skip
+DECIDED["ranker_v2"] = DECIDED["ranker_v1"]
 
 
 @pytest.mark.parametrize("name", list(DECIDED))
-def test_a_ranker_of_version_1_decides_as_it_did(name):
+def test_an_old_ranker_decides_as_it_did(name):
     ranker = ActionRanker.from_bytes((GOLDEN / f"{name}.nbcp").read_bytes())
     context, features, eligible, _ = next(decisions(1, seed=77))
     pull = ranker.pull(context, features, eligible)
@@ -66,7 +89,7 @@ def test_a_ranker_of_version_1_decides_as_it_did(name):
 
 
 @pytest.mark.parametrize("name", list(DECIDED))
-def test_a_ranker_of_version_1_goes_on_in_version_2(name):
+def test_an_old_ranker_goes_on_in_todays_version(name):
     ranker = ActionRanker.from_bytes((GOLDEN / f"{name}.nbcp").read_bytes())
     again = ActionRanker.from_bytes(ranker.to_bytes())
     for context, features, eligible, rewards in decisions(20, seed=3):

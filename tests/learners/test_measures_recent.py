@@ -45,6 +45,7 @@ def test_a_window_is_the_measure_of_its_rows_alone(name, rows, size):
     assert measure.n == len(last)
     assert list(zip(*(a.tolist() for a in measure.window()), strict=True)) == last
     assert measure.get() == pytest.approx(twin(last), abs=1e-12, nan_ok=True)
+    assert measure.current() == fill(make(), last)
 
 
 @given(rows=rows, size=sizes)
