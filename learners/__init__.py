@@ -7,16 +7,41 @@ a time, the same from the same log bit for bit.
 
 from .adf import ADFLogisticRegression
 from .errors import LearnerError
-from .metrics import LogLoss, MeanReward, RecentReward
+from .files import load, save
+from .metrics import (
+    AUC,
+    Brier,
+    Calibration,
+    Decayed,
+    LogLoss,
+    MeanReward,
+    NormalizedEntropy,
+    RecentReward,
+    Reliability,
+    Windowed,
+    reliability,
+    roc_auc,
+)
 from .pull import Pull
 from .ranker import ActionRanker
 
 __all__ = [
+    "AUC",
     "ADFLogisticRegression",
     "ActionRanker",
+    "Brier",
+    "Calibration",
+    "Decayed",
     "LearnerError",
     "LogLoss",
     "MeanReward",
+    "NormalizedEntropy",
     "Pull",
     "RecentReward",
+    "Reliability",
+    "Windowed",
+    "load",
+    "reliability",
+    "roc_auc",
+    "save",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .adf import ADFLogisticRegression
-from .checkpoint import pack, unpack
+from .checkpoint import Data, fill, pack, reading, unpack
 from .context import ContextBlocks
 from .errors import LearnerError
 from .kernels import rank, squarecb
@@ -315,7 +315,7 @@ class ActionRanker:
         return pack(_KIND, values, arrays)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: Data) -> Self:
         """Return the ranker of a snapshot; it continues bit for bit.
 
         Raises
@@ -324,15 +324,20 @@ class ActionRanker:
             If the bytes are damaged, or of another version or kind.
         """
         values, arrays = unpack(data, _KIND)
-        ranker = cls(
-            values["arms"], values["action_features"], values["contexts"], **values["settings"]
-        )
-        for name, category in values["categories"]:
-            ranker._add_block(name, category)
-        ranker.model.mean[:] = arrays["mean"]
-        ranker.model.variance[:] = arrays["variance"]
-        ranker.model.n_updates = values["updates"]
-        ranker.decisions = values["decisions"]
+        with reading(_KIND):
+            ranker = cls(
+                values["arms"], values["action_features"], values["contexts"], **values["settings"]
+            )
+            categories = values["categories"]
+            n = len(ranker.model.mean) + len(categories) * len(ranker.arms)
+            if arrays["mean"].shape != (n,):  # before there is room for so many
+                raise LearnerError(f"model snapshot of {n} weights has {arrays['mean'].shape}")
+            for name, category in categories:
+                ranker._add_block(name, category)
+            ranker.model.n_updates = int(values["updates"])
+            ranker.decisions = int(values["decisions"])
+        fill(ranker.model.mean, arrays, "mean")
+        fill(ranker.model.variance, arrays, "variance")
         return ranker
 
     def _add_block(self, name: str, category: str) -> None:

@@ -247,7 +247,7 @@ def test_the_json_of_a_snapshot_holds_no_code():
     length = int.from_bytes(data[6:14], "little")
     header = json.loads(data[14 : 14 + length])
     assert header["kind"] == "ActionRanker"
-    assert [name for name, _, _ in header["arrays"]] == ["mean", "variance"]
+    assert [array["name"] for array in header["arrays"]] == ["mean", "variance"]
 
 
 X = np.zeros((4, 3))

@@ -1,4 +1,4 @@
-"""Running measures of a policy or a classifier, as a few plain numbers.
+"""Running measures of a policy's rewards, as a few plain numbers.
 
 `dataclasses.asdict` is the snapshot of any of them, the class called with it the way back, and
 `merge` adds what another worker has measured.
@@ -7,7 +7,7 @@
 import math
 from dataclasses import dataclass
 
-from .errors import LearnerError
+from ..errors import LearnerError
 
 
 @dataclass(slots=True)
@@ -86,43 +86,6 @@ class RecentReward:
             )
         self.total += other.total
         self.weight += other.weight
-
-
-@dataclass(slots=True)
-class LogLoss:
-    """The mean negative log-likelihood of binary outcomes, in nats.
-
-    Examples
-    --------
-    >>> metric = LogLoss()
-    >>> metric.update(True, 0.8)
-    >>> metric.update(False, 0.5)
-    >>> round(metric.get(), 4)
-    0.4581
-    """
-
-    total: float = 0.0
-    n: int = 0
-
-    def update(self, y: bool, probability: float) -> None:
-        """Count one prediction of True.
-
-        A probability outside [0, 1], or NaN, is a `LearnerError`; 0 and 1 count as 1e-15 away.
-        """
-        if not 0.0 <= probability <= 1.0:
-            raise LearnerError(f"a probability must be in [0, 1], got {probability!r}")
-        of_outcome = probability if y else 1.0 - probability
-        self.total -= math.log(min(max(of_outcome, 1e-15), 1.0 - 1e-15))
-        self.n += 1
-
-    def get(self) -> float:
-        """Return the mean, NaN before the first prediction."""
-        return self.total / self.n if self.n else math.nan
-
-    def merge(self, other: "LogLoss") -> None:
-        """Add the predictions that `other` has counted."""
-        self.total += other.total
-        self.n += other.n
 
 
 def _finite(what: str, value: float) -> float:
