@@ -4,7 +4,8 @@ Rewards lie in a known range; the weights may be as large as they are. With a re
 [0, 1], ``w r`` and ``w (1 - r)`` are never negative, and a mean of what is never negative has
 a lower bound without an upper bound of its values. The first gives the lower end, the second,
 whose mean is 1 less the value, the upper one. Both hold even if the log lacks arms of the
-target: what was never seen is then taken as all lost below, and all won above.
+target: what was never seen is then taken as all lost below, and all won above. The policy that
+makes the log may learn meanwhile, as long as its propensities are those it chose with.
 
 To test a mean ``m``, one bets a fraction ``b`` of a capital on ``z > m``: after each ``z`` the
 capital is multiplied by ``1 + b (z / m - 1)``. If the mean is at most ``m``, it grows beyond
@@ -253,7 +254,7 @@ def _lower_mean(n: int, total: float, squares: float, limit: float) -> float:
 
     The true capital falls with the mean, so all that is smaller is refuted too.
     """
-    if total <= 0.0:
+    if total <= 1e-100 * n:  # 0, or so little that its square would be 0
         return 0.0
     found, top = 0.0, total / n
     means = top * np.concatenate((np.geomspace(1e-6, 0.5, 64), np.linspace(0.5, 1.0, 65)[1:]))

@@ -65,14 +65,15 @@ def overlap(sample: Sample) -> Overlap:
     """
     w: Floats = sample.weights
     n, total, largest = len(w), float(w.sum()), float(w.max())
+    relative = w / largest if largest > 0.0 else w  # the squares of tiny ones would be 0
     quantiles = np.quantile(w, (0.5, 0.9, 0.99, 0.999)).tolist()
     return Overlap(
         n=n,
-        effective=total * total / float(w @ w) if total > 0.0 else 0.0,
+        effective=float(relative.sum()) ** 2 / float(relative @ relative) if largest > 0.0 else 0.0,
         mean=total / n,
         mean_error=float(w.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf,
         largest=largest,
-        largest_share=largest / total if total > 0.0 else 0.0,
+        largest_share=largest / total if largest > 0.0 else 0.0,
         quantiles=(quantiles[0], quantiles[1], quantiles[2], quantiles[3]),
         unsupported=sample.unsupported,
     )

@@ -47,6 +47,12 @@ class Estimate:
     correction: Floats
     norm: Floats | None = None
 
+    def __post_init__(self) -> None:
+        shape = (len(self.base),)
+        parts = (self.base, self.correction, *(() if self.norm is None else (self.norm,)))
+        if not shape[0] or any(part.shape != shape for part in parts):
+            raise LearnerError("the parts of an estimate are of one length, at least 1")
+
     @property
     def value(self) -> float:
         """The estimate: ``mean(base) + sum(correction) / sum(norm)``."""
@@ -220,8 +226,9 @@ def dros(sample: Sample, shrinkage: float) -> Estimate:
     """
     s = _positive("shrinkage", shrinkage, or_zero=True)
     weights = sample.weights
-    # As s w / (w**2 + s), but right at the ends too.
-    shrunk = np.zeros(len(sample)) if s == 0.0 else weights / (1.0 + weights * weights / s)
+    with np.errstate(over="ignore"):
+        # As s w / (w**2 + s), but right at the ends too.
+        shrunk = np.zeros(len(sample)) if s == 0.0 else weights / (1.0 + weights * weights / s)
     return _corrected("dros", sample, shrunk)
 
 

@@ -112,8 +112,10 @@ def _corrected(
     bias = _NORMAL.inv_cdf(float(below))
     left = _leave_one_out(estimate)
     spread = left.mean() - left
-    scale = float(np.sum(spread**2)) ** 1.5
-    acceleration = float(np.sum(spread**3)) / (6.0 * scale) if scale > 0.0 else 0.0
+    acceleration = 0.0
+    if spread.any():
+        spread /= np.abs(spread).max()  # the cubes of large ones would overflow
+        acceleration = float(np.sum(spread**3) / (6.0 * np.sum(spread**2) ** 1.5))
     moved = []
     for end in ends:
         z = bias + _NORMAL.inv_cdf(end)

@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextbest.learners import LearnerError
-from nextbest.learners.off_policy import Sample, dm, dr, dros, ips, sndr, snips, switch_dr
+from nextbest.learners.off_policy import (
+    Estimate,
+    Sample,
+    bootstrap,
+    dm,
+    dr,
+    dros,
+    ips,
+    overlap,
+    sndr,
+    snips,
+    switch_dr,
+)
 from tests.naive import off_policy as naive
 
 reward = st.floats(-10.0, 10.0)
@@ -130,6 +142,21 @@ def test_a_clip_trades_variance_for_bias():
     assert ips(log, clip=1.0).value < truth - 0.05
 
 
+@pytest.mark.parametrize("size", [1e-100, 1.0, 1e100])
+@pytest.mark.parametrize("target", [1e-300, 1e-9, 0.5])
+def test_numbers_of_any_size_stay_numbers(size, target):
+    rewards = size * np.array([0.0, 0.5, 1.0, 0.25])
+    log = Sample(rewards, [1e-12, 0.5, 1.0, 0.5], [target] * 4, rewards / 2.0, rewards / 3.0)
+    estimates = [e(log) for e in (ips, snips, dm, dr, sndr)]
+    estimates += [dros(log, 1e-300), dros(log, 1e300), switch_dr(log, 2.0)]
+    for estimate in estimates:
+        assert math.isfinite(estimate.value)
+        assert math.isfinite(estimate.standard_error)
+    assert 1.0 <= overlap(log).effective <= 4.0
+    lower, upper = bootstrap(ips(log), replicates=100, method="bca")
+    assert 0.0 <= lower <= upper <= 1e12 * size
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -142,8 +169,9 @@ def test_a_clip_trades_variance_for_bias():
         (lambda log: snips(Sample([1.0], [0.5], [0.0])), "none of the logged arms"),
         (lambda log: sndr(Sample([1.0], [0.5], [0.0], [0.1], [0.1])), "none of the logged arms"),
         (lambda log: ips(log).minus([1.0]), "2 rewards but 1 values"),
+        (lambda log: Estimate("own", np.zeros(2), np.zeros(3)), "of one length"),
     ],
-    ids=["clip", "nan-clip", "switch", "dros", "dr", "dm", "snips", "sndr", "minus"],
+    ids=["clip", "nan-clip", "switch", "dros", "dr", "dm", "snips", "sndr", "minus", "parts"],
 )
 def test_what_cannot_be_estimated_is_refused(call, message):
     with pytest.raises(LearnerError, match=message):
