@@ -2,9 +2,11 @@
 
 They know arrays and dicts only. `ADFLogisticRegression` is a River estimator; `ActionRanker`
 puts it to work on contextual decisions with exact propensities; both learn one observation at
-a time, the same from the same log bit for bit.
+a time, the same from the same log bit for bit. `off_policy` says from the log of one policy what
+another would have earned.
 """
 
+from . import off_policy
 from .adf import ADFLogisticRegression
 from .errors import LearnerError
 from .files import load, save
@@ -41,6 +43,7 @@ __all__ = [
     "Reliability",
     "Windowed",
     "load",
+    "off_policy",
     "reliability",
     "roc_auc",
     "save",
