@@ -17,12 +17,24 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only the stronger o
 
 
 @contextlib.contextmanager
-def named_errors(path: Path) -> Iterator[None]:
-    """Raise what the system says of a file as a `StateError` that names it."""
+def named_errors(path: Path, comfort: str = "") -> Iterator[None]:
+    """Raise what the system says of a file as a `StateError` that names it.
+
+    What is comforting about it, if anything, is said last.
+
+    >>> with named_errors(Path("runs/7")):
+    ...     raise OSError("the disk is gone")
+    Traceback (most recent call last):
+        ...
+    nextbest.features.errors.StateError: runs/7: cannot be written: the disk is gone
+    """
     try:
         yield
     except OSError as error:
-        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
+        # A library's own text does not say what its number does.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        told = f"{reason}. {comfort}" if comfort else reason
+        raise StateError(f"{path}: cannot be written: {told}") from error
 
 
 def create(path: Path) -> FileIO:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..features.durable import named_errors
 from ..features.errors import StateError
 
 _SAFE = "Nothing is lost: the next run goes on from the last snapshot"
@@ -26,11 +26,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     nextbest.features.errors.StateError: archive/epoch-1.parquet: cannot be written: \
 No space left on device. Nothing is lost: the next run goes on from the last snapshot
     """
-    try:
+    with named_errors(path, _SAFE):
         yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StateError(f"{path}: cannot be written: {reason}. {_SAFE}") from error
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +10,9 @@ import redis
 
 from ...features.errors import StoreError
 from ..connection import explained, without_password
+from ..pauses import pauses
 from ..sources.base import StopFlag
 
-_FIRST_SECONDS = 0.05
-_LONGEST_SECONDS = 2.0
 _LOOK_SECONDS = 0.05  # how late a stop is noticed
 
 
@@ -72,7 +70,7 @@ set NEXTBEST_REDIS_URL to one that runs (unset, an embedded server is started)
         self._error = error
         self._reason = str(explained(url, error))
         self._began = time.monotonic()
-        self._pause = _FIRST_SECONDS
+        self._pauses = pauses()
         if patience.seconds:
             patience.on_outage(self._reason, None)
 
@@ -88,10 +86,7 @@ set NEXTBEST_REDIS_URL to one that runs (unset, an embedded server is started)
         if waited >= self._patience.seconds:
             more = f" (waited {waited:.0f} s for it)" if self._patience.seconds else ""
             raise StoreError(f"{explained(self._url, self._error)}{more}") from self._error
-        # Spread, so that the workers of a cluster do not come back all at once.
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311  # guards nothing
-        self._pause = min(2 * self._pause, _LONGEST_SECONDS)
-        end = time.monotonic() + min(pause, self._patience.seconds - waited)
+        end = time.monotonic() + min(next(self._pauses), self._patience.seconds - waited)
         while True:
             self._heed_stop()
             left = end - time.monotonic()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable
 
 from ...features.errors import StoreError
-
-FIRST_RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 2.0
+from ..pauses import pauses
 
 OnOutage = Callable[[str, float | None], None]
 """Told the reason and None when an outage begins, the reason and its seconds when it ends."""
@@ -79,14 +76,13 @@ class Outage:
         self._abandoned.set()
 
     def _ask(self) -> None:
-        delay = FIRST_RETRY_SECONDS
-        # Jitter, so that the workers of a cluster do not all come at once.
-        while not self._abandoned.wait(delay * random.uniform(0.5, 1.0)):  # noqa: S311
+        for pause in pauses():
+            if self._abandoned.wait(pause):
+                return
             try:
                 self._retry()
             except AwayError as error:
                 self._latest = str(error)
-                delay = min(2 * delay, LONGEST_RETRY_SECONDS)
             except BaseException as error:
                 self._failure = error
                 return

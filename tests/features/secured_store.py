@@ -106,6 +106,7 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
         under_way = asyncio.all_tasks() - {asyncio.current_task()}
         if under_way:
             await asyncio.wait(under_way, timeout=5)
+        await asyncio.sleep(0.1)  # sockets close some turns after their tasks
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()

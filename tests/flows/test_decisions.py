@@ -1,12 +1,14 @@
-"""Scripts of decisions, however Arrow stores the words that they are made of."""
+"""Decision points, and their scripts however Arrow stores the words they are made of."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from nextbest.features import DeclarationError
 from nextbest.flows.decisions import write_script
-from tests.flows.test_decode import arrow, make_log, point
+from tests.flows.test_decode import arrow, decision_point, make_log, point
 
 
 def test_a_script_does_not_depend_on_how_words_are_stored() -> None:
@@ -23,3 +25,10 @@ def test_a_script_does_not_depend_on_how_words_are_stored() -> None:
     assert second.kinds.tolist() == first.kinds.tolist()[: len(second.kinds)]
     assert second.arms.tolist() == first.arms.tolist()[: len(second.arms)]
     assert point.triggers(coded).tolist() == [w == "visit" for w in [*words[:89], None]]
+
+
+def test_a_decision_point_must_make_sense() -> None:
+    with pytest.raises(DeclarationError, match="three event types"):
+        decision_point(close_type="visit")
+    with pytest.raises(DeclarationError, match="next: window: 'soon' is not a duration"):
+        decision_point(window="soon")

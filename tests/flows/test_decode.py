@@ -371,13 +371,6 @@ def test_a_decision_point_must_fit_its_events(
         decoder(tmp_path, decision_point(**changes))
 
 
-def test_a_decision_point_must_make_sense(tmp_path: Path) -> None:
-    with pytest.raises(DeclarationError, match="three event types"):
-        decision_point(close_type="visit")
-    with pytest.raises(DeclarationError, match="next: window: 'soon' is not a duration"):
-        decision_point(window="soon")
-
-
 @pytest.mark.parametrize("name", ["position", "late"])
 def test_properties_must_not_be_called_as_columns_of_the_archive(tmp_path: Path, name: str) -> None:
     source = EventSchema("s", types=("visit",), properties={name: float})

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,17 +29,7 @@ from nextbest.flows.embedded import (
     stop_server,
 )
 from nextbest.flows.settings import Settings
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
-
-
-def pid_of(url: str) -> int:
-    with redis.Redis.from_url(url) as client:
-        return int(client.info("server")["process_id"])
+from tests.flows.server_cases import pid_alive, pid_of
 
 
 def start_elsewhere(data_dir: Path) -> subprocess.Popen[str]:
@@ -100,17 +89,6 @@ def test_a_killed_server_is_revived_but_a_live_one_left_alone(data_dir: Path) ->
         time.sleep(0.01)
     revive_server(data_dir)
     assert pid_of(url) != pid
-
-
-def pid_alive(pid: int) -> bool:
-    """Whether anything of a process lives: threads may hold its sockets when the first is gone."""
-    process = Path(f"/proc/{pid}")
-    try:
-        return (process / "stat").read_text().split()[2] != "Z" or len(
-            list((process / "task").iterdir())
-        ) > 1
-    except OSError:
-        return False
 
 
 def test_the_disk_is_written_as_the_settings_say(data_dir: Path) -> None:

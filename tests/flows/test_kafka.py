@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
-from bytewax.testing import TestingSink, TestingSource
+from bytewax.testing import TestingSource
 
 from nextbest.features.errors import SourceError, StoreError
 from nextbest.flows.partitions import partitions_of
 from nextbest.flows.sinks import KafkaMessage, KafkaSink
-from nextbest.flows.sources import EventSource, KafkaSource, LogPartition, RawChunk, publish_kafka
+from nextbest.flows.sources import KafkaSource, LogPartition, RawChunk, publish_kafka
+from tests.flows.conftest import Run
 from tests.flows.kafka_peer import (
     QUICK,
     Proxy,
@@ -30,8 +31,6 @@ from tests.flows.kafka_peer import (
     produce,
     tansu_broker,
 )
-
-Run = Callable[..., list[RawChunk]]
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +43,6 @@ def mock() -> Iterator[str]:
 def tansu() -> Iterator[str]:
     with tansu_broker() as port:
         yield f"127.0.0.1:{port}"
-
-
-@pytest.fixture
-def run(run_flow: Any) -> Run:
-    def run(
-        source: EventSource[Any],
-        recovery: Path | None = None,
-        look: Callable[[RawChunk], None] = lambda chunk: None,
-    ) -> list[RawChunk]:
-        chunks: list[RawChunk] = []
-        flow = Dataflow("flow")
-
-        def step(chunk: RawChunk) -> RawChunk:
-            look(chunk)
-            return chunk
-
-        stream = op.map("look", op.input("in", flow, source), step)
-        op.output("out", stream, TestingSink(chunks))
-        run_flow(flow, recovery, every=0.02)
-        return chunks
-
-    return run
 
 
 def line(n: int) -> bytes:

@@ -14,14 +14,14 @@ import redis
 from nextbest.features.online import RowDecoder, key_prefix, now_us
 from nextbest.features.state import ShardState
 from nextbest.flows.decode import ChunkDecoder, ShardEvents
-from nextbest.flows.embedded import ensure_server, revive_server, stop_server
+from nextbest.flows.embedded import ensure_server, revive_server
 from nextbest.flows.marks import MarkReader
 from nextbest.flows.publication import NOTHING, Publication, Republish, mark_key
 from nextbest.flows.settings import Settings
 from nextbest.flows.sinks import RowFlush, RowSink
 from nextbest.flows.sources.chunk import RawChunk
+from tests.flows.server_cases import kill
 from tests.flows.test_decode import catalog, make_log, ndjson, plan
-from tests.flows.test_outage import kill
 
 KEY = mark_key(catalog, 0)
 PREFIX = key_prefix(catalog)
@@ -72,12 +72,6 @@ class Shard:
         expected = self.state.read([name.decode() for name in names], at)
         pairs = zip(names, found.values, expected.values, strict=True)
         return {name for name, row, right in pairs if row.tobytes() != right.tobytes()}
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
 
 
 @pytest.fixture

@@ -16,32 +16,19 @@ import pytest
 import redis
 
 from nextbest.features.errors import StoreError
-from nextbest.flows.embedded import ensure_server, revive_server, stop_server
+from nextbest.flows.embedded import ensure_server, revive_server
 from nextbest.flows.publication import Publication
 from nextbest.flows.sinks import RowFlush, RowSink
 from nextbest.flows.sinks.wire import KEPT_BYTES
-from tests.flows.test_embedded import pid_alive, pid_of
+from tests.flows.server_cases import kill, pid_of
 from tests.flows.test_sinks import resp
 
 Told = list[tuple[str, float | None]]
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
-
-
-@pytest.fixture
 def url(data_dir: Path) -> str:
     return ensure_server(data_dir)
-
-
-def kill(url: str) -> None:
-    pid = pid_of(url)
-    os.kill(pid, signal.SIGKILL)
-    while pid_alive(pid):
-        time.sleep(0.005)
 
 
 def values(url: str, n: int) -> list[int]:

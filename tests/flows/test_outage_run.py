@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nextbest.features.errors import StoreError
-from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.embedded import ensure_server
 from nextbest.flows.sources import FileSource
+from tests.flows.server_cases import kill
 from tests.flows.test_decode import make_log
-from tests.flows.test_outage import kill
 from tests.flows.test_pipeline import Watch, Worker, clear, write
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
 
 
 def resident_bytes() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import pytest
 import redis
 
 from nextbest.features.errors import StateError, StoreError
-from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.embedded import ensure_server
 from nextbest.flows.partitions import MAX_LINES
 from nextbest.flows.sources import KafkaSource, RawChunk, ValkeyStreamSource, publish
 from nextbest.flows.sources.chunk import Entries
 from tests.flows.kafka_peer import mock_broker, produce
-from tests.flows.test_stream_outages import kill, read_until
+from tests.flows.server_cases import kill
+from tests.flows.test_stream_outages import read_until
 
 Place = tuple[int, str, int, bytes]
 
@@ -145,12 +146,6 @@ def test_entries_are_compared_by_what_they_say() -> None:
     one, two = (Entries(["1-0"], *np.array([[0], [0], [n]])) for n in (7, 8))
     assert one == Entries(["1-0"], *np.array([[0], [0], [7]]))
     assert one != two
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
 
 
 def counted(client: redis.Redis) -> int:

@@ -16,7 +16,7 @@ from nextbest.flows.commands.processes import await_store
 from nextbest.flows.embedded import ensure_server, reviver, stop_server
 from nextbest.flows.settings import Settings
 from nextbest.flows.sinks.outage import Patience
-from tests.flows.test_embedded import pid_of
+from tests.flows.server_cases import pid_of
 
 
 @pytest.fixture

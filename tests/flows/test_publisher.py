@@ -26,10 +26,11 @@ from nextbest.flows.partitions import BLOB_BYTES, partitions_of
 from nextbest.flows.publisher import AsyncPublisher, KafkaPublisher, Publisher
 from nextbest.flows.sources import KafkaSource, ValkeyStreamSource, publish_events
 from tests.flows.kafka_peer import QUICK, free_port, mock_broker, produce
+from tests.flows.server_cases import kill
 from tests.flows.test_decode import Event, catalog, make_log
 from tests.flows.test_pipeline import LATER, Worker
 from tests.flows.test_positions import places
-from tests.flows.test_stream_outages import kill, read_until
+from tests.flows.test_stream_outages import read_until
 
 SHARDS = 4
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,13 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
-from bytewax import operators as op
-from bytewax.dataflow import Dataflow
-from bytewax.testing import TestingSink
 
 from nextbest.features.errors import EventError, SourceError, StoreError
 from nextbest.flows.sources import (
-    EventSource,
     FileSource,
     LogPartition,
     RawChunk,
@@ -27,39 +22,7 @@ from nextbest.flows.sources import (
     count_records,
     publish,
 )
-
-
-class Run(Protocol):
-    """Run a real dataflow and return the chunks that came out of it."""
-
-    def __call__(
-        self,
-        source: EventSource[Any],
-        recovery: Path | None = None,
-        look: Callable[[RawChunk], None] = ...,
-    ) -> list[RawChunk]: ...
-
-
-@pytest.fixture
-def run(run_flow: Any) -> Run:
-    def run(
-        source: EventSource[Any],
-        recovery: Path | None = None,
-        look: Callable[[RawChunk], None] = lambda chunk: None,
-    ) -> list[RawChunk]:
-        chunks: list[RawChunk] = []
-        flow = Dataflow("flow")
-        stream = op.input("in", flow, source)
-
-        def step(chunk: RawChunk) -> RawChunk:
-            look(chunk)
-            return chunk
-
-        op.output("out", op.map("look", stream, step), TestingSink(chunks))
-        run_flow(flow, recovery, every=0.02)
-        return chunks
-
-    return run
+from tests.flows.conftest import Run
 
 
 def records(chunk: RawChunk) -> list[tuple[int, int, int]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +16,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink
 
 from nextbest.features.errors import StoreError
-from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.embedded import ensure_server
 from nextbest.flows.partitions import partitions_of
 from nextbest.flows.sources import (
     LogPartition,
@@ -27,32 +25,12 @@ from nextbest.flows.sources import (
     publish,
     publish_events,
 )
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    stop_server(tmp_path / "data")
+from tests.flows.server_cases import kill
 
 
 @pytest.fixture
 def server(data_dir: Path) -> str:
     return ensure_server(data_dir)
-
-
-def kill(url: str) -> None:
-    with redis.Redis.from_url(url) as client:
-        pid = int(client.info("server")["process_id"])
-    os.kill(pid, signal.SIGKILL)
-    # Gone when nothing answers any more.
-    with redis.Redis.from_url(url) as client:
-        for _ in range(500):
-            try:
-                client.ping()
-            except redis.ConnectionError:
-                return
-            time.sleep(0.01)
-    raise AssertionError("it lives")
 
 
 def read_until(
