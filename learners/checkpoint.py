@@ -37,8 +37,10 @@ VERSION = (2, 0)
 """The version that `pack` writes: major, minor."""
 ALIGNMENT = 64
 """Bytes; of every array, as seen from the first byte of the snapshot."""
-LARGEST_HEADER = 32 << 20
-"""Bytes of the header: what JSON makes of them in memory is then below a gigabyte."""
+LARGEST_HEADER = 128 << 20
+"""Bytes of the header."""
+MOST_VALUES = 1 << 22
+"""Values in the header, told by its commas and brackets: in memory they are below a gigabyte."""
 MOST_ARRAYS = 4096
 MOST_DIMENSIONS = 16
 DEEPEST = 64
@@ -81,8 +83,8 @@ def pack(kind: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
     ------
     LearnerError
         If an array is of another type, a value is not plain, or there is more than `unpack`
-        reads: `LARGEST_HEADER` bytes of names and values, `MOST_ARRAYS` arrays of
-        `MOST_DIMENSIONS`, values `DEEPEST` deep.
+        reads: `LARGEST_HEADER` bytes and `MOST_VALUES` of names and values, `DEEPEST` deep,
+        `MOST_ARRAYS` arrays of `MOST_DIMENSIONS`.
 
     Examples
     --------
@@ -112,6 +114,10 @@ def pack(kind: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
         raise LearnerError(
             f"names and values of a {kind!r} need {len(header)} bytes; "
             f"a snapshot holds {LARGEST_HEADER}: keep what is long in arrays"
+        )
+    if _count(header) > MOST_VALUES:
+        raise LearnerError(
+            f"a {kind!r} has more than {MOST_VALUES} names and values: keep what is long in arrays"
         )
     parts = [_PREFIX.pack(MAGIC, *VERSION, len(header)), header, *parts]
     checksum = hashlib.blake2b(digest_size=_DIGEST)
@@ -163,7 +169,7 @@ def unpack(data: Data, kind: str, *, copy: bool = True) -> tuple[dict[str, Any],
     if length > min(len(body) - _PREFIX.size, LARGEST_HEADER):
         raise LearnerError(f"model snapshot with a header of {length} bytes, which cannot be")
     first = _PREFIX.size + length
-    found, values, described = _header(body[_PREFIX.size : first])
+    found, values, described = _header(bytes(body[_PREFIX.size : first]))
     if found != kind:
         raise LearnerError(f"model snapshot of a {found!r:.100}, expected a {kind!r}")
     if major == 1:
@@ -256,7 +262,13 @@ def _code(name: str, array: NDArray[Any]) -> str:
     return code
 
 
-def _header(header: memoryview) -> tuple[str, dict[str, Any], list[Any]]:
+def _count(header: bytes) -> int:
+    return sum(header.count(sign) for sign in (b",", b"[", b"{"))
+
+
+def _header(header: bytes) -> tuple[str, dict[str, Any], list[Any]]:
+    if _count(header) > MOST_VALUES:
+        raise LearnerError(f"model snapshot with a header of more than {MOST_VALUES} values")
     try:
         parsed = json.loads(str(header, "utf-8"), object_pairs_hook=_once)
     except RecursionError:

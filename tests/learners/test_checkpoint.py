@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from nextbest.learners import LearnerError
+from nextbest.learners import LearnerError, checkpoint
 from nextbest.learners.checkpoint import ALIGNMENT, DEEPEST, fill, pack, reading, unpack
 from tests.naive.checkpoint import floats, naive_pack_v1
 
@@ -191,13 +191,26 @@ def test_names_and_numbers_of_arrays_are_checked():
         (lambda: {"a": 10**5000}, "not plain"),
         (lambda: {"a": deep(DEEPEST)}, "nested more than 64 deep"),
         (lambda: {"a": circular()}, "nested more than 64 deep"),
-        (lambda: {"a": "x" * (32 << 20)}, "keep what is long in arrays"),
     ],
-    ids=["key", "inner key", "object", "numpy", "set", "digits", "deep", "circular", "long"],
+    ids=["key", "inner key", "object", "numpy", "set", "digits", "deep", "circular"],
 )
 def test_values_that_cannot_be_kept_are_refused(make, message):
     with pytest.raises(LearnerError, match=message):
         pack("demo", make(), {})
+
+
+@pytest.mark.parametrize(
+    ("limit", "values"),
+    [("LARGEST_HEADER", {"a": "x" * 4096}), ("MOST_VALUES", {"a": [1] * 4096})],
+    ids=["bytes", "values"],
+)
+def test_more_than_is_read_is_not_written(limit, values, monkeypatch):
+    data = pack("demo", values, {})
+    monkeypatch.setattr(checkpoint, limit, 2048)
+    with pytest.raises(LearnerError, match="keep what is long in arrays"):
+        pack("demo", values, {})
+    with pytest.raises(LearnerError, match="snapshot with a header of"):
+        unpack(data, "demo")
 
 
 def test_the_deepest_values_come_back():

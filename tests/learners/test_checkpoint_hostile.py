@@ -104,12 +104,20 @@ def test_a_header_longer_than_the_bytes_is_refused(length):
         unpack(hostile(header(), length=length), "demo")
 
 
-def test_a_header_above_the_limit_is_not_parsed():
-    text = json.dumps(header()).encode() + b" " * (32 << 20)
+@pytest.mark.parametrize(
+    "values",
+    ["[]," * (1 << 21), "{}," * (1 << 21), "0," * (1 << 22)],
+    ids=["lists", "dicts", "numbers"],
+)
+def test_a_header_that_would_fill_the_memory_is_not_parsed(values):
+    text = f'{{"kind": "demo", "arrays": [], "values": {{"a": [{values}0]}}}}'.encode()
+    data = hostile(text)
     tracemalloc.start()
-    with pytest.raises(LearnerError, match="header of"):
-        unpack(hostile(text), "demo")
+    with pytest.raises(LearnerError, match="more than 4194304 values"):
+        unpack(data, "demo")
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert peak < 2 * len(data)
 
 
 def test_what_a_small_snapshot_claims_is_never_allocated():
