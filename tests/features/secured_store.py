@@ -81,6 +81,7 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     ended = asyncio.Event()
     ports: list[int] = []
+    joined: list[asyncio.StreamWriter] = []
     ready = threading.Event()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,6 +93,7 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
 
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        joined.extend((outer, writer))
         await asyncio.gather(carry(reader, outer), carry(inner, writer))
         for each in (outer, writer):
             with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -106,6 +108,8 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
         under_way = asyncio.all_tasks() - {asyncio.current_task()}
         if under_way:
             await asyncio.wait(under_way, timeout=5)
+        for each in joined:
+            each.transport.abort()  # where TLS said goodbye to nobody
         await asyncio.sleep(0.1)  # sockets close some turns after their tasks
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
