@@ -6,6 +6,7 @@ a time, the same from the same log bit for bit.
 """
 
 from .adf import ADFLogisticRegression
+from .columns import Columns
 from .errors import LearnerError
 from .metrics import LogLoss, MeanReward, RecentReward
 from .pull import Pull
@@ -14,6 +15,7 @@ from .ranker import ActionRanker
 __all__ = [
     "ADFLogisticRegression",
     "ActionRanker",
+    "Columns",
     "LearnerError",
     "LogLoss",
     "MeanReward",
