@@ -6,19 +6,25 @@ a time, the same from the same log bit for bit.
 """
 
 from .adf import ADFLogisticRegression
+from .adpredictor import AdPredictor
 from .columns import Columns
 from .errors import LearnerError
+from .logistic import LogisticRegression
 from .metrics import LogLoss, MeanReward, RecentReward
 from .pull import Pull
 from .ranker import ActionRanker
+from .tabular import TabularLogisticRegression
 
 __all__ = [
     "ADFLogisticRegression",
     "ActionRanker",
+    "AdPredictor",
     "Columns",
     "LearnerError",
     "LogLoss",
+    "LogisticRegression",
     "MeanReward",
     "Pull",
     "RecentReward",
+    "TabularLogisticRegression",
 ]

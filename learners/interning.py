@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LearnerError
+from .kernels.slots import SLOT_BITS
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -18,8 +19,6 @@ LONGEST_NAME = 1024
 """The most characters of a category, or of a feature's name if that is a string."""
 NEVER = -1.0
 
-SLOT_BITS = 24
-"""The low bits of a handle are its slot, so that a table has at most 16,777,216."""
 
 _FIRST_SIZE = 64
 _SWEEP = 16
