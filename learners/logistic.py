@@ -216,6 +216,7 @@ class LogisticRegression(InternedClassifier):
             y,
             w,
             self.n_updates,
+            np.empty(numeric.shape[1]),
             out,
         )
 

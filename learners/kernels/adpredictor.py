@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import kernel
+from ._jit import bare, inline
 from .linear import usable
 from .slots import ABSENT
 
@@ -31,29 +31,19 @@ UNCERTAIN = 1e-12
 SMALLEST_VARIANCE = 1e-200
 
 
-@kernel
+@inline
 def normal_cdf(t: float) -> float:
     """Return the standard normal distribution function."""
     return 0.5 * (1.0 + math.erf(t / math.sqrt(2.0)))
 
 
-@kernel
+@inline
 def active(x: float) -> bool:
     """Say whether a number is present and not 0."""
     return x == x and x != 0.0
 
 
-@kernel
-def believe(state: Floats, slot: int, out: Floats) -> None:
-    """Add one weight's belief to the mean `out[0]` and the variance `out[1]` of the sum."""
-    if slot >= 0:
-        out[0] += state[slot, BELIEF_MEAN]
-        out[1] += state[slot, BELIEF_VARIANCE]
-    else:
-        out[1] += 1.0
-
-
-@kernel
+@inline
 def total(
     state: Floats,
     scalars: Floats,
@@ -61,42 +51,49 @@ def total(
     numeric_slots: Indices,
     slots: Indices,
     r: int,
-    out: Floats,
-) -> float:
-    """Write mean and variance of row `r` to `out`; return the bias it begins with.
+) -> tuple[float, float, float]:
+    """Return the mean and the variance of row `r`, and the bias it begins with.
 
     Before anything was learned the bias is such that this row has the prior probability.
     """
-    out[0] = 0.0
-    out[1] = 0.0
+    mean = 0.0
+    spread = 0.0
     count = 0
     for j in range(numeric_slots.shape[0]):
         if active(numeric[r, j]):
-            believe(state, numeric_slots[j], out)
+            slot = numeric_slots[j]
             count += 1
+            if slot >= 0:
+                mean += state[slot, BELIEF_MEAN]
+                spread += state[slot, BELIEF_VARIANCE]
+            else:
+                spread += 1.0
     for j in range(slots.shape[1]):
-        if slots[r, j] != ABSENT:
-            believe(state, slots[r, j], out)
+        slot = slots[r, j]
+        if slot != ABSENT:
             count += 1
+            if slot >= 0:
+                mean += state[slot, BELIEF_MEAN]
+                spread += state[slot, BELIEF_VARIANCE]
+            else:
+                spread += 1.0
     beta2 = scalars[BETA] * scalars[BETA]
     bias = scalars[BIAS_MEAN]
     variance = scalars[BIAS_VARIANCE]
     if variance == 0.0:
         bias = scalars[PRIOR] * math.sqrt(beta2 + count)
         variance = 1.0
-    out[0] += bias
-    out[1] += variance + beta2
-    return float(bias)
+    return mean + bias, spread + variance + beta2, bias
 
 
-@kernel
-def probability(out: Floats) -> float:
-    """Return the probability of a label with that mean and variance, off 0 and 1."""
-    p = normal_cdf(out[0] / math.sqrt(out[1]))
+@inline
+def probability(mean: float, variance: float) -> float:
+    """Return the probability of True of a sum with that belief, off 0 and 1."""
+    p = normal_cdf(mean / math.sqrt(variance))
     return min(1.0 - UNCERTAIN, max(UNCERTAIN, p))
 
 
-@kernel
+@inline
 def corrected(
     mean: float, variance: float, total_variance: float, sign: float, v: float, w: float, eps: float
 ) -> tuple[float, float]:
@@ -109,7 +106,7 @@ def corrected(
     return adjusted * ((1.0 - eps) * mean / variance), adjusted
 
 
-@kernel
+@inline
 def learn(
     state: Floats,
     scalars: Floats,
@@ -119,14 +116,11 @@ def learn(
     r: int,
     y: float,
     now: float,
-    out: Floats,
 ) -> float:
     """Learn row `r`, whose weights all have slots; return the probability before that."""
-    bias = total(state, scalars, numeric, numeric_slots, slots, r, out)
-    before = probability(out)
-    variance = out[1]
+    mean, variance, bias = total(state, scalars, numeric, numeric_slots, slots, r)
     sign = 1.0 if y > 0.5 else -1.0
-    t = max(-MAX_SURPRISE, min(MAX_SURPRISE, sign * out[0] / math.sqrt(variance)))
+    t = max(-MAX_SURPRISE, min(MAX_SURPRISE, sign * mean / math.sqrt(variance)))
     v = math.exp(t * t / -2.0) / math.sqrt(2.0 * math.pi) / normal_cdf(t)
     w = v * (v + t)
     eps = scalars[EPSILON]
@@ -147,10 +141,10 @@ def learn(
         state[slot, BELIEF_MEAN], state[slot, BELIEF_VARIANCE] = corrected(
             state[slot, BELIEF_MEAN], state[slot, BELIEF_VARIANCE], variance, sign, v, w, eps
         )
-    return before
+    return probability(mean, variance)
 
 
-@kernel
+@bare
 def learn_rows(
     state: Floats,
     scalars: Floats,
@@ -162,12 +156,11 @@ def learn_rows(
     out: Floats,
 ) -> None:
     """Learn the n rows of `y`, the first at time `now`; write each probability before that."""
-    sums = np.empty(2)
     for r in range(y.shape[0]):
-        out[r] = learn(state, scalars, numeric, numeric_slots, slots, r, y[r], now + r, sums)
+        out[r] = learn(state, scalars, numeric, numeric_slots, slots, r, y[r], now + r)
 
 
-@kernel
+@bare
 def predict_rows(
     state: Floats,
     scalars: Floats,
@@ -177,13 +170,12 @@ def predict_rows(
     out: Floats,
 ) -> None:
     """Write the probability of each row."""
-    sums = np.empty(2)
     for r in range(out.shape[0]):
-        total(state, scalars, numeric, numeric_slots, slots, r, sums)
-        out[r] = probability(sums)
+        mean, variance, _ = total(state, scalars, numeric, numeric_slots, slots, r)
+        out[r] = probability(mean, variance)
 
 
-@kernel
+@bare
 def learn_one(
     state: Floats, scalars: Floats, values: Floats, slots: Indices, y: float, now: float
 ) -> float:
@@ -196,16 +188,15 @@ def learn_one(
     d = values.shape[0]
     numeric = values.reshape(1, d)
     coded = slots[d:].reshape(1, slots.shape[0] - d)
-    return learn(state, scalars, numeric, slots[:d], coded, 0, y, now, np.empty(2))
+    return learn(state, scalars, numeric, slots[:d], coded, 0, y, now)
 
 
-@kernel
+@bare
 def predict_one(state: Floats, scalars: Floats, values: Floats, slots: Indices) -> float:
     """Return the probability of one row as `learn_one` takes it, or NaN."""
     if not usable(values):
         return math.nan
     d = values.shape[0]
-    sums = np.empty(2)
     coded = slots[d:].reshape(1, slots.shape[0] - d)
-    total(state, scalars, values.reshape(1, d), slots[:d], coded, 0, sums)
-    return probability(sums)
+    mean, variance, _ = total(state, scalars, values.reshape(1, d), slots[:d], coded, 0)
+    return probability(mean, variance)

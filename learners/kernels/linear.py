@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import kernel
+from ._jit import bare, inline
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -29,7 +29,7 @@ SGD, ADAGRAD, FTRL, FTRL_PROXIMAL = range(4)
 LARGEST = 1e100
 
 
-@kernel
+@inline
 def sigmoid(z: float) -> float:
     """Return `1 / (1 + exp(-z))`, as River does: 0 and 1 beyond 30."""
     if z < -30.0:
@@ -39,7 +39,7 @@ def sigmoid(z: float) -> float:
     return 1.0 / (1.0 + math.exp(-z))
 
 
-@kernel
+@inline
 def gradient(z: float, y: float) -> float:
     """Return the derivative of the log loss by the logit, as River does, for a label 0 or 1."""
     sign = 1.0 if y > 0.5 else -1.0
@@ -51,7 +51,7 @@ def gradient(z: float, y: float) -> float:
     return -sign / (math.exp(margin) + 1.0)
 
 
-@kernel
+@inline
 def ftrl_weight(z: float, n: float, scalars: Floats) -> float:
     """Return the weight that minimises the FTRL objective for one coordinate."""
     if abs(z) <= scalars[L1]:
@@ -62,7 +62,7 @@ def ftrl_weight(z: float, n: float, scalars: Floats) -> float:
     return float(-(z - math.copysign(scalars[L1], z)) / curvature)
 
 
-@kernel
+@inline
 def descend(state: Floats, slot: int, g: float, optimizer: int, scalars: Floats) -> None:
     """Give one weight the gradient `g` of its row."""
     w = state[slot, WEIGHT]
@@ -89,7 +89,7 @@ def descend(state: Floats, slot: int, g: float, optimizer: int, scalars: Floats)
             state[slot, WEIGHT] = ftrl_weight(z, more, scalars)
 
 
-@kernel
+@inline
 def observe(state: Floats, slot: int, x: float) -> None:
     """Take a number into the running mean and variance of its feature."""
     count = state[slot, COUNT] + 1.0
@@ -103,7 +103,7 @@ def observe(state: Floats, slot: int, x: float) -> None:
     state[slot, SCALE] = 1.0 / math.sqrt(variance) if variance > 0.0 else 0.0
 
 
-@kernel
+@inline
 def logit(
     state: Floats,
     scalars: Floats,
@@ -129,7 +129,7 @@ def logit(
     return float(z + scalars[INTERCEPT])
 
 
-@kernel
+@inline
 def learn(
     state: Floats,
     scalars: Floats,
@@ -184,7 +184,7 @@ def learn(
     return float(before)
 
 
-@kernel
+@inline
 def usable(values: Floats) -> bool:
     """Say whether all values float64[k] are missing or at most `LARGEST` in magnitude."""
     good = True
@@ -193,7 +193,7 @@ def usable(values: Floats) -> bool:
     return good
 
 
-@kernel
+@bare
 def learn_rows(
     state: Floats,
     scalars: Floats,
@@ -205,10 +205,13 @@ def learn_rows(
     y: Floats,
     w: Floats,
     now: float,
+    scratch: Floats,
     out: Floats,
 ) -> None:
-    """Learn the n rows of `y`, the first at time `now`; write each probability before that."""
-    scratch = np.empty(numeric.shape[1])
+    """Learn the n rows of `y`, the first at time `now`; write each probability before that.
+
+    `scratch` is float64[d].
+    """
     for r in range(y.shape[0]):
         z = learn(
             state,
@@ -227,7 +230,7 @@ def learn_rows(
         out[r] = sigmoid(z)
 
 
-@kernel
+@bare
 def predict_rows(
     state: Floats,
     scalars: Floats,
@@ -242,7 +245,7 @@ def predict_rows(
         out[r] = sigmoid(logit(state, scalars, scaled, numeric, numeric_slots, slots, r))
 
 
-@kernel
+@bare
 def learn_one(
     state: Floats,
     scalars: Floats,
@@ -254,7 +257,7 @@ def learn_one(
     w: float,
     now: float,
 ) -> float:
-    """Learn one row: slots of its d values, then those of its categories.
+    """Learn one row: slots of its d values, then those of its categories; overwrite the values.
 
     Returns the probability before, or NaN if a value cannot be used; nothing is learned then.
     """
@@ -263,13 +266,12 @@ def learn_one(
     d = values.shape[0]
     numeric = values.reshape(1, d)
     coded = slots[d:].reshape(1, slots.shape[0] - d)
-    scratch = np.empty(d)
     return sigmoid(
-        learn(state, scalars, optimizer, scaled, numeric, slots[:d], coded, 0, y, w, now, scratch)
+        learn(state, scalars, optimizer, scaled, numeric, slots[:d], coded, 0, y, w, now, values)
     )
 
 
-@kernel
+@bare
 def predict_one(
     state: Floats, scalars: Floats, scaled: bool, values: Floats, slots: Indices
 ) -> float:

@@ -8,7 +8,7 @@ being resolved `PENDING`.
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import kernel
+from ._jit import bare
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ SLOT_BITS = 24
 _SLOT = (1 << SLOT_BITS) - 1
 
 
-@kernel
+@bare
 def resolve_numeric(
     numeric: Floats,
     start: int,
@@ -56,7 +56,7 @@ def resolve_numeric(
     return misses
 
 
-@kernel
+@bare
 def resolve_codes(
     codes: Codes,
     start: int,
