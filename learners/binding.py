@@ -118,34 +118,44 @@ class Binding:
         """Bind places to slots until a row's new names do not fit; return that row and how many."""
         self._bound[missed[:, 1]] = kernels.UNBOUND
         places, rows = missed[:, 1].tolist(), (missed[:, 0] // width).tolist()
+        columns = (missed[:, 0] % width).tolist()
+        numeric, coded = self._names
+        offsets = self._offsets.tolist()
+        bound: list[int] = []
+        slots: list[int] = []
+        free = table.free
+        stop, needed = n, 0
         at = 0
         while at < len(places):
             row = rows[at]
             new = []
             while at < len(places) and rows[at] == row:
-                place = places[at]
+                place, j = places[at], columns[at]
                 at += 1
-                name, category = self._name(place)
+                name: Hashable
+                category: str | None
+                if j < len(numeric):
+                    name, category = numeric[j], None
+                else:
+                    j -= len(numeric)
+                    name, category = coded[j], self._categories[j][place - offsets[j]]
                 slot = table.find(name, category)
                 if slot < 0:
                     new.append((place, name, category))
                 else:
-                    self._bound[place] = table.handles[slot]
+                    bound.append(place)
+                    slots.append(slot)
             if not grow:
                 continue
-            if len(new) > table.free:
-                return row, len(new)
+            if len(new) > free:
+                stop, needed = row, len(new)
+                break
+            free -= len(new)
             for place, name, category in new:
-                slot = table.intern(name, category)
-                self._bound[place] = table.handles[slot]
-        return n, 0
-
-    def _name(self, place: int) -> tuple[Hashable, str | None]:
-        numeric, coded = self._names
-        if place < len(numeric):
-            return numeric[place], None
-        j = int(np.searchsorted(self._offsets, place, side="right")) - 1
-        return coded[j], self._categories[j][place - self._offsets[j]]
+                bound.append(place)
+                slots.append(table.add(name, category))
+        self._bound[bound] = table.handles[slots]
+        return stop, needed
 
     def _attach(self, batch: Columns) -> None:
         names = batch.numeric_names, batch.categorical_names

@@ -114,6 +114,16 @@ class Interning:
                     f"feature {str(name)[:40]!r} has a name or category of {len(text)} "
                     f"characters, the most are {LONGEST_NAME}"
                 )
+        return self.add(name, category)
+
+    def add(self, name: Hashable, category: str | None = None) -> int:
+        """Give a slot to a name that has none and whose length was checked, as `intern` does.
+
+        Raises
+        ------
+        LearnerError
+            If the table is full.
+        """
         if self._freed:
             slot = self._freed.pop()
             self._owners[slot] = (name, category)
@@ -129,7 +139,10 @@ class Interning:
         if category is None:
             self.numeric[name] = slot
         else:
-            self.categorical.setdefault(name, {})[str(category)] = slot
+            known = self.categorical.get(name)
+            if known is None:
+                known = self.categorical[name] = {}
+            known[str(category)] = slot
         return slot
 
     def evict(self, needed: int, now: float) -> None:
