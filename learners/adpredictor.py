@@ -58,7 +58,7 @@ class AdPredictor(InternedClassifier):
     >>> for _ in range(50):
     ...     model.learn_one({"ad": "shoes", "site": "news"}, True)
     >>> round(model.predict_proba_one({"ad": "shoes", "site": "news"})[True], 3)
-    0.984
+    0.983
 
     References
     ----------

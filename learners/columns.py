@@ -329,19 +329,24 @@ def _of_arrow(name: str, column: Any) -> _Part:
         if not str(column.type.value_type).endswith(("string", "string_view")):
             return _of_arrow(name, column.dictionary_decode())
     elif kind in ("null", "bool", "double", "float", "halffloat") or "int" in kind:
-        numbers = column.cast("float64", safe=False).to_numpy(zero_copy_only=False)
-        return _Part(name, _numbers(name, numbers))
+        if kind != "double":
+            column = column.cast("float64", safe=False)
+        return _Part(name, column.to_numpy(zero_copy_only=False))
     else:
         raise LearnerError(f"feature {name!r} is neither numbers nor strings but {kind}")
-    codes = column.indices.cast("int32").fill_null(-1).to_numpy(zero_copy_only=False)
+    indices = column.indices
+    if indices.null_count:
+        indices = (
+            indices.fill_null(-1) if "uint" not in kind else indices.cast("int64").fill_null(-1)
+        )
+    codes = indices.to_numpy(zero_copy_only=False)
     categories = column.dictionary.to_pylist()
+    if codes.size and not -1 <= codes.min() <= codes.max() < len(categories):
+        raise LearnerError(f"feature {name!r} has an index without a dictionary entry")
     if None in categories:  # a null may stand in the dictionary instead of in the rows
         missing = np.array([category is None for category in categories])
         codes = np.where((codes >= 0) & missing[codes], -1, codes)
         categories = ["" if category is None else category for category in categories]
-    wrong = (codes < -1) | (codes >= len(categories))
-    if wrong.any():
-        raise LearnerError(f"index {codes[wrong][0]} of feature {name!r} has no dictionary entry")
     return _Part(name, None, codes, categories)
 
 

@@ -15,13 +15,12 @@ from .columns import LARGEST, Columns, number_of
 from .errors import LearnerError
 from .interning import USED, Interning
 from .kernels.slots import UNKNOWN
+from .labels import Target, label_of, labels_of, weights_of
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Frame = Any
 """A pandas DataFrame, an Arrow table or record batch, or `Columns`."""
-Target = Any
-"""bool[n], or a Series or Arrow array of booleans."""
 
 WINDOW = 1024
 """Rows that are resolved at once, so that slots stay in the processor's cache."""
@@ -307,74 +306,6 @@ def as_columns(X: Frame) -> Columns:
     if hasattr(X, "schema"):
         return Columns.from_arrow(X)
     raise LearnerError(f"neither columns, data frame nor Arrow table: {type(X).__name__}")
-
-
-def label_of(y: object) -> float:
-    """Return a label as 0 or 1.
-
-    Raises
-    ------
-    LearnerError
-        If it is not True or False.
-
-    Examples
-    --------
-    >>> label_of(True)
-    1.0
-    """
-    if y is True or y is False or y in (0, 1):
-        return float(bool(y))
-    raise LearnerError(f"a label must be True or False, got {y!r}")
-
-
-def labels_of(y: Target, n: int) -> Floats:
-    """Return n labels as float64[n] of 0 and 1.
-
-    Raises
-    ------
-    LearnerError
-        If one is not True or False, or there are not n.
-
-    Examples
-    --------
-    >>> labels_of([True, False], 2).tolist()
-    [1.0, 0.0]
-    """
-    labels = np.asarray(y)
-    if labels.shape != (n,):
-        raise LearnerError(f"{n} rows but labels of shape {labels.shape}")
-    if labels.dtype.kind == "b":
-        return labels.astype(np.float64)
-    if labels.dtype.kind in "iuf":
-        wrong = (labels != 0) & (labels != 1)
-        if wrong.any():
-            raise LearnerError(f"a label must be True or False, got {labels[wrong][0]}")
-        return labels.astype(np.float64)
-    return np.array([label_of(label) for label in labels.tolist()], np.float64)
-
-
-def weights_of(w: Any, n: int) -> Floats:
-    """Return a weight for each of n observations as float64[n].
-
-    Raises
-    ------
-    LearnerError
-        If one is negative or not finite, or there are neither one nor n.
-
-    Examples
-    --------
-    >>> weights_of(0.5, 2).tolist()
-    [0.5, 0.5]
-    """
-    try:
-        weights = np.asarray(w, np.float64)
-        weights = np.ascontiguousarray(np.broadcast_to(weights, (n,)))
-    except (TypeError, ValueError):
-        raise LearnerError(f"{n} rows, but weights that are not as many numbers") from None
-    wrong = ~((weights >= 0.0) & (weights <= LARGEST))
-    if wrong.any():
-        raise LearnerError(f"a weight must be finite and not negative, got {weights[wrong][0]}")
-    return weights
 
 
 def _is_category(name: tuple[Hashable, str | None]) -> bool:

@@ -11,9 +11,10 @@ from river import base
 
 from .binding import Resolved
 from .errors import LearnerError
-from .interned import Floats, Frame, Indices, InternedClassifier, Target, weights_of
+from .interned import Floats, Frame, Indices, InternedClassifier
 from .interning import NEVER
 from .kernels import linear
+from .labels import Target, weights_of
 
 OPTIMIZERS = {
     "sgd": linear.SGD,

@@ -23,6 +23,7 @@ from tests.bench import (
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
+    scenario_learn,
     scenario_lookup,
     scenario_lookup_http,
     scenario_receipt,
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "ingest-json": scenario_ingest_json.run,
     "lookup": scenario_lookup.run,
     "lookup-http": scenario_lookup_http.run,
+    "learn": scenario_learn.run,
 }
 
 

@@ -52,6 +52,12 @@ def test_a_null_in_an_arrow_dictionary_is_missing():
     assert Columns.from_arrow(pa.table({"k": coded})).codes.ravel().tolist() == [0, -1, -1, 2]
 
 
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.uint32(), pa.int64()], ids=str)
+def test_indices_of_any_width_are_taken(kind):
+    coded = pa.DictionaryArray.from_arrays(pa.array([1, None, 0], kind), pa.array(["a", "b"]))
+    assert Columns.from_arrow(pa.table({"k": coded})).codes.ravel().tolist() == [1, -1, 0]
+
+
 def test_a_dictionary_of_numbers_is_numeric():
     coded = pa.array([2, 3, 2]).dictionary_encode()
     assert Columns.from_arrow(pa.table({"k": coded})).numeric.ravel().tolist() == [2.0, 3.0, 2.0]
@@ -171,7 +177,7 @@ def test_what_does_not_fit_is_refused(arguments, message):
 
 def test_an_arrow_index_outside_of_its_dictionary_is_refused():
     wild = pa.DictionaryArray.from_arrays(pa.array([7]), pa.array(["x"]), safe=False)
-    with pytest.raises(LearnerError, match="index 7 of feature 'k'"):
+    with pytest.raises(LearnerError, match="'k' has an index without"):
         Columns.from_arrow(pa.table({"k": wild}))
 
 
