@@ -35,8 +35,8 @@ Rate = Callable[[], int]
 
 def run(*, quick: bool) -> Result:
     """Measure; see the module's text."""
-    runs = 3 if quick else 7
-    rows = 1500 if quick else 6000
+    runs = 3 if quick else 5
+    rows = 1500 if quick else 4000
     rates: dict[str, list[float]] = {}
     for name, (numbers, categories) in SHAPES.items():
         _measure(rates, _contestants(name, numbers, categories, rows), runs)

