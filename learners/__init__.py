@@ -8,8 +8,11 @@ another would have earned.
 
 from . import off_policy
 from .adf import ADFLogisticRegression
+from .adpredictor import AdPredictor
+from .columns import Columns
 from .errors import LearnerError
 from .files import load, save
+from .logistic import LogisticRegression
 from .metrics import (
     AUC,
     Brier,
@@ -26,21 +29,26 @@ from .metrics import (
 )
 from .pull import Pull
 from .ranker import ActionRanker
+from .tabular import TabularLogisticRegression
 
 __all__ = [
     "AUC",
     "ADFLogisticRegression",
     "ActionRanker",
+    "AdPredictor",
     "Brier",
     "Calibration",
+    "Columns",
     "Decayed",
     "LearnerError",
     "LogLoss",
+    "LogisticRegression",
     "MeanReward",
     "NormalizedEntropy",
     "Pull",
     "RecentReward",
     "Reliability",
+    "TabularLogisticRegression",
     "Windowed",
     "load",
     "off_policy",

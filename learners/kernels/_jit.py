@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -24,7 +24,26 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     `fastmath`: the same log must give the same bits), and a division by zero gives an infinity
     or NaN as in NumPy instead of an exception.
     """
-    compiled = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function)
+    return _compiled(function)
+
+
+def bare(function: Callable[P, R]) -> Callable[P, R]:
+    """As `kernel`, for one that allocates nothing: it counts no array in or out of a function.
+
+    The counting is atomic and, once for each weight, costs more than the work on the weight.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def inline(function: Callable[P, R]) -> Callable[P, R]:
+    """As `bare`, for a small function that becomes part of the kernels that call it."""
+    return _compiled(function, _nrt=False, forceinline=True)
+
+
+def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    compiled = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy", **options)(
+        function
+    )
     file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if file is not None:  # there is none without just-in-time compilation
         file._source_stamp = (file._source_stamp, _SOURCES)

@@ -114,7 +114,7 @@ class Calibration(Measure):
 
     def _table(self, sums: Floats) -> Reliability:
         if not self.equal_mass:
-            borders = np.linspace(0.0, 1.0, self.bins + 1)
+            borders = np.arange(self.bins + 1) / self.bins
             return _rows(sums.reshape(-1, 3), borders[:-1], borders[1:])
         borders = 1.0 / (1.0 + np.exp(-np.linspace(-measures.SPAN, measures.SPAN, CELLS + 1)))
         borders[0], borders[-1] = 0.0, 1.0  # the outer cells hold all beyond

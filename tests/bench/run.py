@@ -23,6 +23,7 @@ from tests.bench import (
     scenario_ingest_json,
     scenario_ingest_parquet,
     scenario_kernel,
+    scenario_learn,
     scenario_lookup,
     scenario_lookup_http,
     scenario_measures,
@@ -46,6 +47,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "lookup": scenario_lookup.run,
     "lookup-http": scenario_lookup_http.run,
     "measures": scenario_measures.run,
+    "learn": scenario_learn.run,
 }
 
 
