@@ -144,7 +144,7 @@ class BayesianRanker:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The name of the arm at each place; empty where there is none."""
+        """Name of the arm at each place; empty where there is none."""
         return tuple(self._arms)
 
     @property
@@ -227,8 +227,7 @@ class BayesianRanker:
         LearnerError
             If a value cannot be used or a shape is wrong.
         """
-        shape = (len(self._arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = check.features(features, self._shape, self.action_features)
         rows, unseen, x = self._encoder.encode(context)
         return Belief(*self._weights.belief(rows, unseen, x, matrix))
 
@@ -312,8 +311,7 @@ class BayesianRanker:
         places = check.places(arms, self._arms)
         n = len(places)
         y = check.rewards(rewards, n)
-        shape = (n, len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = check.features(features, (n, len(self.action_features)), self.action_features)
         pairs = check.offsets(offsets, n)
         rows, x = self._encoder.learn_columns(contexts, n, self._most_rows(len(self._arms)))
         self._weights.grow(len(self._encoder.names), 0)
@@ -386,19 +384,20 @@ class BayesianRanker:
         """
         values, arrays = unpack(data, _KIND)
         names = ("numbers", "contexts", "action_features", "experts")
-        # A retired arm has no name; the places are all filled before the names are.
-        places = [f"{place}" for place in range(len(values["arms"]))]
+        places = [str(place) for place in range(len(values["arms"]))]  # a retired arm has no name
         ranker = cls(places, **{name: values[name] for name in names}, **values["settings"])
-        ranker._arms = list(values["arms"])
+        ranker._arms = values["arms"]
         ranker._places = {arm: place for place, arm in enumerate(ranker._arms) if arm}
-        for name, category in values["categories"]:
-            ranker._encoder.restore(name, category)
-        ranker._encoder.closed.update(values["closed"])
+        ranker._encoder.restore(values["categories"], values["closed"])
         ranker._weights.grow(len(values["categories"]), 0)
         for name, array in ranker._weights.used(*arrays["mean"].shape[:2]).items():
             array[:] = arrays[name]
         ranker.updates = values["updates"]
         return ranker
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self._arms), len(self.action_features)
 
     def _most_rows(self, arms: int) -> int:
         return self._max_weights // ((1 + arms) * len(self.experts))
@@ -406,7 +405,5 @@ class BayesianRanker:
     def _row(self, features: ArrayLike | None, arm: int) -> Floats:
         check.known_place(arm, self._arms)
         if features is not None and np.ndim(features) == 2:
-            shape = (len(self._arms), len(self.action_features))
-            row: Floats = check.floats("features", features, shape)[arm]
-            features = row
-        return check.features(features, (len(self.action_features),), self.action_features)
+            features = check.floats("features", features, self._shape)[arm]
+        return check.features(features, self._shape[1:], self.action_features)

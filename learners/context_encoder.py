@@ -72,9 +72,11 @@ class ContextEncoder:
         """How many rows are or will be needed whatever comes: those there are, and `OTHER`s."""
         return len(self.names) + sum(OTHER not in known for known in self._rows)
 
-    def restore(self, name: str, category: str) -> None:
-        """Give a category of a snapshot the next row."""
-        self._add(self.contexts.index(name), category)
+    def restore(self, names: Sequence[tuple[str, str]], closed: Sequence[int]) -> None:
+        """Take over `names` and `closed` of another encoder of the same contexts."""
+        for name, category in names:
+            self._add(self.contexts.index(name), category)
+        self.closed.update(closed)
 
     def encode(self, context: Mapping[str, Any]) -> Encoded:
         """Return the arrays of a context; nothing is learned.
@@ -129,13 +131,6 @@ class ContextEncoder:
         for r, c in np.argwhere(rows < 0).tolist():  # in the order of one by one
             rows[r, c] = self._found_or_new(c, values[c][r], most_rows)
         return rows, x
-
-    def category(self, name: str, value: str | None) -> str:
-        """Return the category that a value of a context counts as."""
-        row = self._find(self.contexts.index(name), value)
-        if row >= 0:
-            return self.names[row][1]
-        return MISSING if value is None else value
 
     def _find(self, c: int, value: object) -> int:
         """Return the row of a value, `_NONE_YET` if it may get one."""
