@@ -161,8 +161,7 @@ class ContextEncoder:
     ) -> tuple[Indices, Floats, list[list[Any]]]:
         x = np.ones((n, 1 + len(self.numbers)))
         for j, name in enumerate(self.numbers):
-            column = _column(columns, name, n)
-            x[:, 1 + j] = [_number(name, value) for value in column]
+            x[:, 1 + j] = _numbers(name, _column(columns, name, n))
         values = [_column(columns, name, n) for name in self.contexts]
         rows = np.empty((n, len(values)), np.int64)
         for c, column in enumerate(values):
@@ -216,6 +215,14 @@ def _number(name: str, value: object) -> float:
     if isinstance(value, str | bytes) or not -LARGEST <= number <= LARGEST:
         raise LearnerError(f"context {name!r} must be a finite number or None, got {value!r}")
     return number
+
+
+def _numbers(name: str, column: list[Any]) -> Floats | list[float]:
+    if set(map(type, column)) <= {float, int}:
+        array = np.array(column, np.float64)
+        if (np.abs(array) <= LARGEST).all():
+            return array
+    return [_number(name, value) for value in column]
 
 
 def _column(columns: Mapping[str, Any], name: str, n: int) -> list[Any]:

@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
+LARGEST_SERVED = 1e12
+"""The largest magnitude of a number in a decision."""
+
 
 class Choice(NamedTuple):
     """One arm of K, chosen by SquareCB.
@@ -190,9 +193,9 @@ class PublishedArms:
 
 
 def _single(what: str, values: Floats) -> Singles:
-    # A number that single precision squares without overflow; the others are of no use anyway.
-    if len(values) and np.nanmax(np.abs(values), initial=0.0) > 1e15:
-        raise LearnerError(f"{what}: a served number must not be beyond 1e15")
+    # What single precision squares and sums without overflow.
+    if (np.abs(values) > LARGEST_SERVED).any():
+        raise LearnerError(f"a served number of {what} must not be beyond {LARGEST_SERVED:g}")
     return values.astype(np.float32)
 
 

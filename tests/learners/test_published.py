@@ -122,7 +122,7 @@ X = np.zeros((3, 2))
         (lambda m: m.decide({}, X, gamma=1.0, draw=1.0), "draw"),
         (lambda m: m.decide({}, X[:2], gamma=1.0, draw=0.5), r"float64\(3, 2\)"),
         (lambda m: m.decide({}, gamma=1.0, draw=0.5), "got None"),
-        (lambda m: m.decide({"age": 1e16}, X, gamma=1.0, draw=0.5), "beyond 1e15"),
+        (lambda m: m.decide({"age": 1e16}, X, gamma=1.0, draw=0.5), "beyond 1e.12"),
         (lambda m: m.decide({"hour": 3}, X, gamma=1.0, draw=0.5), "'hour'"),
         (lambda m: m.decide({}, X, gamma=1.0, draw=0.5, eligible=[True]), r"bool\(3,\)"),
         (lambda m: m.decide_many({}, X[None], gammas=[1.0, 1.0], draws=[0.5]), "gammas"),
