@@ -225,31 +225,34 @@ class ArmWeights:
         categories = self.mean[rows][:, slots] @ self.chances
         return dense, categories, self.action_mean @ self.chances * np.nan_to_num(features)
 
-    def folded(self, rows: int, arms: int) -> tuple[Singles, Singles, Singles]:
-        """Return `table`, `dense` and `action` of `kernels.bayes_serve`.
+    def served(self, rows: int, arms: int, fold: bool) -> tuple[Singles, Singles, Singles, Floats]:
+        """Return `table`, `dense`, `action` and `weights` of `kernels.bayes_serve`.
 
-        Means and variances are averaged over the experts by their probability: the mean of a
-        logit is then that of the mixture, its variance the average one of the experts.
+        With `fold`, means and variances are averaged over the experts by their probability, which
+        makes one expert of them all.
         """
-        w, own = self.chances, slice(1, 1 + arms)
-        table = np.zeros((rows + 1, 2, arms))
-        table[:rows, 0] = (self.mean[:rows, :1] + self.mean[:rows, own]) @ w
-        table[:rows, 1] = (self.variance[:rows, :1] + self.variance[:rows, own]) @ w
-        table[rows, 1] = (self.prior[parts.SHARED_CATEGORY] + self.prior[parts.ARM_CATEGORY]) @ w
-        size = self.centre.shape[2]
-        covariance = np.zeros((1 + arms, size, size))
-        for e, chance in enumerate(w):
+        mix = self.chances[None] if fold else np.eye(len(self.chances))
+        n, own, width = len(mix), slice(1, 1 + arms), 2 * arms
+        table = np.zeros((n, rows + 1, 2, arms))
+        for kind, source in enumerate((self.mean, self.variance)):
+            both = source[:rows, :1] + source[:rows, own]
+            table[:, :rows, kind] = np.einsum("rke,fe->frk", both, mix)
+        unseen = self.prior[parts.SHARED_CATEGORY] + self.prior[parts.ARM_CATEGORY]
+        table[:, rows, 1] = (mix @ unseen)[:, None]
+        i, j = np.tril_indices(self.centre.shape[2])
+        twice = np.where(i == j, 1.0, 2.0)
+        dense = np.zeros((n, len(i), 2, arms))
+        for e in range(len(self.chances)):
             root = self.root[: 1 + arms, e]
-            covariance += chance * (root @ root.swapaxes(1, 2))
-        i, j = np.tril_indices(size)
-        dense = np.zeros((len(i), 2, arms))
-        dense[:, 1] = ((covariance[:1] + covariance[1:])[:, i, j] * np.where(i == j, 1.0, 2.0)).T
-        centre = np.einsum("sei,e->is", self.centre[: 1 + arms], w)
-        dense[j == 0, 0] = centre[:, :1] + centre[:, 1:]
-        action = np.stack([self.action_mean @ w, self.action_variance @ w])
-        width = 2 * arms
+            covariance = root @ root.swapaxes(1, 2)
+            entries = (covariance[:1] + covariance[1:])[:, i, j] * twice
+            dense[:, :, 1] += mix[:, e, None, None] * entries.T
+        centre = np.einsum("sei,fe->fis", self.centre[: 1 + arms], mix)
+        dense[:, j == 0, 0] = centre[:, :, :1] + centre[:, :, 1:]
+        action = np.stack([mix @ self.action_mean.T, mix @ self.action_variance.T], axis=1)
         return (
-            table.reshape(-1, width).astype(np.float32),
-            dense.reshape(-1, width).astype(np.float32),
-            action.astype(np.float32),
+            table.reshape(n, -1, width).astype(np.float32),
+            dense.reshape(n, -1, width).astype(np.float32),
+            np.ascontiguousarray(action, np.float32),
+            np.ones(1) if fold else self.chances.copy(),
         )

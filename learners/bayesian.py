@@ -334,18 +334,14 @@ class BayesianRanker:
         place = arm, self._arms[arm]
         return reasons(self._weights, self._encoder, self.action_features, place, inputs)[:top]
 
-    def publish(self) -> PublishedArms:
-        """Return a fast copy of the model that decides and no longer learns."""
-        table, dense, action = self._weights.folded(len(self._encoder.names), len(self._arms))
-        return PublishedArms(
-            self.arms,
-            self.action_features,
-            self.updates,
-            self._encoder.copy(),
-            table,
-            dense,
-            action,
-        )  # fmt: skip
+    def publish(self, fold: bool = False) -> PublishedArms:
+        """Return a fast copy of the model that decides and no longer learns.
+
+        With `fold` the experts are averaged into one, which is faster and not quite the same.
+        """
+        arrays = self._weights.served(len(self._encoder.names), len(self._arms), fold)
+        encoder = self._encoder.copy()
+        return PublishedArms(self.arms, self.action_features, self.updates, encoder, arrays)
 
     def to_bytes(self) -> bytes:
         """Return a snapshot, from which `from_bytes` makes an equal ranker."""

@@ -43,10 +43,10 @@ class Choice(NamedTuple):
 class PublishedArms:
     """What `BayesianRanker.publish` returns: scores all arms and chooses among them.
 
-    The experts are folded into one: the mean of a logit is that of the ranker's belief, the
-    variance is the average one of the experts, so that with one expert the probabilities are the
-    ranker's (to single precision), and with several nearly so. A propensity is exact for the
-    scores that it comes with.
+    Its scores are the ranker's probabilities, to single precision. If it was published with
+    `fold`, they are those of one Gaussian, with the mean of the ranker's belief and the average
+    variance of the experts: the same with one expert, near with experts that agree. A propensity
+    is exact for the scores that it comes with.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class PublishedArms:
     version
         The ranker's `updates` when it was published.
     arrays
-        `table`, `dense` and `action` of `kernels.bayes_serve`; not to be changed.
+        `table`, `dense`, `action` and `weights` of `kernels.bayes_serve`; not to be changed.
 
     Examples
     --------
@@ -76,16 +76,14 @@ class PublishedArms:
         action_features: Sequence[str],
         version: int,
         encoder: ContextEncoder,
-        table: Singles,
-        dense: Singles,
-        action: Singles,
+        arrays: tuple[Singles, Singles, Singles, Floats],
     ) -> None:
         self.arms, self.action_features = tuple(arms), tuple(action_features)
         self.live = np.array([arm != "" for arm in self.arms])
         self.version = version
         self._encoder = encoder
-        self.arrays = table, dense, action
-        self._unseen = len(table) - 1
+        self.arrays = arrays
+        self._unseen = arrays[0].shape[1] - 1
 
     def decide(
         self,

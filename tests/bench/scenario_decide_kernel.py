@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextbest.learners import BayesianRanker
+from nextbest.learners.bayesian import EXPERTS
 from nextbest.learners.kernels import bayes_serve
 
 from .harness import Result
@@ -27,7 +28,8 @@ def run(*, quick: bool) -> Result:
 
     A decision is one of 20 categories, K arms, SquareCB and its draw, from codes to arm and
     propensity; time is the thread's processor time. The reference is NumPy, one decision at a
-    time, on the same published model.
+    time, on the same published model of one expert. Beside them: 20 numbers with their full
+    covariance, and nine experts.
     """
     runs = 3 if quick else 9
     figures: dict[str, float] = {}
@@ -45,10 +47,12 @@ def run(*, quick: bool) -> Result:
         detail[f"numpy_k{k}"] = statistics.median(plain)
         detail[f"ratio_numpy_k{k}"] = figures[f"k{k}"] / statistics.median(plain)
     for k in ARMS:
-        case = _Case(k, max(200, 20_000 // k), numbers=20)
-        case.kernel()
-        rates = [case.n / _seconds(case.kernel) for _ in range(runs)]
-        detail[f"dense_numbers_k{k}"] = statistics.median(rates)
+        n = max(200, 20_000 // k)
+        others = {"numbers": _Case(k, n, numbers=20), "nine_experts": _Case(k, n, experts=EXPERTS)}
+        for name, case in others.items():
+            case.kernel()
+            rates = [n / _seconds(case.kernel) for _ in range(runs)]
+            detail[f"{name}_k{k}"] = statistics.median(rates)
     return Result("decide-kernel", figures=figures, detail=detail)
 
 
@@ -61,7 +65,13 @@ def _seconds(step: Callable[[], None]) -> float:
 class _Case:
     """A trained model of K arms, published, and N decisions to make."""
 
-    def __init__(self, k: int, n: int, numbers: int = 0) -> None:
+    def __init__(
+        self,
+        k: int,
+        n: int,
+        numbers: int = 0,
+        experts: tuple[tuple[float, float], ...] = ((0.3, 0.0),),
+    ) -> None:
         rng = np.random.default_rng(k)
         names = tuple(f"number {i}" for i in range(numbers))
         contexts = () if numbers else CONTEXTS
@@ -69,7 +79,7 @@ class _Case:
             [f"arm {i}" for i in range(k)],
             numbers=names,
             contexts=contexts,
-            experts=[(0.3, 0.0)],
+            experts=experts,
         )
         m = 2000
         columns: dict[str, list[str] | Floats] = {
@@ -79,8 +89,8 @@ class _Case:
         ranker.learn_many(columns, None, rng.integers(0, k, m), rng.integers(0, 2, m))
         model = ranker.publish()
         self.n, self.k, self.plain_decisions = n, k, min(n, 1000)
-        self.table, self.dense, self.action = model.arrays
-        self.rows = rng.integers(0, len(self.table) - 1, (n, len(contexts)))
+        self.table, self.dense, self.action, self.weights = model.arrays
+        self.rows = rng.integers(0, self.table.shape[1] - 1, (n, len(contexts)))
         self.x = np.ones((n, 1 + numbers), np.float32)
         self.x[:, 1:] = rng.normal(size=(n, numbers))
         self.features = np.empty((n, k, 0), np.float32)
@@ -92,15 +102,16 @@ class _Case:
 
     def kernel(self) -> None:
         bayes_serve.decide_rows(
-            self.table, self.dense, self.action, self.rows, self.x, self.features, self.eligible,
-            self.gammas, self.draws, self.arms, self.propensities, self.scores, self.chances,
+            self.table, self.dense, self.action, self.weights, self.rows, self.x, self.features,
+            self.eligible, self.gammas, self.draws, self.arms, self.propensities, self.scores,
+            self.chances,
         )  # fmt: skip
 
     def plain(self) -> None:
         """Decide in NumPy, as one would write it."""
         k = self.k
         for n in range(self.plain_decisions):
-            sums = self.table[self.rows[n]].sum(axis=0) + self.dense[0]
+            sums = self.table[0][self.rows[n]].sum(axis=0) + self.dense[0, 0]
             z = sums[:k] / np.sqrt(1.0 + np.pi / 8.0 * sums[k:])
             scores = 1.0 / (1.0 + np.exp(-z.astype(np.float64)))
             best = int(scores.argmax())

@@ -25,12 +25,15 @@ FEATURES = st.lists(
 )
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [("one", 2e-6), ("three", 0.02)])
+@pytest.mark.parametrize(
+    ("kind", "fold", "tolerance"),
+    [("one", False, 2e-6), ("one", True, 2e-6), ("three", False, 2e-6), ("three", True, 0.05)],
+)
 @given(context=contexts(), features=FEATURES)
 @settings(max_examples=100, deadline=None)
-def test_scores_are_what_the_ranker_believes(kind, tolerance, context, features):
+def test_scores_are_what_the_ranker_believes(kind, fold, tolerance, context, features):
     ranker = RANKERS[kind]
-    choice = ranker.publish().decide(context, features, gamma=10.0, draw=0.3)
+    choice = ranker.publish(fold).decide(context, features, gamma=10.0, draw=0.3)
     expected = ranker.belief(context, features).probability
     np.testing.assert_allclose(choice.scores, expected, rtol=0, atol=tolerance)
 
