@@ -4,11 +4,15 @@ They know arrays and dicts only. `ADFLogisticRegression` is a River estimator; `
 puts it to work on contextual decisions with exact propensities; both learn one observation at
 a time, the same from the same log bit for bit. `off_policy` says from the log of one policy what
 another would have earned.
+puts it to work on contextual decisions with exact propensities; `BayesianRanker` is a model of arms
+that pool what they share and tune themselves. All learn one observation at a time, the same from
+the same log bit for bit.
 """
 
 from . import off_policy
 from .adf import ADFLogisticRegression
 from .adpredictor import AdPredictor
+from .bayesian import BayesianRanker
 from .columns import Columns
 from .errors import LearnerError
 from .files import load, save
@@ -27,6 +31,7 @@ from .metrics import (
     reliability,
     roc_auc,
 )
+from .published import Choice, PublishedArms
 from .pull import Pull
 from .ranker import ActionRanker
 from .tabular import TabularLogisticRegression
@@ -36,8 +41,10 @@ __all__ = [
     "ADFLogisticRegression",
     "ActionRanker",
     "AdPredictor",
+    "BayesianRanker",
     "Brier",
     "Calibration",
+    "Choice",
     "Columns",
     "Decayed",
     "LearnerError",
@@ -45,6 +52,7 @@ __all__ = [
     "LogisticRegression",
     "MeanReward",
     "NormalizedEntropy",
+    "PublishedArms",
     "Pull",
     "RecentReward",
     "Reliability",
