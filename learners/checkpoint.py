@@ -22,7 +22,7 @@ MAGIC = b"NBCP"
 VERSION = 1
 _PREFIX = struct.Struct("<4sHQ")
 _DIGEST = 16
-_TYPES = ("<f8", "<i8")
+_TYPES = ("<f8", "<i8", "|u1")
 
 
 def pack(kind: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -35,7 +35,7 @@ def pack(kind: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
     values
         What JSON can hold; floats keep all their bits.
     arrays
-        float64 or int64 arrays by name.
+        float64, int64 or uint8 arrays by name.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def pack(kind: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
     for name, array in arrays.items():
         code = array.dtype.newbyteorder("<").str
         if code not in _TYPES:
-            raise LearnerError(f"array {name!r} must be float64 or int64, got {array.dtype}")
+            raise LearnerError(f"array {name!r} must be float64, int64 or uint8, got {array.dtype}")
         described.append([name, code, list(array.shape)])
         parts.append(np.ascontiguousarray(array, dtype=code).tobytes())
     header = json.dumps({"kind": kind, "values": dict(values), "arrays": described}).encode()
