@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import NOTHING, ArmModel, Belief, Bools, Floats, Offset, Step
+from .candidates import VARIANCES, Candidates, Variances
 from .checkpoint import pack, unpack
 from .errors import LearnerError
 from .kernels import levels
@@ -15,15 +16,6 @@ from .person import MOST_ARMS, Person, block_bytes, pack_person, unpack_person
 from .segments import SegmentWeights
 
 _KIND = "SegmentOfOne"
-
-VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0)
-"""Candidates for the variance of what differs between the members of a level."""
-ZERO = 0.9
-"""The weight that a candidate of zero starts with."""
-SHARE = 1e-6
-"""The part of the candidates' weight that is given back to where it began with each reward."""
-
-Variances = float | Sequence[float]
 
 
 class SegmentOfOne:
@@ -94,8 +86,10 @@ class SegmentOfOne:
         max_categories: int = 1000,
     ) -> None:
         self.model, self.segments = model, tuple(segments)
-        of_segments = _candidates("segment_variance", segment_variance)
-        of_persons = _candidates("person_variance", person_variance)
+        # One for each segment's context, one for the persons' intercepts, one for their arms.
+        self._levels = [Candidates("segment_variance", segment_variance) for _ in self.segments]
+        self._levels += [Candidates("person_variance", person_variance) for _ in range(2)]
+        of_segments = Candidates("segment_variance", segment_variance).variances
         if not 0.0 <= forgetting < 1.0:
             raise LearnerError(f"forgetting must be in [0, 1), got {forgetting}")
         if not 1 <= person_arms <= MOST_ARMS:
@@ -103,15 +97,12 @@ class SegmentOfOne:
         # Also what a snapshot restores the model from.
         self._settings: dict[str, Any] = {
             "segment_variance": of_segments.tolist(),
-            "person_variance": of_persons.tolist(),
+            "person_variance": self._levels[-1].variances.tolist(),
             "forgetting": float(forgetting),
             "person_arms": int(person_arms),
             "max_categories": int(max_categories),
         }
         self._keep, self._person_arms = 1.0 - forgetting, int(person_arms)
-        # One set of candidates for each segment's context, the persons' intercepts, their arms.
-        self._variances = [of_segments] * len(self.segments) + [of_persons] * 2
-        self._weights = [_first_weights(v) for v in self._variances]
         self._rows = SegmentWeights(self.segments, max_categories)
         self.updates = 0
         self._rows.follow(self.model.arms)
@@ -135,8 +126,7 @@ class SegmentOfOne:
     def spread(self) -> dict[str, float]:
         """The prior variance learned, by segment's name, of persons, and of persons and arms."""
         names = [*self.segments, "person", "person & arm"]
-        pairs = zip(self._variances, self._weights, strict=True)
-        return {n: float(v @ w) for n, (v, w) in zip(names, pairs, strict=True)}
+        return {n: level.expected for n, level in zip(names, self._levels, strict=True)}
 
     def belief(
         self,
@@ -210,19 +200,15 @@ class SegmentOfOne:
             As `belief`, or if there is no such place.
         """
         self._rows.follow(self.model.arms)
-        if not 0 <= arm < len(self._rows.keys):
-            raise LearnerError(f"unknown arm {arm!r}: there are {len(self._rows.keys)}, from 0")
+        self._check_place(arm)
         known = None if person is None else unpack_person(person)
         labels = [
             f"{name} = {self._rows.category(i, context)}" for i, name in enumerate(self.segments)
         ]
         labels += ["person", f"person & {self.arms[arm]}"]
-        return [
-            (label, self._moments(level, *evidence)[0])
-            for level, (label, evidence) in enumerate(
-                zip(labels, self._at(self._rows.active(context), known, arm), strict=False)
-            )
-        ]
+        evidence = self._at(self._rows.active(context), known, arm)
+        parts = zip(labels, self._levels, evidence, strict=False)  # without a person, fewer
+        return [(label, level.moments(*each)[0]) for label, level, each in parts]
 
     def to_bytes(self) -> bytes:
         """Return a snapshot of all but the persons, from which `from_bytes` makes an equal model.
@@ -244,7 +230,7 @@ class SegmentOfOne:
         }
         arrays: dict[str, NDArray[Any]] = {
             "evidence": evidence,
-            "weights": np.concatenate(self._weights),
+            "weights": np.concatenate([level.weights for level in self._levels]),
             "model": np.frombuffer(write(), np.uint8),
         }
         return pack(_KIND, values, arrays)
@@ -269,8 +255,11 @@ class SegmentOfOne:
         one = cls(load(arrays["model"].tobytes()), values["segments"], **values["settings"])
         one._rows.restore(values["rows"], arrays["evidence"])
         one.updates = values["updates"]
-        ends = np.cumsum([len(weights) for weights in one._weights])[:-1]
-        one._weights = [part.copy() for part in np.split(arrays["weights"], ends)]
+        at = 0
+        for level in one._levels:
+            size = len(level.weights)
+            level.weights[:] = arrays["weights"][at : at + size]
+            at += size
         return one
 
     def _learn(
@@ -284,31 +273,25 @@ class SegmentOfOne:
     ) -> tuple[Step, bytes]:
         self._rows.follow(self.model.arms)
         known = None if person is None else unpack_person(person)
+        self._check_place(arm)
         rows = self._rows.active(context)
-        inside = 0 <= arm < len(self._rows.keys)
         evidence = [
             (self._keep * information, self._keep * precision)
-            for information, precision in self._at(rows, known, arm if inside else 0)
+            for information, precision in self._at(rows, known, arm)
         ]
-        beliefs = [self._moments(level, *each) for level, each in enumerate(evidence)]
+        used = self._levels[: len(evidence)]
+        beliefs = [level.moments(*each) for level, each in zip(used, evidence, strict=True)]
         mean = math.fsum(m for m, _ in beliefs) + offset.mean
         variance = math.fsum(v for _, v in beliefs) + offset.variance
-        tuned = inside and any(len(self._variances[level]) > 1 for level in range(len(evidence)))
+        tuned = any(level.several for level in used)
         shared = float(self.model.belief(context, features).mean[arm]) if tuned else 0.0
         step = self.model.learn(context, features, arm, reward, Offset(mean, variance))
 
         learned = []
-        for level, ((information, precision), (m, v)) in enumerate(
-            zip(evidence, beliefs, strict=True)
-        ):
-            candidates = self._variances[level]
-            if len(candidates) > 1:
-                rest, weights = shared + mean - m, self._weights[level]
-                first = _first_weights(candidates)
-                levels.reweigh(
-                    information, precision, candidates, weights, rest, reward, first, SHARE
-                )
-            learned.append(levels.observe(information, precision, m, v, *step))
+        for level, each, (m, v) in zip(used, evidence, beliefs, strict=True):
+            if level.several:
+                level.reweigh(*each, shared + mean - m, reward)
+            learned.append(levels.observe(*each, m, v, *step))
         for i, row in enumerate(rows):
             self._rows.put(i, row, context, arm, learned[i])
         self.updates += 1
@@ -318,28 +301,27 @@ class SegmentOfOne:
         keys, room = self._rows.keys, self._person_arms
         return step, pack_person(known.learned(intercept, int(keys[arm]), own, keys, room), room)
 
+    def _check_place(self, arm: int) -> None:
+        if not 0 <= arm < len(self._rows.keys) or not self._rows.keys[arm]:
+            raise LearnerError(f"there is no arm at place {arm!r} of {len(self._rows.keys)}")
+
     def _residual(self, context: Mapping[str, Any], known: Person | None) -> tuple[Floats, Floats]:
         """Return the mean and the variance of what the levels add to every place's logit."""
         self._rows.follow(self.model.arms)
-        n, k = len(self.segments), len(self._rows.keys)
+        k = len(self._rows.keys)
         mean, variance = np.zeros(k), np.zeros(k)
         for i, row in enumerate(self._rows.active(context)):
-            at = self._rows.row(row)
-            levels.add(at[0], at[1], self._variances[i], self._weights[i], mean, variance)
+            self._levels[i].add(self._rows.row(row), mean, variance)
         if known is not None:
-            m, v = self._moments(n, known.information, known.precision)
+            m, v = self._levels[-2].moments(known.information, known.precision)
             mean += m
             variance += v
             at = np.zeros((2, k))
             levels.scatter(
                 known.keys, known.arm_information, known.arm_precision, self._rows.keys, at
             )
-            last = n + 1
-            levels.add(at[0], at[1], self._variances[last], self._weights[last], mean, variance)
+            self._levels[-1].add(at, mean, variance)
         return mean, variance
-
-    def _moments(self, level: int, information: float, precision: float) -> tuple[float, float]:
-        return levels.mixture(information, precision, self._variances[level], self._weights[level])
 
     def _at(self, rows: list[int], known: Person | None, arm: int) -> list[tuple[float, float]]:
         """Return the evidence on an arm at every level, of the person only if there is one."""
@@ -393,22 +375,3 @@ class OnePerson:
         """Learn that an arm got a reward from this person, at all levels."""
         step, self.block = self.one._learn(context, features, arm, reward, self.block, offset)
         return step
-
-
-def _candidates(what: str, given: Variances) -> Floats:
-    try:
-        variances = np.atleast_1d(np.asarray(given, np.float64))
-    except (TypeError, ValueError):
-        raise LearnerError(f"{what} must be one number or several, got {given!r}") from None
-    fine = variances.ndim == 1 and 0 < len(variances) <= 32
-    if not fine or not ((variances >= 0.0) & (variances < math.inf)).all():
-        raise LearnerError(f"{what} must be up to 32 numbers, none negative, got {given!r}")
-    return variances
-
-
-def _first_weights(variances: Floats) -> Floats:
-    zeros = variances == 0.0
-    n = int(zeros.sum())
-    if n in (0, len(variances)):
-        return np.full(len(variances), 1.0 / len(variances))
-    return np.where(zeros, ZERO / n, (1.0 - ZERO) / (len(variances) - n))
