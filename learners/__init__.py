@@ -9,17 +9,29 @@ the same log bit for bit.
 from .adf import ADFLogisticRegression
 from .bayesian import BayesianRanker
 from .errors import LearnerError
+from .journal import Example
 from .metrics import LogLoss, MeanReward, RecentReward
+from .personal import OnePerson, SegmentOfOne
 from .pull import Pull
 from .ranker import ActionRanker
+from .repair import RepairingLearner, Repairs
+from .teaching import learn_arm, learn_label, learn_person
 
 __all__ = [
     "ADFLogisticRegression",
     "ActionRanker",
     "BayesianRanker",
+    "Example",
     "LearnerError",
     "LogLoss",
     "MeanReward",
+    "OnePerson",
     "Pull",
     "RecentReward",
+    "RepairingLearner",
+    "Repairs",
+    "SegmentOfOne",
+    "learn_arm",
+    "learn_label",
+    "learn_person",
 ]

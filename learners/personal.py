@@ -62,7 +62,7 @@ class SegmentOfOne:
     >>> for _ in range(20):
     ...     ann = one.learn({}, None, 0, 1.0, person=ann)
     ...     bob = one.learn({}, None, 0, 0.0, person=bob)
-    >>> [one.belief({}, person=who).probability[0].round(1) for who in (ann, None, bob)]
+    >>> [round(float(one.belief({}, person=p).probability[0]), 1) for p in (ann, None, bob)]
     [0.9, 0.5, 0.1]
     >>> len(ann) == one.person_bytes
     True
