@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
+from itertools import accumulate, pairwise
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from .checkpoint import pack, unpack
 from .errors import LearnerError
 from .journal import Example, Journal, Order, checked, pack_examples, unpack_examples
-from .snapshots import Snapshots
+from .snapshots import Snapshot, Snapshots
 from .teaching import Learn, learn_arm
 
 _KIND = "RepairingLearner"
@@ -207,7 +209,7 @@ class RepairingLearner(Generic[M]):
     def to_bytes(self) -> bytes:
         """Return a snapshot, from which `from_bytes` makes an equal learner.
 
-        It has the model as it is and as it was before the journal, and the journal itself.
+        It has the journal, the model as it is, and all that it may be taken back to.
 
         Raises
         ------
@@ -217,9 +219,8 @@ class RepairingLearner(Generic[M]):
         if self._save is None:
             raise LearnerError("a learner without save and load has no bytes")
         values, arrays = pack_examples(self._journal.examples)
-        first = dict(self._people)
-        for i in reversed(range(len(self._taken))):
-            first.update(self._taken[i].people)
+        people = [self._people, *(snapshot.people for snapshot in self._taken)]
+        states = [self._save(self.model), *(snapshot.state for snapshot in self._taken)]
         values |= {
             "settings": {
                 "window": self.window,
@@ -231,13 +232,14 @@ class RepairingLearner(Generic[M]):
             "latest": self.latest,
             "floor": self._floor,
             "settled": list(self._settled),
-            "people": [list(self._people), [len(block) for block in self._people.values()]],
-            "first": [list(first), [len(block) for block in first.values()]],
+            "places": [snapshot.n for snapshot in self._taken],
+            "sizes": [len(state) for state in states],
+            "people": [{name: len(block) for name, block in each.items()} for each in people],
         }
+        blocks = [block for each in people for block in each.values()]
         arrays |= {
-            "base": np.frombuffer(self._taken[0].state, np.uint8),
-            "model": np.frombuffer(self._save(self.model), np.uint8),
-            "blocks": np.frombuffer(b"".join([*self._people.values(), *first.values()]), np.uint8),
+            "states": np.frombuffer(b"".join(states), np.uint8),
+            "blocks": np.frombuffer(b"".join(blocks), np.uint8),
         }
         return pack(_KIND, values, arrays)
 
@@ -265,23 +267,19 @@ class RepairingLearner(Generic[M]):
             If the bytes are damaged, or of another version or kind.
         """
         values, arrays = unpack(data, _KIND)
-        base = arrays["base"].tobytes()
-        learner = cls(load(base), learn=learn, save=save, load=load, **values["settings"])
+        data = arrays["states"].tobytes()
+        ends = list(accumulate(values["sizes"], initial=0))
+        states = [data[a:b] for a, b in pairwise(ends)]
+        learner = cls(load(states[0]), learn=learn, save=save, load=load, **values["settings"])
         for example in unpack_examples(values, arrays):
             learner._journal.insert(example)
         learner._journal.keep()
         learner._end = len(learner._journal)
-        blocks, at = arrays["blocks"].tobytes(), 0
-        kept: list[dict[str, bytes]] = []
-        for names, sizes in (values["people"], values["first"]):
-            kept.append({})
-            for name, size in zip(names, sizes, strict=True):
-                kept[-1][name] = blocks[at : at + size]
-                at += size
-        learner._people = kept[0]
-        for name, block in kept[1].items():
-            learner._taken.touch(name, block)
-        learner.model = load(arrays["model"].tobytes())
+        blocks = BytesIO(arrays["blocks"].tobytes())
+        people = [{n: blocks.read(size) for n, size in each.items()} for each in values["people"]]
+        learner._people = people[0]
+        places = zip(states[1:], values["places"], people[1:], strict=True)
+        learner._taken.restore([Snapshot(*place) for place in places])
         learner.latest = values["latest"]
         learner._floor = values["floor"] and tuple(values["floor"])
         learner._settled = dict.fromkeys(values["settled"])

@@ -1,5 +1,6 @@
 """States of a model along a journal: the nearer its end, the closer together, in bounded number."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
@@ -31,21 +32,25 @@ class Snapshots:
     >>> taken = Snapshots("nothing learned", most=4, every=10)
     >>> marks = taken.marks(0, 1000)
     >>> sorted(marks)
-    [786, 954, 990, 1000]
+    [12, 787, 954, 990, 1000]
     >>> for n in sorted(marks):
     ...     taken.take(f"{n} learned", n)
     >>> [snapshot.n for snapshot in taken]
-    [0, 786, 990, 1000]
+    [0, 787, 954, 1000]
     >>> taken.roll_back(980, {})
-    ('786 learned', 786)
+    ('954 learned', 954)
     """
 
     def __init__(self, state: Any, most: int, every: int) -> None:
         self.most, self.every = most, every
         self._taken = [Snapshot(state, 0, {})]
 
-    def __getitem__(self, i: int) -> Snapshot:
-        return self._taken[i]
+    def restore(self, snapshots: list[Snapshot]) -> None:
+        """Take over what another one has."""
+        self._taken = snapshots
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return iter(self._taken)
 
     def __len__(self) -> int:
         return len(self._taken)
