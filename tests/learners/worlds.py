@@ -7,10 +7,6 @@ import numpy as np
 
 from nextbest.learners.base import NOTHING, Belief, Step
 
-WIDTH = 0.3
-"""Of Thompson sampling: how much of its standard deviation a belief is drawn with."""
-
-
 class PlainArms:
     """The smallest exact model of arms: an intercept and one weight an arm, diagonal ADF."""
 
@@ -77,7 +73,7 @@ def regret(there: World, belief: Callable, learn: Callable) -> float:
     for who, draw, noise in zip(there.visits, there.draws, there.noise, strict=True):
         chances = there.chances[who]
         known = belief(int(who))
-        arm = int(np.argmax(known.mean + WIDTH * np.sqrt(known.variance) * noise))
+        arm = int(np.argmax(known.mean + np.sqrt(known.variance) * noise))
         lost += chances.max() - chances[arm]
         learn(int(who), arm, float(draw[arm] < chances[arm]))
     return lost / len(there.visits)
