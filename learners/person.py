@@ -8,17 +8,13 @@ observations said, without the prior: see `kernels.levels`.
 """
 
 import hashlib
+import math
 import struct
 import zlib
+from collections.abc import Container
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .errors import LearnerError
-
-Floats = NDArray[np.float64]
-Keys = NDArray[np.uint64]
 
 MAGIC = b"NP"
 VERSION = 1
@@ -40,31 +36,31 @@ class Person(NamedTuple):
     information, precision
         Of the person's intercept.
     keys
-        uint64[n], the arms with a weight, by `arm_key`.
+        The arms with a weight, by `arm_key`.
     arm_information, arm_precision
-        float64[n], of their weights.
+        Of their weights.
     """
 
     updates: int
     information: float
     precision: float
-    keys: Keys
-    arm_information: Floats
-    arm_precision: Floats
+    keys: tuple[int, ...]
+    arm_information: tuple[float, ...]
+    arm_precision: tuple[float, ...]
 
     def at(self, key: int) -> tuple[float, float]:
         """Return the information and the precision of an arm's weight."""
-        found = np.flatnonzero(self.keys == np.uint64(key))
-        if not len(found):
+        if key not in self.keys:
             return 0.0, 0.0
-        return float(self.arm_information[found[0]]), float(self.arm_precision[found[0]])
+        i = self.keys.index(key)
+        return self.arm_information[i], self.arm_precision[i]
 
     def learned(
         self,
         intercept: tuple[float, float],
         key: int,
         own: tuple[float, float],
-        arms: Keys,
+        arms: Container[int],
         room: int,
     ) -> "Person":
         """Return the person after one more reward.
@@ -76,29 +72,26 @@ class Person(NamedTuple):
         key, own
             The arm that was learned, and its new ones.
         arms
-            uint64[K], the arms that there are.
+            The keys of the arms that there are.
         room
             Most arms to keep. Those that are gone leave first, then those that move their logit
             least (at prior variance 1).
         """
-        others = self.keys != np.uint64(key)
-        keys = self.keys[others]
-        information, precision = self.arm_information[others], self.arm_precision[others]
-        if len(keys) >= room:
-            moved = np.abs(information) / (1.0 + precision)
-            moved[~np.isin(keys, arms)] = -1.0
-            kept = np.sort(np.argsort(-moved, kind="stable")[: room - 1])
-            keys, information, precision = keys[kept], information[kept], precision[kept]
-        return Person(
-            self.updates + 1,
-            *intercept,
-            np.append(keys, np.uint64(key)),
-            np.append(information, own[0]),
-            np.append(precision, own[1]),
-        )
+        entries = zip(self.keys, self.arm_information, self.arm_precision, strict=True)
+        kept = [entry for entry in entries if entry[0] != key]
+        while len(kept) >= room:
+            moved = [
+                abs(information) / (1.0 + precision) if arm in arms else -1.0
+                for arm, information, precision in kept
+            ]
+            # Of equal ones the latest to have come goes.
+            del kept[len(kept) - 1 - moved[::-1].index(min(moved))]
+        kept.append((key, *own))
+        keys, information, precision = zip(*kept, strict=True)
+        return Person(self.updates + 1, *intercept, keys, information, precision)
 
 
-NEW = Person(0, 0.0, 0.0, np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
+NEW = Person(0, 0.0, 0.0, (), (), ())
 """A person of whom nothing is known yet."""
 
 
@@ -138,13 +131,9 @@ def pack_person(person: Person, arms: int) -> bytes:
         person.precision,
     )
     at = _HEADER.size
-    for array, code, width in (
-        (person.keys, "<u8", 8),
-        (person.arm_information, "<f4", 4),
-        (person.arm_precision, "<f4", 4),
-    ):
-        body[at : at + width * n] = array.astype(code).tobytes()
-        at += width * arms
+    struct.pack_into(f"<{n}Q", body, at, *person.keys)
+    struct.pack_into(f"<{n}f", body, at + 8 * arms, *person.arm_information)
+    struct.pack_into(f"<{n}f", body, at + 12 * arms, *person.arm_precision)
     struct.pack_into("<I", body, 4, _checksum(body))
     return bytes(body)
 
@@ -170,13 +159,12 @@ def unpack_person(block: bytes) -> Person:
     if n > arms:
         raise LearnerError(f"a person's block has {n} arms and room for {arms}")
     at = _HEADER.size
-    keys = np.frombuffer(block, "<u8", n, at).astype(np.uint64)
-    at += 8 * arms
-    arm_information = np.frombuffer(block, "<f4", n, at).astype(np.float64)
-    at += 4 * arms
-    arm_precision = np.frombuffer(block, "<f4", n, at).astype(np.float64)
-    numbers = np.concatenate(([information, precision], arm_information, arm_precision))
-    if not np.isfinite(numbers).all() or precision < 0.0 or (arm_precision < 0.0).any():
+    keys = struct.unpack_from(f"<{n}Q", block, at)
+    arm_information = struct.unpack_from(f"<{n}f", block, at + 8 * arms)
+    arm_precision = struct.unpack_from(f"<{n}f", block, at + 12 * arms)
+    precisions = (precision, *arm_precision)
+    finite = all(map(math.isfinite, (information, *arm_information, *precisions)))
+    if not finite or min(precisions) < 0.0:
         raise LearnerError("a person's block has weights that are not finite, or less than nothing")
     return Person(updates, information, precision, keys, arm_information, arm_precision)
 

@@ -298,8 +298,9 @@ class SegmentOfOne:
         if known is None:
             return step, b""
         intercept, own = learned[len(rows) :]
-        keys, room = self._rows.keys, self._person_arms
-        return step, pack_person(known.learned(intercept, int(keys[arm]), own, keys, room), room)
+        key, room = int(self._rows.keys[arm]), self._person_arms
+        new = known.learned(intercept, key, own, self._rows.places, room)
+        return step, pack_person(new, room)
 
     def _check_place(self, arm: int) -> None:
         if not 0 <= arm < len(self._rows.keys) or not self._rows.keys[arm]:
@@ -318,7 +319,10 @@ class SegmentOfOne:
             variance += v
             at = np.zeros((2, k))
             levels.scatter(
-                known.keys, known.arm_information, known.arm_precision, self._rows.keys, at
+                np.array(known.keys, np.uint64),
+                np.array((known.arm_information, known.arm_precision), np.float64),
+                self._rows.keys,
+                at,
             )
             self._levels[-1].add(at, mean, variance)
         return mean, variance

@@ -47,6 +47,8 @@ class SegmentWeights:
         self._evidence = np.zeros((2, 0, 0))
         self.keys = np.zeros(0, np.uint64)
         """uint64[K], the key of the arm at each place, 0 where there is none."""
+        self.places: dict[int, int] = {}
+        """The place of each arm, by its key."""
 
     def follow(self, arms: Sequence[str]) -> None:
         """Fit the columns to the arms' names."""
@@ -62,7 +64,7 @@ class SegmentWeights:
                 evidence[:, :, place] = 0.0
                 owners[place] = name
         self._evidence, self._owners, self._arms = evidence, owners, arms
-        self.keys = np.array([arm_key(name) if name else 0 for name in arms], np.uint64)
+        self._name_places()
 
     def active(self, context: Mapping[str, Any]) -> list[int]:
         """Return the row of each context's category, -1 for one that was not seen yet.
@@ -112,4 +114,9 @@ class SegmentWeights:
                 blocks.add(name, category, row)
         self._evidence, self._rows = evidence, evidence.shape[1]
         self._owners, self._arms = list(values["owners"]), tuple(values["arms"])
-        self.keys = np.array([arm_key(name) if name else 0 for name in self._arms], np.uint64)
+        self._name_places()
+
+    def _name_places(self) -> None:
+        keys = [arm_key(name) if name else 0 for name in self._arms]
+        self.keys = np.array(keys, np.uint64)
+        self.places = {key: place for place, key in enumerate(keys) if key}

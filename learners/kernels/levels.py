@@ -57,16 +57,16 @@ def add(
 
 
 @kernel
-def scatter(keys: Keys, information: Floats, precision: Floats, arms: Keys, out: Floats) -> None:
-    """Write a person's entries to `out[0]` (information) and `out[1]` (precision) by arm.
+def scatter(keys: Keys, evidence: Floats, arms: Keys, out: Floats) -> None:
+    """Write a person's entries, information and precision, to `out[0]` and `out[1]` by arm.
 
     `arms` holds the key of the arm at each place, 0 where there is none.
     """
     for i in range(keys.shape[0]):
         for a in range(arms.shape[0]):
             if arms[a] == keys[i]:
-                out[0, a] = information[i]
-                out[1, a] = precision[i]
+                out[0, a] = evidence[0, i]
+                out[1, a] = evidence[1, i]
 
 
 @kernel

@@ -3,7 +3,6 @@
 import struct
 import zlib
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,13 +25,7 @@ entries = st.lists(
 
 def person(updates, intercept, arms):
     keys, information, precision = zip(*arms, strict=True) if arms else ((), (), ())
-    return Person(
-        updates,
-        *intercept,
-        np.array(keys, np.uint64),
-        np.array(information, np.float64),
-        np.array(precision, np.float64),
-    )
+    return Person(updates, *intercept, keys, information, precision)
 
 
 @given(st.integers(0, 2**33), st.tuples(numbers, st.floats(0, 1e6, width=32)), entries)
@@ -43,7 +36,7 @@ def test_a_block_holds_what_was_put_in(updates, intercept, arms):
     assert found.updates == min(updates, 2**32 - 1)
     assert (found.information, found.precision) == intercept
     columns = (found.keys, found.arm_information, found.arm_precision)
-    assert list(zip(*(column.tolist() for column in columns), strict=True)) == arms
+    assert list(zip(*columns, strict=True)) == arms
     assert pack_person(found, 9) == block
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from nextbest.learners.base import NOTHING, Belief, Step
 
+
 class PlainArms:
     """The smallest exact model of arms: an intercept and one weight an arm, diagonal ADF."""
 
