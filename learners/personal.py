@@ -291,7 +291,7 @@ class SegmentOfOne:
         for level, each, (m, v) in zip(used, evidence, beliefs, strict=True):
             if level.several:
                 level.reweigh(*each, shared + mean - m, reward)
-            learned.append(levels.observe(*each, m, v, *step))
+            learned.append(levels.observe(*each, m, v, float(step.slope), float(step.curvature)))
         for i, row in enumerate(rows):
             self._rows.put(i, row, context, arm, learned[i])
         self.updates += 1

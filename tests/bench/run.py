@@ -27,6 +27,7 @@ from tests.bench import (
     scenario_lookup_http,
     scenario_receipt,
     scenario_recovery,
+    scenario_regret,
     scenario_replay,
     scenario_scale,
 )
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "ingest-json": scenario_ingest_json.run,
     "lookup": scenario_lookup.run,
     "lookup-http": scenario_lookup_http.run,
+    "regret": scenario_regret.run,
 }
 
 

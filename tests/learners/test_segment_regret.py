@@ -1,4 +1,4 @@
-"""Regret in worlds whose law is known: pooling wins where persons differ, and costs nothing else."""
+"""Regret where the law is known: pooling wins where persons differ, else it costs nothing."""
 
 import numpy as np
 import pytest

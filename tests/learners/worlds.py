@@ -68,13 +68,22 @@ def world(seed, *, persons, arms, visits, segment=0.0, person=0.0, segments=4, l
     )
 
 
-def regret(there: World, belief: Callable, learn: Callable) -> float:
-    """The mean regret of Thompson sampling with a model of persons."""
+def thompson(known: Belief, draw: np.ndarray, noise: np.ndarray) -> int:
+    return int(np.argmax(known.mean + np.sqrt(known.variance) * noise))
+
+
+def epsilon_greedy(known: Belief, draw: np.ndarray, noise: np.ndarray) -> int:
+    """A twentieth at random; the draws of rewards that are not used choose."""
+    spread = (float(draw.sum()) * 1e6) % 1.0
+    return int(spread * 20 * len(draw)) if spread < 0.05 else int(np.argmax(known.mean))
+
+
+def regret(there: World, belief: Callable, learn: Callable, choose: Callable = thompson) -> float:
+    """The mean regret of a policy with a model of persons."""
     lost = 0.0
     for who, draw, noise in zip(there.visits, there.draws, there.noise, strict=True):
         chances = there.chances[who]
-        known = belief(int(who))
-        arm = int(np.argmax(known.mean + np.sqrt(known.variance) * noise))
+        arm = choose(belief(int(who)), draw, noise)
         lost += chances.max() - chances[arm]
         learn(int(who), arm, float(draw[arm] < chances[arm]))
     return lost / len(there.visits)
@@ -95,11 +104,11 @@ def person_only(there: World, make: Callable) -> float:
     )
 
 
-def of_one(there: World, one) -> float:
+def of_one(there: World, one, choose: Callable = thompson) -> float:
     blocks = [b""] * len(there.chances)
     contexts = [{"region": f"r{segment}"} for segment in there.segments]
 
     def learn(who, arm, reward):
         blocks[who] = one.learn(contexts[who], None, arm, reward, person=blocks[who])
 
-    return regret(there, lambda who: one.belief(contexts[who], None, blocks[who]), learn)
+    return regret(there, lambda who: one.belief(contexts[who], None, blocks[who]), learn, choose)
