@@ -68,8 +68,13 @@ def world(seed, *, persons, arms, visits, segment=0.0, person=0.0, segments=4, l
     )
 
 
-def thompson(known: Belief, draw: np.ndarray, noise: np.ndarray) -> int:
-    return int(np.argmax(known.mean + np.sqrt(known.variance) * noise))
+def thompson(known: Belief, draw: np.ndarray, noise: np.ndarray, width: float = 1.0) -> int:
+    return int(np.argmax(known.mean + width * np.sqrt(known.variance) * noise))
+
+
+def narrow(known: Belief, draw: np.ndarray, noise: np.ndarray) -> int:
+    """Thompson sampling with half the standard deviation: persons do not stay for ever."""
+    return thompson(known, draw, noise, 0.5)
 
 
 def epsilon_greedy(known: Belief, draw: np.ndarray, noise: np.ndarray) -> int:
@@ -89,19 +94,21 @@ def regret(there: World, belief: Callable, learn: Callable, choose: Callable = t
     return lost / len(there.visits)
 
 
-def shared_only(there: World, make: Callable) -> float:
+def shared_only(there: World, make: Callable, choose: Callable = thompson) -> float:
     model = make()
-    return regret(there, lambda _: model.belief({}), lambda _, a, y: model.learn({}, None, a, y))
+    return regret(
+        there, lambda _: model.belief({}), lambda _, a, y: model.learn({}, None, a, y), choose
+    )
 
 
-def person_only(there: World, make: Callable) -> float:
+def person_only(there: World, make: Callable, choose: Callable = thompson) -> float:
     """A model each, that knows nothing of the others."""
     models = [make() for _ in there.chances]
-    return regret(
-        there,
-        lambda who: models[who].belief({}),
-        lambda who, a, y: models[who].learn({}, None, a, y),
-    )
+
+    def learn(who, arm, reward):
+        models[who].learn({}, None, arm, reward)
+
+    return regret(there, lambda who: models[who].belief({}), learn, choose)
 
 
 def of_one(there: World, one, choose: Callable = thompson) -> float:
