@@ -62,7 +62,8 @@ class RepairingLearner(Generic[M]):
 
     Memory is at most `max_examples` examples (while a call runs, those given as well), as many
     ids, `snapshots` + 2 models, and the blocks of the customers in the journal. If the window has
-    more examples, it is shorter: `reach` says how far back it goes.
+    more examples, it is shorter, and by how much hangs on the batches: `reach` says how far back
+    it goes.
 
     Parameters
     ----------
