@@ -16,6 +16,7 @@ from .bayesian import BayesianRanker
 from .columns import Columns
 from .errors import LearnerError
 from .files import load, save
+from .journal import Example
 from .logistic import LogisticRegression
 from .metrics import (
     AUC,
@@ -31,10 +32,13 @@ from .metrics import (
     reliability,
     roc_auc,
 )
+from .personal import OnePerson, SegmentOfOne
 from .published import Choice, PublishedArms
 from .pull import Pull
 from .ranker import ActionRanker
+from .repair import RepairingLearner, Repairs
 from .tabular import TabularLogisticRegression
+from .teaching import learn_arm, learn_label, learn_person
 
 __all__ = [
     "AUC",
@@ -47,17 +51,25 @@ __all__ = [
     "Choice",
     "Columns",
     "Decayed",
+    "Example",
     "LearnerError",
     "LogLoss",
     "LogisticRegression",
     "MeanReward",
     "NormalizedEntropy",
+    "OnePerson",
     "PublishedArms",
     "Pull",
     "RecentReward",
     "Reliability",
+    "RepairingLearner",
+    "Repairs",
+    "SegmentOfOne",
     "TabularLogisticRegression",
     "Windowed",
+    "learn_arm",
+    "learn_label",
+    "learn_person",
     "load",
     "off_policy",
     "reliability",

@@ -30,6 +30,7 @@ from tests.bench import (
     scenario_measures,
     scenario_receipt,
     scenario_recovery,
+    scenario_regret,
     scenario_replay,
     scenario_scale,
 )
@@ -50,6 +51,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "lookup-http": scenario_lookup_http.run,
     "measures": scenario_measures.run,
     "learn": scenario_learn.run,
+    "regret": scenario_regret.run,
 }
 
 

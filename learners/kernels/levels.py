@@ -1,0 +1,138 @@
+"""Residuals on the level above: Gaussian weights whose prior variance is itself learned.
+
+A weight is kept as what its observations said of it, without the prior: the precision `l` that
+they add and the information `r` (precision times mean). Under a prior variance `t` its belief is
+`N(r v, v)` with `v = t / (1 + t l)`; so all candidates for `t` share two numbers, and one that is
+zero means that there is no such weight. The candidates are weighted by how well they foretold
+(fixed share), and the belief is that of the mixture with the same mean and variance.
+
+Sources: Minka (2001), "Expectation propagation for approximate Bayesian inference", section 3 (an
+observation as a Gaussian factor of its own); Herbster and Warmuth (1998), "Tracking the best
+expert", section 5 (fixed share).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import adf
+from ._jit import kernel
+
+Floats = NDArray[np.float64]
+Keys = NDArray[np.uint64]
+
+LEAST = 1e-12
+"""The least that a curvature leaves of a variance."""
+
+
+@kernel
+def mixture(
+    information: float, precision: float, variances: Floats, weights: Floats
+) -> tuple[float, float]:
+    """Return the mean and the variance of a weight under weighted prior variances."""
+    mean = 0.0
+    for c in range(variances.shape[0]):
+        mean += weights[c] * (variances[c] / (1.0 + variances[c] * precision) * information)
+    spread = 0.0
+    for c in range(variances.shape[0]):
+        v = variances[c] / (1.0 + variances[c] * precision)
+        distance = v * information - mean
+        spread += weights[c] * (v + distance * distance)
+    return mean, spread
+
+
+@kernel
+def add(
+    information: Floats,
+    precision: Floats,
+    variances: Floats,
+    weights: Floats,
+    mean: Floats,
+    variance: Floats,
+) -> None:
+    """Add one level's weights, one an arm, to the logits `mean` and `variance`, in place."""
+    for a in range(mean.shape[0]):
+        m, v = mixture(information[a], precision[a], variances, weights)
+        mean[a] += m
+        variance[a] += v
+
+
+@kernel
+def scatter(keys: Keys, evidence: Floats, arms: Keys, out: Floats) -> None:
+    """Write a person's entries, information and precision, to `out[0]` and `out[1]` by arm.
+
+    `arms` holds the key of the arm at each place, 0 where there is none.
+    """
+    for i in range(keys.shape[0]):
+        for a in range(arms.shape[0]):
+            if arms[a] == keys[i]:
+                out[0, a] = evidence[0, i]
+                out[1, a] = evidence[1, i]
+
+
+@kernel
+def moderate(
+    mean: Floats, variance: Floats, probability: Floats, shift: Floats, more: Floats, out: Floats
+) -> None:
+    """Write the predictive probabilities of logits that weights outside of a model move.
+
+    `probability` is what the model says with belief `N(mean, variance)`; it may know better than
+    that Gaussian, so what is moved is its own logit. Where `shift` and `more` are zero, it stays.
+    """
+    for a in range(mean.shape[0]):
+        p = probability[a]
+        if shift[a] == 0.0 and more[a] == 0.0:
+            out[a] = p
+        elif 0.0 < p < 1.0:
+            scale = np.sqrt(1.0 + np.pi * variance[a] / 8.0)
+            z = np.log(p / (1.0 - p)) * scale
+            out[a] = adf.moderated(z + shift[a], variance[a] + more[a])
+        else:
+            out[a] = adf.moderated(mean[a] + shift[a], variance[a] + more[a])
+
+
+@kernel
+def reweigh(
+    information: float,
+    precision: float,
+    variances: Floats,
+    weights: Floats,
+    rest: float,
+    reward: float,
+    first: Floats,
+    share: float,
+) -> None:
+    """Weigh the prior variances of a level by how well they foretold a reward, in place.
+
+    `rest` is the mean of the logit without this level. Each candidate foretells with its mean,
+    as the step that taught the levels above did: an average over its variance would count the
+    curve of the logistic against it, which those have made up for already.
+    """
+    n = variances.shape[0]
+    total = 0.0
+    for c in range(n):
+        z = rest + variances[c] / (1.0 + variances[c] * precision) * information
+        p = adf.sigmoid(z)
+        likelihood = reward * p + (1.0 - reward) * (1.0 - p)
+        weights[c] *= max(likelihood, 1e-300)
+        total += weights[c]
+    for c in range(n):
+        weights[c] = (1.0 - share) * (weights[c] / total) + share * first[c]
+
+
+@kernel
+def observe(
+    information: float,
+    precision: float,
+    mean: float,
+    variance: float,
+    slope: float,
+    curvature: float,
+) -> tuple[float, float]:
+    """Return a weight's information and precision after a step made with the belief `N(m, v)`.
+
+    The new belief is `N(m + v slope, v - v² curvature)`; as a factor that is independent of the
+    prior, it is what any candidate for the prior can be multiplied with.
+    """
+    left = max(1.0 - variance * curvature, LEAST)
+    gain = curvature / left
+    return information + slope / left + gain * mean, precision + gain
