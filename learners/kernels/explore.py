@@ -124,7 +124,7 @@ def limit(
     """
     k = values.shape[0]
     n = eligible.sum()
-    f = min(floor, 1.0 / n)
+    f: float = min(floor, 1.0 / n)
     surplus = 0.0
     for a in range(k):
         if eligible[a]:
@@ -193,28 +193,27 @@ def shortlist(
 
     Of equals, the first in arm order is kept.
     """
-    out[:] = False
+    for a in range(out.shape[0]):
+        out[a] = False
     keep_highest(values, eligible, top_n, out)
-    keep_highest(variance, eligible & ~out, uncertain, out)
+    keep_highest(variance, eligible, uncertain, out)
 
 
 @kernel
-def keep_highest(values: Floats, among: Bools, n: int, out: Bools) -> None:
-    """Mark the `n` arms of highest value of those `among`; of equals the first."""
-    arms = np.flatnonzero(among)
-    m = arms.shape[0]
-    if n <= 0 or m == 0:
-        return
-    if n >= m:
-        for a in arms:
-            out[a] = True
-        return
-    least = np.partition(values[arms], m - n)[m - n]
-    for a in arms:
-        if values[a] > least:
-            out[a] = True
-            n -= 1
-    for a in arms:
-        if n > 0 and values[a] == least:
-            out[a] = True
-            n -= 1
+def keep_highest(values: Floats, eligible: Bools, n: int, out: Bools) -> None:
+    """Mark the `n` arms of highest value that are not marked yet; of equals the first."""
+    kept = np.empty(n, np.int64)  # the best so far, the best first
+    m = 0
+    for a in range(values.shape[0]):
+        if not eligible[a] or out[a] or n == 0:
+            continue
+        if m == n and values[a] <= values[kept[m - 1]]:
+            continue
+        i = m if m < n else n - 1
+        while i > 0 and values[kept[i - 1]] < values[a]:
+            kept[i] = kept[i - 1]
+            i -= 1
+        kept[i] = a
+        m = min(m + 1, n)
+    for i in range(m):
+        out[kept[i]] = True

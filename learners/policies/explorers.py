@@ -256,7 +256,7 @@ class Thompson(Explorer):
     width
         Factor of the deviations, positive.
     accuracy
-        Bound of the sum over arms of the errors of the integral, in [1e-8, 0.01]. The time
+        Bound of the sum over arms of the errors of the integral, in [1e-6, 0.01]. The time
         grows with its inverse square root. Arms that are the best less often than about 1e-9 have
         propensity 0.
 
@@ -283,7 +283,7 @@ class Thompson(Explorer):
     def __post_init__(self) -> None:
         if not 0.0 < self.width <= 1e3:
             raise LearnerError(f"width must be in (0, 1000], got {self.width}")
-        _within("accuracy", self.accuracy, 1e-8, 0.01)
+        _within("accuracy", self.accuracy, 1e-6, 0.01)
 
     def write(self, belief: Belief, eligible: Bools, decision: int, out: Floats) -> None:
         """As `Explorer.write`."""

@@ -112,7 +112,9 @@ class ContextualBanditPolicy(_Adapter, base.ContextualPolicy):
         _no_control(policy)
         self._begin(model, policy, reward_range)
 
-    def _pull(self, arm_ids: Iterable[Any], context: Mapping[str, Any] | None) -> Any:
+    def _pull(  # type: ignore[override]
+        self, arm_ids: Iterable[Any], context: Mapping[str, Any] | None
+    ) -> Any:
         return self._choose(arm_ids, context)
 
     def update(self, arm_id: Any, context: Mapping[str, Any] | None, reward: float) -> None:
