@@ -153,9 +153,9 @@ def integrate(m: Floats, s: Floats, low: float, high: float, accuracy: float, pa
         for i in range(n):
             fine[i] = first * (middle[i] - left[i]) + second * (right[i] - middle[i])
             error += abs(fine[i] - whole * (right[i] - left[i]))
-        # The error left is about a third: in all, `accuracy` with up to 512 cells.
+        # The error left is about a third of the estimate, more where cells are still wide.
         mass = math.exp(right_sum) - math.exp(left_sum)
-        allowed = accuracy * (2.0 * mass + 1.0 / 512.0)
+        allowed = accuracy * (0.5 * mass + 1.0 / 1024.0)
         if error > allowed and depth < DEPTH and x < half < ends[depth - 1]:
             ends[depth] = half
             sums[depth] = middle_sum

@@ -278,7 +278,7 @@ class Thompson(Explorer):
     """
 
     width: float = 1.0
-    accuracy: float = 1e-4
+    accuracy: float = 1e-3
 
     def __post_init__(self) -> None:
         if not 0.0 < self.width <= 1e3:
