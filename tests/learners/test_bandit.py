@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from river import linear_model, naive_bayes, tree
 
-from nextbest.learners import ADFLogisticRegression, LearnerError
+from nextbest.learners import ADFLogisticRegression, BayesianRanker, LearnerError
 from nextbest.learners.policies import (
     Bandit,
     ClassifierArms,
@@ -224,6 +224,27 @@ def test_many_arms_are_decided_from_a_shortlist():
     policy = Policy(SquareCB(), shortlist=Shortlist(10, 5), seed=2)
     pull = bandit(policy, names).pull({})
     assert np.count_nonzero(pull.propensities) == len(pull.ranking) == 15
+
+
+@pytest.mark.parametrize("explorer", [SquareCB(50.0), Thompson(0.3)], ids=["squarecb", "thompson"])
+def test_the_bayesian_ranker_is_a_model(explorer):
+    """With rewards of every size, scaled, and an arm that appears while it learns."""
+    ranker = BayesianRanker(ARMS, contexts=["hour"], numbers=["age"], experts=[(0.3, 0.0)])
+    chosen = Bandit(ranker, Policy(explorer, floor=0.01, seed=9), reward_range=(0.0, 50.0))
+    rng = np.random.default_rng(3)
+    worth = {"tea": 5.0, "coffee": 15.0, "juice": 10.0, "water": 45.0}
+    seen = []
+    for i in range(600):
+        if i == 300:
+            chosen.add_arm("water")
+            chosen.retire_arm("tea")
+        context = {"hour": rng.choice(["noon", "night"]).item(), "age": rng.normal()}
+        arm = chosen.arms[chosen.pull(context).arm]
+        chosen.update(context, None, arm, min(worth[arm] * rng.uniform(0.5, 1.1), 50.0))
+        seen.append(arm)
+    assert seen[200:300].count("coffee") > 60
+    assert seen[500:].count("water") > 80
+    assert "tea" not in seen[300:]
 
 
 def test_action_features_reach_the_model():
