@@ -2,8 +2,8 @@
 
 An explorer (`SquareCB`, `Thompson`, `LinUCB`, `EpsilonGreedy`, `Greedy`, `Uniform`) turns a belief
 into propensities; a `Policy` limits them and draws; a `Bandit` adds the model that believes and
-learns. `BanditPolicy` and `ContextualBanditPolicy` are bandits for River's tools, and
-`ClassifierArms` makes any River classifier a model of arms.
+learns. `ClassifierArms` makes any River classifier a model of arms. Bandits for River's tools are
+in `river_policy`, a module of its own: what it imports takes seconds to load.
 """
 
 from .bandit import Bandit
@@ -11,14 +11,11 @@ from .classifier_arms import ClassifierArms
 from .explorers import EpsilonGreedy, Explorer, Greedy, LinUCB, SquareCB, Thompson, Uniform
 from .limits import Budget, ControlGroup, Shortlist
 from .policy import Policy
-from .river_policy import BanditPolicy, ContextualBanditPolicy
 
 __all__ = [
     "Bandit",
-    "BanditPolicy",
     "Budget",
     "ClassifierArms",
-    "ContextualBanditPolicy",
     "ControlGroup",
     "EpsilonGreedy",
     "Explorer",

@@ -1,4 +1,7 @@
-"""Bandits for River's tools: its interface in front, ours behind it."""
+"""Bandits for River's tools: its interface in front, ours behind it.
+
+Not part of what `policies` imports, because `river.bandit` brings much with it.
+"""
 
 import copy
 from collections.abc import Iterable, Mapping

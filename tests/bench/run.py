@@ -25,6 +25,7 @@ from tests.bench import (
     scenario_kernel,
     scenario_lookup,
     scenario_lookup_http,
+    scenario_policies,
     scenario_receipt,
     scenario_recovery,
     scenario_replay,
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "ingest-json": scenario_ingest_json.run,
     "lookup": scenario_lookup.run,
     "lookup-http": scenario_lookup_http.run,
+    "policies": scenario_policies.run,
 }
 
 

@@ -1,6 +1,8 @@
 """Our bandits in River's own tools."""
 
 import random
+import subprocess
+import sys
 
 import gymnasium
 import numpy as np
@@ -9,15 +11,14 @@ from river import bandit, linear_model, stats
 
 from nextbest.learners import ADFLogisticRegression, LearnerError
 from nextbest.learners.policies import (
-    BanditPolicy,
     ClassifierArms,
-    ContextualBanditPolicy,
     ControlGroup,
     Greedy,
     Policy,
     SquareCB,
     Thompson,
 )
+from nextbest.learners.policies.river_policy import BanditPolicy, ContextualBanditPolicy
 
 
 def plain(explorer=None, arms=(), **settings):
@@ -89,6 +90,15 @@ def test_arms_are_those_that_are_offered():
     assert policy.bandit.arms == ("7", "1", "2")
     policy.update(9, 1.0)  # one that was never offered
     assert policy.bandit.arms[3] == "9"
+
+
+def test_policies_load_without_what_rivers_bandits_bring():
+    code = (
+        "import sys, nextbest.learners.policies; "
+        "print({'gymnasium', 'pandas', 'sqlalchemy', 'river.bandit'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_river_prints_what_it_has_seen():
