@@ -11,6 +11,7 @@ from .bayesian import BayesianRanker
 from .errors import LearnerError
 from .metrics import LogLoss, MeanReward, RecentReward
 from .policies import Bandit, Policy
+from .published import Choice, PublishedArms
 from .pull import Pull
 from .ranker import ActionRanker
 
@@ -19,10 +20,12 @@ __all__ = [
     "ActionRanker",
     "Bandit",
     "BayesianRanker",
+    "Choice",
     "LearnerError",
     "LogLoss",
     "MeanReward",
     "Policy",
+    "PublishedArms",
     "Pull",
     "RecentReward",
 ]
