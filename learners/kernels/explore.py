@@ -91,15 +91,21 @@ def upper(mean: Floats, variance: Floats, eligible: Bools, alpha: float, out: Fl
 def inverse_gap(values: Floats, eligible: Bools, gamma: float, scale: float, out: Floats) -> None:
     """Write SquareCB's probabilities, with gaps in units of `scale` (0: of the best value).
 
-    If the best value itself is the unit and is zero, all arms are equally good.
+    `gamma` is finite. If the best value itself is the unit and is zero, all arms are alike.
     """
-    unit = scale
-    if unit == 0.0:
-        unit = values[best(values, eligible)]
-    if unit > 0.0:
-        squarecb.probabilities(values, eligible, gamma / unit, out)
-    else:
+    winner = best(values, eligible)
+    unit = scale if scale > 0.0 else values[winner]
+    if not unit > 0.0:
         equal(eligible, out)
+        return
+    k = eligible.sum()
+    rest = 0.0
+    for a in range(values.shape[0]):
+        out[a] = 0.0
+        if eligible[a] and a != winner:
+            out[a] = 1.0 / (k + gamma * ((values[winner] - values[a]) / unit))
+            rest += out[a]
+    out[winner] = 1.0 - rest
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ Bools = NDArray[np.bool_]
 class Explorer(ABC):
     """What turns a belief about K arms into the probabilities of choosing them.
 
-    Explorers keep no state: the propensities are a function of the belief, the eligible arms and
-    the decision's number alone. Of arms that are equal in the explorer's eyes, none comes first:
-    where one would be chosen, equal ones share its probability (but for `SquareCB`, where the
-    first of equal best arms gets the rest).
+    Explorers keep no state, and their attributes are their settings: the propensities are a
+    function of the belief, the eligible arms and the decision's number alone. Of arms that are
+    equal in the explorer's eyes, none comes first: where one would be chosen, equal ones share its
+    probability (but for `SquareCB`, where the first of equal best arms gets the rest).
     """
 
     def propensities(self, belief: Belief, eligible: Bools, decision: int = 1) -> Floats:
@@ -67,7 +67,9 @@ class Explorer(ABC):
     @property
     def settings(self) -> dict[str, Any]:
         """The kind of explorer and its parameters, as JSON can hold them."""
-        return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+        values = asdict(self) if is_dataclass(self) else dict(vars(self))
+        named = {k: "inf" if v == math.inf else v for k, v in values.items()}
+        return {"kind": type(self).__name__, **named}
 
 
 def check(belief: Belief, eligible: Bools) -> None:

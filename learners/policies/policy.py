@@ -158,11 +158,12 @@ class Policy:
         plan = self._plan(belief, eligible, decision, customer, arms)
         draw = squarecb.uniform(self.seed, decision)
         arm, floored = explore.choose(plan.propensities, plan.wanted, plan.floor, draw)
-        plan.propensities.flags.writeable = False  # what is logged stays what was decided
+        scores = belief.probability.copy()
+        scores.flags.writeable = plan.propensities.flags.writeable = False  # for the log
         return Pull(
             arm,
-            explore.order(belief.probability, plan.listed),
-            belief.probability,
+            explore.order(scores, plan.listed),
+            scores,
             plan.propensities,
             float(plan.propensities[arm]),
             draw,

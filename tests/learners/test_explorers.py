@@ -15,6 +15,7 @@ from nextbest.learners.policies import (
     Explorer,
     Greedy,
     LinUCB,
+    Policy,
     SquareCB,
     Thompson,
     Uniform,
@@ -113,13 +114,20 @@ def test_equal_best_arms_share(explorer):
 class Halves(Explorer):
     """An explorer of one's own."""
 
+    def __init__(self, name="half"):
+        self.name = name
+
     def write(self, belief, eligible, decision, out):
         out[:] = eligible / eligible.sum()
 
 
 def test_an_explorer_of_ones_own_is_checked_like_ours():
     belief = Belief(np.zeros(2), np.ones(2), np.full(2, 0.5))
-    assert Halves().propensities(belief, np.ones(2, np.bool_)).tolist() == [0.5, 0.5]
+    both = np.ones(2, np.bool_)
+    assert Halves().propensities(belief, both).tolist() == [0.5, 0.5]
+    policy = Policy(Halves("mine"), floor=0.1)
+    assert policy.settings["explorer"] == {"kind": "Halves", "name": "mine"}
+    assert policy.choose(belief, both, 1).propensity == 0.5
     with pytest.raises(LearnerError, match="no arm is eligible"):
         Halves().propensities(belief, np.zeros(2, np.bool_))
 

@@ -102,14 +102,16 @@ def test_settings_are_plain_and_every_one_changes_the_version():
     assert len({policy.version for policy in policies}) == len(policies)
     for policy in policies:
         assert json.loads(json.dumps(policy.settings))["seed"] == policy.seed
+    assert Policy(SquareCB(math.inf)).settings["explorer"]["gamma"] == "inf"
     assert Policy(Uniform(), seed=1).version == POLICIES["uniform"].version
     assert POLICIES["uniform"].choose(BELIEF, ELIGIBLE, 1).version == POLICIES["uniform"].version
 
 
 def test_what_was_decided_cannot_be_changed():
     pull = POLICIES["squarecb"].choose(BELIEF, ELIGIBLE, 1)
-    with pytest.raises(ValueError, match="read-only"):
-        pull.propensities[0] = 1.0
+    for part in (pull.propensities, pull.scores):
+        with pytest.raises(ValueError, match="read-only"):
+            part[0] = 1.0
 
 
 def test_a_pull_says_whether_it_explored():
