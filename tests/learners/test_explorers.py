@@ -44,7 +44,7 @@ def taken(arms):
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: "-".join(map(str, vars(e).values())))
 @given(arms=st.lists(arm, min_size=1, max_size=20), decision=st.integers(1, 10**9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_propensities_are_a_distribution_over_eligible_arms(explorer, arms, decision):
     belief, eligible = taken(arms)
     out = explorer.propensities(belief, eligible, decision)
@@ -55,7 +55,7 @@ def test_propensities_are_a_distribution_over_eligible_arms(explorer, arms, deci
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: "-".join(map(str, vars(e).values())))
 @given(arms=st.lists(arm, min_size=2, max_size=12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_arms_that_are_not_eligible_change_nothing(explorer, arms):
     belief, eligible = taken(arms)
     fewer = Belief(*(part[eligible] for part in belief))
@@ -65,7 +65,7 @@ def test_arms_that_are_not_eligible_change_nothing(explorer, arms):
 
 
 @given(arms=st.lists(arm, min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_explorers_equal_their_twins(arms):
     belief, eligible = taken(arms)
     mean, variance, p = belief
@@ -86,7 +86,7 @@ def test_explorers_equal_their_twins(arms):
     arms=st.lists(st.tuples(st.floats(0.001, 1), st.booleans()), min_size=1, max_size=20),
     factor=st.sampled_from([0.5, 0.25, 2.0**-10]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_gamma_means_the_same_at_every_base_rate(arms, factor):
     p, eligible = (np.array(column) for column in zip(*arms, strict=True))
     assume(eligible.any())
@@ -184,7 +184,7 @@ def test_a_bad_setting_is_refused_by_name(kind, setting, message):
     values=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=30),
     data=st.data(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_a_shortlist_equals_its_twin(values, data):
     k = len(values)
     variance = data.draw(st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=k, max_size=k))

@@ -28,7 +28,7 @@ def propensities(mean, variance, accuracy=1e-4, width=1.0, eligible=None):
     v=st.tuples(st.floats(1e-8, 9), st.floats(1e-8, 9)),
     accuracy=st.sampled_from([1e-2, 1e-3, 1e-4, 1e-6]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_two_arms_are_as_accurate_as_stated(m, v, accuracy):
     """For two arms there is a closed form."""
     exact = statistics.NormalDist().cdf((m[0] - m[1]) / math.sqrt(v[0] + v[1]))
@@ -37,7 +37,7 @@ def test_two_arms_are_as_accurate_as_stated(m, v, accuracy):
 
 
 @given(arms=st.lists(arm, min_size=1, max_size=6), width=st.sampled_from([0.3, 1.0]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_few_arms_equal_the_textbook_integral(arms, width):
     mean, log_variance, eligible = zip(*arms, strict=True)
     assume(any(eligible))

@@ -104,7 +104,8 @@ def naive_budget(
 
     def kept(p: Sequence[float]) -> bool:
         loss = sum(p[a] * (values[best] - values[a]) for a in arms)
-        return 1 - p[best] <= share + 1e-12 and loss <= cost * values[best] + 1e-12
+        others = sum(p[a] for a in arms if a != best)
+        return others <= share and loss <= cost * values[best]
 
     if kept(chances):
         return list(chances)
