@@ -5,8 +5,8 @@ puts it to work on contextual decisions with exact propensities; both learn one 
 a time, the same from the same log bit for bit. `off_policy` says from the log of one policy what
 another would have earned.
 puts it to work on contextual decisions with exact propensities; `BayesianRanker` is a model of arms
-that pool what they share and tune themselves. All learn one observation at a time, the same from
-the same log bit for bit.
+that pool what they share and tune themselves, and a `Bandit` explores with such a model by a
+`Policy`. All learn one observation at a time, the same from the same log bit for bit.
 """
 
 from . import off_policy
@@ -33,6 +33,7 @@ from .metrics import (
     roc_auc,
 )
 from .personal import OnePerson, SegmentOfOne
+from .policies import Bandit, Policy
 from .published import Choice, PublishedArms
 from .pull import Pull
 from .ranker import ActionRanker
@@ -45,6 +46,7 @@ __all__ = [
     "ADFLogisticRegression",
     "ActionRanker",
     "AdPredictor",
+    "Bandit",
     "BayesianRanker",
     "Brier",
     "Calibration",
@@ -58,6 +60,7 @@ __all__ = [
     "MeanReward",
     "NormalizedEntropy",
     "OnePerson",
+    "Policy",
     "PublishedArms",
     "Pull",
     "RecentReward",

@@ -16,7 +16,8 @@ class Pull(NamedTuple):
     arm
         Position of the chosen arm.
     ranking
-        int64[E], the eligible arms, the best score first.
+        int64[E], the eligible arms, the best score first. Where a shortlist was made, only the
+        arms on it, and the chosen arm may be another.
     scores
         float64[K], predicted probability of reward 1, of every arm.
     propensities
@@ -27,6 +28,12 @@ class Pull(NamedTuple):
         The uniform number in [0, 1) that chose.
     decision
         The number of the decision, which together with the seed gives the draw.
+    control
+        Whether the customer belongs to the control group, which the scores do not choose for.
+    floored
+        Whether it was the floor, and not the explorer, that chose the arm.
+    version
+        The policy and the state of its model; empty if whoever chose names none.
     """
 
     arm: int
@@ -36,3 +43,11 @@ class Pull(NamedTuple):
     propensity: float
     draw: float
     decision: int
+    control: bool = False
+    floored: bool = False
+    version: str = ""
+
+    @property
+    def explored(self) -> bool:
+        """Whether the chosen arm has a lower score than the best eligible one."""
+        return bool(self.scores[self.arm] < self.scores[self.ranking[0]])

@@ -28,6 +28,7 @@ from tests.bench import (
     scenario_lookup,
     scenario_lookup_http,
     scenario_measures,
+    scenario_policies,
     scenario_receipt,
     scenario_recovery,
     scenario_regret,
@@ -52,6 +53,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "measures": scenario_measures.run,
     "learn": scenario_learn.run,
     "regret": scenario_regret.run,
+    "policies": scenario_policies.run,
 }
 
 
