@@ -1,12 +1,15 @@
-"""Online learners: a Bayesian classifier, a ranker of actions, and measures of both.
+"""Online learners: classifiers, models of arms, policies that explore, and measures of them all.
 
-They know arrays and dicts only. `ADFLogisticRegression` is a River estimator; `ActionRanker`
-puts it to work on contextual decisions with exact propensities; both learn one observation at
-a time, the same from the same log bit for bit. `off_policy` says from the log of one policy what
-another would have earned.
-puts it to work on contextual decisions with exact propensities; `BayesianRanker` is a model of arms
-that pool what they share and tune themselves, and a `Bandit` explores with such a model by a
-`Policy`. All learn one observation at a time, the same from the same log bit for bit.
+They know arrays and dicts only, and learn one observation at a time: the same from the same log,
+bit for bit, in micro-batches too.
+
+* Classifiers are River estimators: `LogisticRegression`, `TabularLogisticRegression` and
+  `AdPredictor` are equal to River's, `ADFLogisticRegression` needs no learning rate.
+* Models of arms: `BayesianRanker` pools what arms share and tunes itself, `SegmentOfOne` adds
+  weights of a segment and of a person.
+* A `Bandit` explores with such a model by a `Policy`, with exact propensities; `off_policy` says
+  from its log what another policy would have earned. `RepairingLearner` takes in late rewards.
+* `ActionRanker` is the smallest ranker: one diagonal model and SquareCB.
 """
 
 from . import off_policy
