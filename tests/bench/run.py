@@ -18,6 +18,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
+    scenario_drift,
     scenario_freshness,
     scenario_historical,
     scenario_ingest_json,
@@ -25,6 +26,9 @@ from tests.bench import (
     scenario_kernel,
     scenario_lookup,
     scenario_lookup_http,
+    scenario_quality_digits,
+    scenario_quality_journey,
+    scenario_quality_stream,
     scenario_receipt,
     scenario_recovery,
     scenario_replay,
@@ -44,6 +48,10 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "ingest-json": scenario_ingest_json.run,
     "lookup": scenario_lookup.run,
     "lookup-http": scenario_lookup_http.run,
+    "quality-journey": scenario_quality_journey.run,
+    "quality-stream": scenario_quality_stream.run,
+    "quality-digits": scenario_quality_digits.run,
+    "drift": scenario_drift.run,
 }
 
 
