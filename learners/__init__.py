@@ -10,6 +10,7 @@ from .adf import ADFLogisticRegression
 from .bayesian import BayesianRanker
 from .errors import LearnerError
 from .metrics import LogLoss, MeanReward, RecentReward
+from .published import Choice, PublishedArms
 from .pull import Pull
 from .ranker import ActionRanker
 
@@ -17,9 +18,11 @@ __all__ = [
     "ADFLogisticRegression",
     "ActionRanker",
     "BayesianRanker",
+    "Choice",
     "LearnerError",
     "LogLoss",
     "MeanReward",
+    "PublishedArms",
     "Pull",
     "RecentReward",
 ]

@@ -12,6 +12,9 @@ from .errors import LearnerError
 
 Floats = NDArray[np.float64]
 
+MAX_NUMBERS = 63
+"""The most numbers of a context: with the intercept, a dense block of 64."""
+
 
 def names(what: str, given: Iterable[str]) -> None:
     """Refuse what is not a name, and a name that is given twice."""
@@ -22,6 +25,29 @@ def names(what: str, given: Iterable[str]) -> None:
         if name in seen:
             raise LearnerError(f"{what} {name!r} is given twice")
         seen.add(name)
+
+
+def declaration(
+    arms: Sequence[str],
+    numbers: Sequence[str],
+    contexts: Sequence[str],
+    action_features: Sequence[str],
+) -> None:
+    """Refuse names that a model cannot have."""
+    if not arms:
+        raise LearnerError("a ranker needs at least one arm")
+    if len(numbers) > MAX_NUMBERS:
+        raise LearnerError(f"at most {MAX_NUMBERS} numbers, got {len(numbers)}")
+    names("context", [*numbers, *contexts])
+    names("action feature", action_features)
+    names("arm", arms)
+
+
+def share(value: float) -> float:
+    """Return a part of a whole."""
+    if not 0.0 <= value <= 1.0:
+        raise LearnerError(f"share must be in [0, 1], got {value!r}")
+    return float(value)
 
 
 def scale(what: str, value: float, least: float) -> float:

@@ -13,6 +13,7 @@ from .kernels import bayes_learn as parts
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Singles = NDArray[np.float32]
 
 MAX_EXPERTS = 64
 
@@ -223,3 +224,32 @@ class ArmWeights:
         dense = np.einsum("sei,e->si", self.centre[slots], self.chances) * x
         categories = self.mean[rows][:, slots] @ self.chances
         return dense, categories, self.action_mean @ self.chances * np.nan_to_num(features)
+
+    def folded(self, rows: int, arms: int) -> tuple[Singles, Singles, Singles]:
+        """Return `table`, `dense` and `action` of `kernels.bayes_serve`.
+
+        Means and variances are averaged over the experts by their probability: the mean of a
+        logit is then that of the mixture, its variance the average one of the experts.
+        """
+        w, own = self.chances, slice(1, 1 + arms)
+        table = np.zeros((rows + 1, 2, arms))
+        table[:rows, 0] = (self.mean[:rows, :1] + self.mean[:rows, own]) @ w
+        table[:rows, 1] = (self.variance[:rows, :1] + self.variance[:rows, own]) @ w
+        table[rows, 1] = (self.prior[parts.SHARED_CATEGORY] + self.prior[parts.ARM_CATEGORY]) @ w
+        size = self.centre.shape[2]
+        covariance = np.zeros((1 + arms, size, size))
+        for e, chance in enumerate(w):
+            root = self.root[: 1 + arms, e]
+            covariance += chance * (root @ root.swapaxes(1, 2))
+        i, j = np.tril_indices(size)
+        dense = np.zeros((len(i), 2, arms))
+        dense[:, 1] = ((covariance[:1] + covariance[1:])[:, i, j] * np.where(i == j, 1.0, 2.0)).T
+        centre = np.einsum("sei,e->is", self.centre[: 1 + arms], w)
+        dense[j == 0, 0] = centre[:, :1] + centre[:, 1:]
+        action = np.stack([self.action_mean @ w, self.action_variance @ w])
+        width = 2 * arms
+        return (
+            table.reshape(-1, width).astype(np.float32),
+            dense.reshape(-1, width).astype(np.float32),
+            action.astype(np.float32),
+        )

@@ -12,11 +12,11 @@ from .base import NOTHING, Belief, Bools, Offset, Step
 from .checkpoint import pack, unpack
 from .context_encoder import ContextEncoder
 from .errors import LearnerError
+from .published import PublishedArms
+from .reasons import reasons
 
 Floats = NDArray[np.float64]
 
-MAX_NUMBERS = 63
-"""The most numbers of a context: with the intercept, a dense block of 64."""
 EXPERTS = tuple(Expert(v, f) for v in (0.05, 0.3, 1.0) for f in (0.0, 1e-3, 1e-2))
 """The experts that a ranker starts with unless it is told others."""
 
@@ -42,8 +42,8 @@ class BayesianRanker:
     arms
         Names of the arms.
     numbers
-        Names of the numeric contexts, at most `MAX_NUMBERS`. They are taken as they are: give
-        them a scale of about 1.
+        Names of the numeric contexts, at most 63. They are taken as they are: give them a
+        scale of about 1.
     contexts
         Names of the categorical contexts.
     action_features
@@ -60,8 +60,8 @@ class BayesianRanker:
     max_arms
         Bound of the arms.
     max_weights
-        Bound of memory, in category weights (categories x (1 + arms) x experts, 16 bytes each):
-        categories that come when there is no room share `OTHER` too.
+        Bound of memory, in (1 + arms) x experts x (categories + (1 + numbers)²), 16 bytes each:
+        there is no room for further arms then, and further categories share `OTHER` too.
 
     Raises
     ------
@@ -104,21 +104,12 @@ class BayesianRanker:
         max_weights: int = 50_000_000,
     ) -> None:
         self.experts = as_experts(experts)
-        if not 0.0 <= share <= 1.0:
-            raise LearnerError(f"share must be in [0, 1], got {share}")
-        if len(numbers) > MAX_NUMBERS:
-            raise LearnerError(f"at most {MAX_NUMBERS} numbers, got {len(numbers)}")
-        if not arms:
-            raise LearnerError("a ranker needs at least one arm")
-        check.names("context", [*numbers, *contexts])
-        check.names("action feature", action_features)
-        check.names("arm", arms)
-
+        check.declaration(arms, numbers, contexts, action_features)
         self.numbers, self.contexts = tuple(numbers), tuple(contexts)
         self.action_features = tuple(action_features)
         # Also what a snapshot restores the ranker from.
         self._settings: dict[str, Any] = {
-            "share": float(share),
+            "share": check.share(share),
             "bias_scale": check.scale("bias_scale", bias_scale, least=1e-6),
             "shared_scale": check.scale("shared_scale", shared_scale, least=0.0),
             "feature_scale": check.scale("feature_scale", feature_scale, least=1e-6),
@@ -126,16 +117,13 @@ class BayesianRanker:
             "max_arms": check.at_least_one("max_arms", max_arms),
             "max_weights": check.at_least_one("max_weights", max_weights),
         }
-        self._max_arms, self._max_weights = max_arms, max_weights
+        self._max_arms, self._max_weights = int(max_arms), int(max_weights)
         self.updates = 0
         """Rewards learned so far: the version of the model."""
         self._encoder = ContextEncoder(self.numbers, self.contexts, max_categories)
+        scales = Scales(bias_scale, shared_scale, feature_scale)
         self._weights = ArmWeights(
-            self.experts,
-            Scales(bias_scale, shared_scale, feature_scale),
-            float(share),
-            len(self.numbers),
-            len(self.action_features),
+            self.experts, scales, float(share), len(numbers), len(action_features)
         )
         self._arms: list[str] = []
         self._places: dict[str, int] = {}
@@ -144,7 +132,7 @@ class BayesianRanker:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The name of the arm at each place; empty where there is none."""
+        """Name of the arm at each place; empty where there is none."""
         return tuple(self._arms)
 
     @property
@@ -227,8 +215,7 @@ class BayesianRanker:
         LearnerError
             If a value cannot be used or a shape is wrong.
         """
-        shape = (len(self._arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = check.features(features, self._shape, self.action_features)
         rows, unseen, x = self._encoder.encode(context)
         return Belief(*self._weights.belief(rows, unseen, x, matrix))
 
@@ -244,10 +231,8 @@ class BayesianRanker:
 
         Parameters
         ----------
-        context
-            As in `belief`.
-        features
-            As in `belief`; the arm's row alone, float64[A], is enough.
+        context, features
+            As in `belief`; of the features the arm's row alone, float64[A], is enough.
         arm
             Place of the arm.
         reward
@@ -312,8 +297,7 @@ class BayesianRanker:
         places = check.places(arms, self._arms)
         n = len(places)
         y = check.rewards(rewards, n)
-        shape = (n, len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = check.features(features, (n, len(self.action_features)), self.action_features)
         pairs = check.offsets(offsets, n)
         rows, x = self._encoder.learn_columns(contexts, n, self._most_rows(len(self._arms)))
         self._weights.grow(len(self._encoder.names), 0)
@@ -346,18 +330,22 @@ class BayesianRanker:
         """
         row = self._row(features, arm)
         rows, _, x = self._encoder.encode(context)
-        name = self._arms[arm]
-        dense, categories, action = self._weights.contributions(rows, x, row, arm)
-        reasons = [("on average", dense[0, 0]), (f"arm = {name}", dense[1, 0])]
-        for i, number in enumerate(self.numbers, start=1):
-            reasons += [(number, dense[0, i]), (f"{name} & {number}", dense[1, i])]
-        for (shared, own), r in zip(categories, rows, strict=True):
-            label = " = ".join(self._encoder.names[r])
-            reasons += [(label, shared), (f"{name} & {label}", own)]
-        reasons += zip(self.action_features, action, strict=True)
-        reasons = [(label, float(part)) for label, part in reasons]
-        reasons.sort(key=lambda reason: -abs(reason[1]))
-        return reasons[:top]
+        inputs = rows, x, row
+        place = arm, self._arms[arm]
+        return reasons(self._weights, self._encoder, self.action_features, place, inputs)[:top]
+
+    def publish(self) -> PublishedArms:
+        """Return a fast copy of the model that decides and no longer learns."""
+        table, dense, action = self._weights.folded(len(self._encoder.names), len(self._arms))
+        return PublishedArms(
+            self.arms,
+            self.action_features,
+            self.updates,
+            self._encoder.copy(),
+            table,
+            dense,
+            action,
+        )  # fmt: skip
 
     def to_bytes(self) -> bytes:
         """Return a snapshot, from which `from_bytes` makes an equal ranker."""
@@ -386,27 +374,27 @@ class BayesianRanker:
         """
         values, arrays = unpack(data, _KIND)
         names = ("numbers", "contexts", "action_features", "experts")
-        # A retired arm has no name; the places are all filled before the names are.
-        places = [f"{place}" for place in range(len(values["arms"]))]
+        places = [str(place) for place in range(len(values["arms"]))]  # a retired arm has no name
         ranker = cls(places, **{name: values[name] for name in names}, **values["settings"])
-        ranker._arms = list(values["arms"])
+        ranker._arms = values["arms"]
         ranker._places = {arm: place for place, arm in enumerate(ranker._arms) if arm}
-        for name, category in values["categories"]:
-            ranker._encoder.restore(name, category)
-        ranker._encoder.closed.update(values["closed"])
+        ranker._encoder.restore(values["categories"], values["closed"])
         ranker._weights.grow(len(values["categories"]), 0)
         for name, array in ranker._weights.used(*arrays["mean"].shape[:2]).items():
             array[:] = arrays[name]
         ranker.updates = values["updates"]
         return ranker
 
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self._arms), len(self.action_features)
+
     def _most_rows(self, arms: int) -> int:
-        return self._max_weights // ((1 + arms) * len(self.experts))
+        dense = (1 + len(self.numbers)) ** 2
+        return self._max_weights // ((1 + arms) * len(self.experts)) - dense
 
     def _row(self, features: ArrayLike | None, arm: int) -> Floats:
         check.known_place(arm, self._arms)
         if features is not None and np.ndim(features) == 2:
-            shape = (len(self._arms), len(self.action_features))
-            row: Floats = check.floats("features", features, shape)[arm]
-            features = row
-        return check.features(features, (len(self.action_features),), self.action_features)
+            features = check.floats("features", features, self._shape)[arm]
+        return check.features(features, self._shape[1:], self.action_features)

@@ -1,7 +1,7 @@
 """A context as a model's arrays: the row of every active category, and the numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +72,11 @@ class ContextEncoder:
         """How many rows are or will be needed whatever comes: those there are, and `OTHER`s."""
         return len(self.names) + sum(OTHER not in known for known in self._rows)
 
-    def restore(self, name: str, category: str) -> None:
-        """Give a category of a snapshot the next row."""
-        self._add(self.contexts.index(name), category)
+    def restore(self, names: Sequence[tuple[str, str]], closed: Sequence[int]) -> None:
+        """Take over `names` and `closed` of another encoder of the same contexts."""
+        for name, category in names:
+            self._add(self.contexts.index(name), category)
+        self.closed.update(closed)
 
     def encode(self, context: Mapping[str, Any]) -> Encoded:
         """Return the arrays of a context; nothing is learned.
@@ -91,6 +93,18 @@ class ContextEncoder:
                 rows.append(row)
         unseen = len(self.contexts) - len(rows)
         return Encoded(np.array(rows, np.int64), unseen, self._vector(context))
+
+    def rows_and_numbers(self, context: Mapping[str, Any], unseen: int) -> tuple[Indices, Floats]:
+        """Return int64[C], with row `unseen` for what has none, and float64[1 + N].
+
+        Raises
+        ------
+        LearnerError
+            As `encode`.
+        """
+        found = [self._find(c, context.get(name)) for c, name in enumerate(self.contexts)]
+        rows = np.array([row if row >= 0 else unseen for row in found], np.int64)
+        return rows, self._vector(context)
 
     def learn(self, context: Mapping[str, Any], most_rows: int) -> tuple[Indices, Floats]:
         """Return rows and numbers of a context, with new rows for what is new.
@@ -118,6 +132,33 @@ class ContextEncoder:
         LearnerError
             As `encode`, or if a column has not n values; then nothing is new.
         """
+        rows, x, values = self._columns(columns, n)
+        for r, c in np.argwhere(rows < 0).tolist():  # in the order of one by one
+            rows[r, c] = self._found_or_new(c, values[c][r], most_rows)
+        return rows, x
+
+    def columns(self, columns: Mapping[str, Any], n: int, unseen: int) -> tuple[Indices, Floats]:
+        """Return int64[n, C] and float64[n, 1 + N], each as `rows_and_numbers`.
+
+        Raises
+        ------
+        LearnerError
+            As `learn_columns`.
+        """
+        rows, x, _ = self._columns(columns, n)
+        rows[rows < 0] = unseen
+        return rows, x
+
+    def copy(self) -> Self:
+        """Return an encoder that does not see what this one learns."""
+        other = type(self)(self.numbers, self.contexts, self._max)
+        other.names, other.closed = list(self.names), set(self.closed)
+        other._rows = [dict(known) for known in self._rows]
+        return other
+
+    def _columns(
+        self, columns: Mapping[str, Any], n: int
+    ) -> tuple[Indices, Floats, list[list[Any]]]:
         x = np.ones((n, 1 + len(self.numbers)))
         for j, name in enumerate(self.numbers):
             column = _column(columns, name, n)
@@ -126,16 +167,7 @@ class ContextEncoder:
         rows = np.empty((n, len(values)), np.int64)
         for c, column in enumerate(values):
             rows[:, c] = [self._find(c, value) for value in column]
-        for r, c in np.argwhere(rows < 0).tolist():  # in the order of one by one
-            rows[r, c] = self._found_or_new(c, values[c][r], most_rows)
-        return rows, x
-
-    def category(self, name: str, value: str | None) -> str:
-        """Return the category that a value of a context counts as."""
-        row = self._find(self.contexts.index(name), value)
-        if row >= 0:
-            return self.names[row][1]
-        return MISSING if value is None else value
+        return rows, x, values
 
     def _find(self, c: int, value: object) -> int:
         """Return the row of a value, `_NONE_YET` if it may get one."""

@@ -13,14 +13,16 @@ E experts learn side by side, and lie next to one another:
 
 A square root cannot make a covariance that is not symmetric or not positive: Potter's form of the
 rank-one update multiplies it from the right, `G ← G (I + κ φ φᵀ)` with `φ = Gᵀx`. A diagonal
-variance is multiplied by a positive factor, never reduced by a difference.
+variance is multiplied by a positive factor, never reduced by a difference. Where the likelihood is
+flat (the logit `z` far out, its variance above `|z| + 10`) a Newton step would jump over
+everything; it is cut so that it moves the logit by at most `|z| + 10`.
 
 Forgetting takes a belief towards its prior before it learns. A diagonal variance `v` becomes
 `v / ((1 - f) + f v / v₀)`, which mixes precisions. A dense block forgets along the observation
 only: the variance `s = xᵀPx` of its part of the logit becomes what that formula says, with
-`s₀ = xᵀP₀x`, by taking away the information of one pseudo-observation of `x`; directions that are
-not observed keep theirs, and no weight's variance grows beyond its prior. With one weight both are
-the same.
+`s₀ = xᵀP₀x`, by taking away the information of one pseudo-observation of `x`. Directions that are
+not observed keep theirs, and on average over a block's weights variance stays below the prior, so
+that nothing winds up. With one weight both are the same.
 
 Sources: as in `adf`; Kaminski, Bryson and Schmidt (1971), "Discrete square root filtering: a survey
 of current techniques", section III (Potter's update); Kulhavý (1987), "Restricted exponential
@@ -83,17 +85,18 @@ def inflation(
     if forgetting == 0.0 or s <= 0.0:
         return 0.0
     after = adf.forget(s, prior_logit(x, bias, number), forgetting)
-    beta = max(after - s, 0.0) / (s * s)
+    room = float(x.shape[0])
+    taken = 0.0
     for i in range(x.shape[0]):
         u = 0.0
         v = 0.0
         for j in range(x.shape[0]):
             u += root[i, j] * phi[j]
             v += root[i, j] * root[i, j]
-        room = max((number if i > 0 else bias) - v, 0.0)
-        if beta * u * u > room:
-            beta = room / (u * u)
-    return beta
+        prior = number if i > 0 else bias
+        room -= v / prior
+        taken += u * (u / prior)
+    return min(max(after - s, 0.0) / (s * s), max(room, 0.0) / taken)
 
 
 @kernel
@@ -224,7 +227,6 @@ def learn(
         h = g / ((1.0 + g) * (1.0 + g))
         slope = (reward - adf.sigmoid(z)) / (1.0 + h * total)
         if abs(slope) * total > abs(z) + _FAR:
-            # Far out the likelihood is flat and the step would jump over everything.
             slope = math.copysign((abs(z) + _FAR) / total, slope)
         step[0] += weights[e] * slope
         step[1] += weights[e] * (h / (1.0 + h * total))

@@ -1,4 +1,4 @@
-"""The Bayesian ranker in plain Python: dictionaries, covariances as lists of lists, as published."""
+"""The Bayesian ranker in plain Python: dictionaries, covariances as lists of lists."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -58,9 +58,9 @@ class NaiveExpert:
             before = sum(v * value**2 for v, value in zip(prior, x, strict=True))
             if s > 0.0 and f > 0.0:
                 beta = max(s / ((1.0 - f) + f * s / before) - s, 0.0) / s**2
-                for i in range(len(x)):
-                    if u[i] != 0.0:
-                        beta = min(beta, max(prior[i] - p[i][i], 0.0) / u[i] ** 2)
+                room = len(x) - sum(p[i][i] / prior[i] for i in range(len(x)))
+                taken = sum(u[i] ** 2 / prior[i] for i in range(len(x)))
+                beta = min(beta, max(room, 0.0) / taken)
                 p = [[p[i][j] + beta * u[i] * u[j] for j in range(len(x))] for i in range(len(x))]
             self.blocks[owner] = m, p
         for key in sparse:
@@ -82,6 +82,7 @@ class NaiveExpert:
         p = naive_sigmoid(z)
         h = p * (1.0 - p)
         d, e = (y - p) / (1.0 + h * s), h / (1.0 + h * s)
+        d = math.copysign(min(abs(d), (abs(z) + 10.0) / s), d)
         for owner in ("", arm):
             m, cov = self.blocks[owner]
             u = times(cov, x)
