@@ -7,6 +7,7 @@ kept within `CLIP` of 0 and 1.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from vowpalwabbit import pyvw
 
 from nextbest.learners import BayesianRanker
 
+from . import quality_ours
 from .quality_streams import Stream, standardised
 
 Floats = NDArray[np.float64]
@@ -91,16 +93,12 @@ def ours(rows: Rows, **settings: Any) -> float:
     # With one arm, what arms share and what is its own would be the same thing twice.
     chosen = {"shared_scale": 0.0, "max_categories": 10_000} | settings
     model = BayesianRanker(["yes"], numbers=numbers, contexts=stream.categories, **chosen)
-    chances = []
-    for values, words, y in zip(
-        rows.scaled.tolist(), stream.words, stream.labels.tolist(), strict=True
-    ):
-        x = dict(zip(numbers, values, strict=True)) | dict(
-            zip(stream.categories, words, strict=True)
-        )
-        chances.append(float(model.belief(x).probability[0]))
-        model.learn(x, None, 0, float(y))
-    return logloss(stream.labels, chances)
+    columns: dict[str, Any] = dict(zip(numbers, rows.scaled.T, strict=True))
+    if stream.categories:
+        columns |= dict(zip(stream.categories, zip(*stream.words, strict=True), strict=True))
+    rewards = stream.labels.astype(np.float64)[:, None]
+    greedy = quality_ours.Exploration(math.inf)
+    return logloss(stream.labels, quality_ours.play(model, columns, None, rewards, greedy).chances)
 
 
 def _linear(optimizer: Callable[[float], optim.base.Optimizer], rate: float) -> Row:

@@ -23,9 +23,9 @@ from sklearn.datasets import load_digits
 
 from nextbest.learners import BayesianRanker
 
+from . import quality_ours
 from .harness import Result
-from .quality_ours import Ours
-from .quality_policies import Policy, RiverPerArm, VowpalWabbit, play
+from .quality_policies import RiverPerArm, VowpalWabbit, play
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def run(*, quick: bool) -> Result:
     detail: dict[str, Any] = {"seeds": len(seeds)}
     reward = 0.0
     for name, setting in CHOSEN.items():
-        runs = [(task, earn(MAKE[name], setting, task, seed)) for seed, task in _tasks(seeds)]
+        runs = [(task, EARN[name](task, seed, *setting)) for seed, task in _tasks(seeds)]
         means = [float(earned.mean()) for _, earned in runs]
         rest = [float(earned[~task.held_out].mean()) for task, earned in runs]
         if name == "ours":
@@ -85,19 +85,7 @@ def _tasks(seeds: range) -> list[tuple[int, Digits]]:
     return [(seed, digits(seed)) for seed in seeds]
 
 
-Make = Callable[..., Policy]
-
-
-def earn(make: Make, setting: tuple[Any, ...], task: Digits, seed: int) -> Floats:
-    """Return the reward of each decision."""
-    policy = make(task, seed, *setting)
-    earned = play(policy, task.rewards)
-    if isinstance(policy, VowpalWabbit):
-        policy.close()
-    return earned
-
-
-def ours(task: Digits, seed: int, variances: tuple[float, ...], gamma: float) -> Policy:
+def ours(task: Digits, seed: int, variances: tuple[float, ...], gamma: float) -> Floats:
     """Our model: an expert for each variance."""
     model = BayesianRanker(
         [f"{arm}" for arm in range(ARMS)],
@@ -105,7 +93,8 @@ def ours(task: Digits, seed: int, variances: tuple[float, ...], gamma: float) ->
         experts=[(variance, 0.0) for variance in variances],
         shared_scale=0.0,
     )
-    return Ours(model, task.contexts, None, gamma=gamma, seed=seed)
+    explore = quality_ours.Exploration(gamma, seed=seed)
+    return quality_ours.play(model, task.contexts, None, task.rewards, explore).earned
 
 
 class LinUCB:
@@ -123,23 +112,34 @@ class LinUCB:
         self._policy.update(arm, self._contexts[t], reward)
 
 
-def river(task: Digits, seed: int, rate: float) -> Policy:
+def linucb(task: Digits, seed: int, alpha: float, beta: float) -> Floats:
+    """River's disjoint LinUCB, with prior precision alpha and noise precision beta."""
+    return play(LinUCB(task, seed, alpha, beta), task.rewards)
+
+
+def river(task: Digits, seed: int, rate: float) -> Floats:
     """River's AdaGrad, one model an arm."""
     none = np.empty((len(task.contexts), ARMS, 0))
-    return RiverPerArm(task.contexts, none, learning_rate=rate, seed=seed)
+    return play(RiverPerArm(task.contexts, none, learning_rate=rate, seed=seed), task.rewards)
 
 
-def vw(task: Digits, seed: int, gamma: float, rate: float) -> Policy:
+def vw(task: Digits, seed: int, gamma: float, rate: float) -> Floats:
     """VW's SquareCB."""
-    shared = [
-        " ".join(f"{name}:{value:.6g}" for name, value in x.items()) for x in task.contexts
-    ]
+    shared = [" ".join(f"{name}:{value:.6g}" for name, value in x.items()) for x in task.contexts]
     none = np.empty((len(shared), ARMS, 0))
     exploration = f"--squarecb --gamma_scale {gamma}"
-    return VowpalWabbit(shared, none, exploration, learning_rate=rate, seed=seed)
+    policy = VowpalWabbit(shared, none, exploration, learning_rate=rate, seed=seed)
+    earned = play(policy, task.rewards)
+    policy.close()
+    return earned
 
 
-MAKE: dict[str, Make] = {"ours": ours, "linucb": LinUCB, "river": river, "vw": vw}
+EARN: dict[str, Callable[..., Floats]] = {
+    "ours": ours,
+    "linucb": linucb,
+    "river": river,
+    "vw": vw,
+}
 GRID: dict[str, list[tuple[Any, ...]]] = {
     "ours": [((*v,), g) for v in ((1.0,), (3.0,), (1.0, 3.0)) for g in (30.0, 100.0, 300.0)],
     "linucb": [(alpha, beta) for alpha in (0.1, 1.0, 3.0) for beta in (1.0, 10.0, 30.0)],
@@ -147,10 +147,10 @@ GRID: dict[str, list[tuple[Any, ...]]] = {
     "vw": [(g, rate) for g in (10, 100, 1000) for rate in (0.1, 0.5, 2.0)],
 }
 CHOSEN: dict[str, tuple[Any, ...]] = {
-    "ours": ((1.0,), 300.0),
-    "linucb": (1.0, 10.0),
-    "river": (0.3,),
-    "vw": (100, 0.5),
+    "ours": ((3.0,), 300.0),
+    "linucb": (3.0, 1.0),
+    "river": (0.03,),
+    "vw": (10, 2.0),
 }
 
 
@@ -159,7 +159,7 @@ def tune(seeds: range = range(100, 104)) -> dict[str, list[tuple[float, tuple[An
     found = {}
     for name, settings in GRID.items():
         scores = [
-            (float(np.mean([earn(MAKE[name], s, digits(i, tuning=True), i) for i in seeds])), s)
+            (float(np.mean([EARN[name](digits(i, tuning=True), i, *s) for i in seeds])), s)
             for s in settings
         ]
         found[name] = sorted(scores, key=lambda score: -score[0])

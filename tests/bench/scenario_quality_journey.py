@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 
 from nextbest.learners import BayesianRanker
 
+from . import quality_ours as ours
 from .harness import Result
 from .quality_journey import AFFINITIES, TUNING, Journey, best_constant, load
-from .quality_ours import Ours, Own
-from .quality_policies import Policy, RiverPerArm, VowpalWabbit, play
+from .quality_ours import Exploration, Own
+from .quality_policies import RiverPerArm, VowpalWabbit, play
 
 Floats = NDArray[np.float64]
 
@@ -49,10 +50,13 @@ VW_EXPLORATION = "--squarecb --gamma_scale 1000"
 VW_RATE = 0.5
 
 
-class Row(NamedTuple):
-    """A policy to play: how to make it for a seed, and how late it learns."""
+Earn = Callable[[Journey, int, int], Floats]
 
-    make: Callable[[Journey, int], Policy]
+
+class Row(NamedTuple):
+    """A policy to play: what it earns in a task, late by so much, with a seed."""
+
+    earn: Earn
     late: int = 0
     seeds: int = 10
     quick_seeds: int = 3
@@ -80,12 +84,8 @@ def run(*, quick: bool) -> Result:
 def measure(row: Row, task: Journey, seeds: range) -> dict[str, float]:
     """Play a row with each seed."""
     began = time.perf_counter()
-    earned = []
-    for seed in seeds:
-        policy = row.make(task, seed)
-        earned.append(play(policy, task.rewards, row.late))
-        if isinstance(policy, VowpalWabbit):
-            policy.close()
+    earned = [row.earn(task, row.late, seed) for seed in seeds]
+    seconds = time.perf_counter() - began
     means = [float(rewards.mean()) for rewards in earned]
     cut = round(len(task.rewards) * TUNING)
     rest = [float(rewards[cut:].mean()) for rewards in earned]
@@ -95,44 +95,39 @@ def measure(row: Row, task: Journey, seeds: range) -> dict[str, float]:
         "least": round(min(means), 5),
         "rest": round(float(np.mean(rest)), 5),
         "seeds": len(seeds),
-        "decisions_per_s": round(len(seeds) * len(task.rewards) / (time.perf_counter() - began)),
+        "decisions_per_s": round(len(seeds) * len(task.rewards) / seconds),
     }
 
 
-def plain(task: Journey, seed: int) -> Policy:
+def plain(task: Journey, late: int, seed: int) -> Floats:
     """Ours without a household's past."""
     model = BayesianRanker(task.arms, contexts=list(task.contexts[0]), **PLAIN)
-    own = Own(task.customer, len(task.arms), OWN_VARIANCE)
-    return Ours(model, task.contexts, None, gamma=GAMMA, seed=seed, own=own)
+    own = Own(task.customer, OWN_VARIANCE)
+    explore = Exploration(GAMMA, seed=seed)
+    return ours.play(model, task.contexts, None, task.rewards, explore, late=late, own=own).earned
 
 
-def affinity(task: Journey, seed: int, **settings: Any) -> Policy:
+def affinity(task: Journey, late: int, seed: int, settings: dict[str, Any] = AFFINITY) -> Floats:
     """Ours with the streamed affinities."""
     model = BayesianRanker(
-        task.arms,
-        contexts=list(task.contexts[0]),
-        action_features=AFFINITIES,
-        **(settings or AFFINITY),
+        task.arms, contexts=list(task.contexts[0]), action_features=AFFINITIES, **settings
     )
-    return Ours(model, task.contexts, task.affinity, gamma=GAMMA, seed=seed)
+    explore = Exploration(GAMMA, seed=seed)
+    return ours.play(model, task.contexts, task.affinity, task.rewards, explore, late=late).earned
 
 
-def untuned(task: Journey, seed: int) -> Policy:
-    """Ours with the streamed affinities and the model's own defaults: nine experts."""
-    return affinity(task, seed, share=1e-4)
-
-
-def river(task: Journey, seed: int, *, affinities: bool = False) -> Policy:
+def river(task: Journey, late: int, seed: int, *, affinities: bool = False) -> Floats:
     """River's row, or the same with the streamed affinities."""
     shared = [
         {f"{name}={word}": 1.0 for name, word in context.items()} | {f"customer={customer}": 1.0}
         for context, customer in zip(task.contexts, task.customer.tolist(), strict=True)
     ]
     actions = task.affinity if affinities else task.affinity[:, :, :0]
-    return RiverPerArm(shared, actions, learning_rate=RIVER_RATE, seed=seed)
+    policy = RiverPerArm(shared, actions, learning_rate=RIVER_RATE, seed=seed)
+    return play(policy, task.rewards, late)
 
 
-def vw(task: Journey, seed: int, *, affinities: bool = False) -> Policy:
+def vw(task: Journey, late: int, seed: int, *, affinities: bool = False) -> Floats:
     """VW's row, or the same with the streamed affinities."""
     shared = [
         " ".join(re.sub(r"[\s:|]", "_", f"{name}={word}") for name, word in context.items())
@@ -140,7 +135,10 @@ def vw(task: Journey, seed: int, *, affinities: bool = False) -> Policy:
         for context, customer in zip(task.contexts, task.customer.tolist(), strict=True)
     ]
     actions = task.affinity if affinities else task.affinity[:, :, :0]
-    return VowpalWabbit(shared, actions, VW_EXPLORATION, learning_rate=VW_RATE, seed=seed)
+    policy = VowpalWabbit(shared, actions, VW_EXPLORATION, learning_rate=VW_RATE, seed=seed)
+    earned = play(policy, task.rewards, late)
+    policy.close()
+    return earned
 
 
 ROWS: dict[str, Row] = {
@@ -151,8 +149,8 @@ ROWS: dict[str, Row] = {
     "river": Row(river),
     "vw": Row(vw, seeds=3, quick_seeds=1),
     "river_late": Row(river, LATE),
-    "affinity_untuned": Row(untuned, seeds=3),
-    "river_affinity": Row(lambda task, seed: river(task, seed, affinities=True), seeds=3),
-    "vw_affinity": Row(lambda task, seed: vw(task, seed, affinities=True), seeds=1),
+    "affinity_untuned": Row(lambda *of: affinity(*of, settings={})),
+    "river_affinity": Row(lambda *of: river(*of, affinities=True), seeds=3),
+    "vw_affinity": Row(lambda *of: vw(*of, affinities=True), seeds=1),
 }
 FIGURES = ("plain", "affinity", "plain_late", "affinity_late", "river", "vw")
