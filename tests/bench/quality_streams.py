@@ -120,21 +120,9 @@ def bank(seed: int) -> Stream:
 def adult(seed: int) -> Stream:
     """32,561 persons of a census: an income above $50,000?"""
     header = [
-        "age",
-        "workclass",
-        "fnlwgt",
-        "education",
-        "education_num",
-        "marital",
-        "occupation",
-        "relationship",
-        "race",
-        "sex",
-        "capital_gain",
-        "capital_loss",
-        "hours",
-        "country",
-        "income",
+        *("age", "workclass", "fnlwgt", "education", "education_num", "marital"),
+        *("occupation", "relationship", "race", "sex", "capital_gain", "capital_loss"),
+        *("hours", "country", "income"),
     ]
     numeric = ("age", "fnlwgt", "education_num", "capital_gain", "capital_loss", "hours")
     rows = [[value.strip() for value in row] for row in _csv("adult-uci.csv.gz")]
