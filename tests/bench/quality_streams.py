@@ -137,7 +137,7 @@ def telescope(seed: int) -> Stream:
 
 def basket(seed: int) -> Stream:
     """60,000 baskets in order: is a category, drawn by the seed, in the basket?"""
-    task = quality_journey.load().first(60_000)
+    task = quality_journey.load(60_000)
     n = len(task.customer)
     arms = np.random.default_rng(seed).integers(len(task.arms), size=n)
     names = (*task.contexts[0], "customer", "category")

@@ -35,9 +35,9 @@ Earn = Callable[[Journey, int], Floats]
 STRETCH = 0.1
 RIVER_SEEDS = 3
 QUICK_PART = 0.2
-SETTINGS: dict[str, Any] = {"variance": 0.03, "forgetting": 1e-3, "own_forgetting": 0.0}
+SETTINGS: dict[str, Any] = {"variance": 0.03, "forgetting": 1e-3, "own_forgetting": 1e-3}
 OWN_VARIANCE = 2.0
-GAMMA, EXPONENT = 500.0, 0.5
+GAMMA, EXPONENT = 2000.0, 0.25
 
 
 def run(*, quick: bool) -> Result:
