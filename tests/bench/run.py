@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
     scenario_decide_kernel,
+    scenario_drift,
     scenario_freshness,
     scenario_historical,
     scenario_ingest_json,
@@ -29,6 +30,9 @@ from tests.bench import (
     scenario_lookup_http,
     scenario_measures,
     scenario_policies,
+    scenario_quality_digits,
+    scenario_quality_journey,
+    scenario_quality_stream,
     scenario_receipt,
     scenario_recovery,
     scenario_regret,
@@ -54,6 +58,10 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "learn": scenario_learn.run,
     "regret": scenario_regret.run,
     "policies": scenario_policies.run,
+    "quality-journey": scenario_quality_journey.run,
+    "quality-stream": scenario_quality_stream.run,
+    "quality-digits": scenario_quality_digits.run,
+    "drift": scenario_drift.run,
 }
 
 
