@@ -9,6 +9,7 @@ bit for bit, in micro-batches too.
   weights of a segment and of a person.
 * A `Bandit` explores with such a model by a `Policy`, with exact propensities; `off_policy` says
   from its log what another policy would have earned. `RepairingLearner` takes in late rewards.
+* `RewardDrop` notices when what was learned no longer earns.
 * `ActionRanker` is the smallest ranker: one diagonal model and SquareCB.
 """
 
@@ -17,6 +18,7 @@ from .adf import ADFLogisticRegression
 from .adpredictor import AdPredictor
 from .bayesian import BayesianRanker
 from .columns import Columns
+from .drift import RewardDrop
 from .errors import LearnerError
 from .files import load, save
 from .journal import Example
@@ -70,6 +72,7 @@ __all__ = [
     "Reliability",
     "RepairingLearner",
     "Repairs",
+    "RewardDrop",
     "SegmentOfOne",
     "TabularLogisticRegression",
     "Windowed",

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nextbest.learners import BayesianRanker
-from nextbest.learners.kernels import adf, bayes_belief, bayes_learn, squarecb
+from nextbest.learners import BayesianRanker, RewardDrop
+from nextbest.learners.kernels import adf, bayes_belief, bayes_learn, drift, squarecb
 from nextbest.learners.kernels._jit import kernel
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,7 @@ def play(
     *,
     late: int = 0,
     own: Own | None = None,
+    drop: RewardDrop | None = None,
 ) -> Played:
     """Let a new model choose, and learn each reward so many decisions later.
 
@@ -75,6 +76,8 @@ def play(
         float64[n, K, A], action features, if the model has any.
     rewards
         float64[n, K], what each arm would earn.
+    drop
+        A new detector; at its alarms, model and exploration begin anew. None for none.
     """
     n, k = rewards.shape
     if not isinstance(contexts, Mapping):
@@ -94,6 +97,8 @@ def play(
         own.customers if own else NOBODY, own.forgetting if own else 0.0,
         own.variance if own else 1.0, np.zeros((people, k)),
         np.full((people, k), own.variance if own else 1.0), earned, chances,
+        drop.part if drop else 0.5, drop.threshold if drop else np.inf,
+        drop.warm_up if drop else 1,
     )  # fmt: skip
     return Played(earned, chances)
 
@@ -106,12 +111,17 @@ def _play(
     gamma: float, exponent: float, seed: int, late: int,
     customers: Ints, own_forgetting: float,
     own_prior: float, own_mean: Floats, own_variance: Floats, earned: Floats, chances: Floats,
+    part: float, threshold: float, warm_up: int,
 ) -> None:  # fmt: skip
     n, k = rewards.shape
     arms = np.zeros(n, np.int64)
     out, odds, step = np.empty((3, k)), np.empty(k), np.empty(2)
     eligible = np.ones(k, np.bool_)
     personal = customers.shape[0] > 0
+    watch, start = np.zeros(drift.SIZE), 0
+    mean_0, variance_0, weights_0 = mean.copy(), variance.copy(), weights.copy()
+    centre_0, root_0 = centre.copy(), root.copy()
+    action_mean_0, action_variance_0 = action_mean.copy(), action_variance.copy()
     for t in range(n + late):
         if t < n:
             bayes_belief.belief(
@@ -123,7 +133,7 @@ def _play(
                 for a in range(k):
                     z = out[0, a] + own_mean[who, a]
                     out[2, a] = adf.moderated(z, out[1, a] + own_variance[who, a])
-            squarecb.probabilities(out[2], eligible, gamma * float(t + 1) ** exponent, odds)
+            squarecb.probabilities(out[2], eligible, gamma * float(t + 1 - start) ** exponent, odds)
             arm = squarecb.sample(odds, squarecb.uniform(seed, t + 1))
             arms[t] = arm
             earned[t] = rewards[t, arm]
@@ -144,3 +154,9 @@ def _play(
             if personal:
                 own_mean[who, arm] = m + v * step[0]
                 own_variance[who, arm] = v - v * v * step[1]
+            if drift.dropped(watch, earned[told], chances[told], part, threshold, warm_up):
+                start = t + 1
+                mean[:], variance[:], weights[:] = mean_0, variance_0, weights_0
+                centre[:], root[:] = centre_0, root_0
+                action_mean[:], action_variance[:] = action_mean_0, action_variance_0
+                own_mean[:], own_variance[:] = 0.0, own_prior

@@ -4,13 +4,14 @@ From the middle decision on, every arm earns what another arm earned before (a p
 the seed draws), and nobody is told. ``recovered`` is the mean reward over the 10% of the stream
 that follow, over that of a fresh model which begins there: an average over the whole of that
 stretch, so that the time of recovering counts too. The contexts and every household's own weights
-are the model's input, without streamed history. Ours forgets; the detail has the same model
-without forgetting (``frozen``), River's AdaGrad one model an arm, and the next 10%
-(``_later``). ``undrifted`` is what forgetting costs or gains where nothing drifts: its mean
-reward over that of the model without.
+are the model's input, without streamed history. Ours forgets, and a detector of dropped rewards
+begins the model and its exploration anew; the detail has the same model without either
+(``frozen``), River's AdaGrad one model an arm, and the next 10% (``_later``). ``undrifted`` is
+what both cost or gain where nothing is permuted: its mean reward over that of the model without.
 
-The settings were chosen on the first 40% of the decisions, with a drift half-way in them and
-other permutations.
+The settings of model and exploration were chosen on the first 40% of the decisions, with a drift
+half-way in them and other permutations, the detector's part on the first 20%. Its threshold is
+one false alarm in three million, many times the stream.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nextbest.learners import BayesianRanker
+from nextbest.learners import BayesianRanker, RewardDrop
 
 from . import quality_ours as ours
 from .harness import Result
@@ -111,6 +112,7 @@ def play(
     variance: float,
     forgetting: float,
     own_forgetting: float,
+    drop: RewardDrop | None = None,
 ) -> Floats:
     """Return what our model earns."""
     model = BayesianRanker(
@@ -121,16 +123,16 @@ def play(
     )
     own = Own(task.customer, OWN_VARIANCE, own_forgetting)
     explore = Exploration(GAMMA, EXPONENT, seed)
-    return ours.play(model, task.contexts, None, task.rewards, explore, own=own).earned
+    return ours.play(model, task.contexts, None, task.rewards, explore, own=own, drop=drop).earned
 
 
 def forgetting(task: Journey, seed: int) -> Floats:
     """Ours."""
-    return play(task, seed, **SETTINGS)
+    return play(task, seed, **SETTINGS, drop=RewardDrop())
 
 
 def never(task: Journey, seed: int) -> Floats:
-    """Ours without forgetting."""
+    """Ours without forgetting and detector."""
     return play(task, seed, **(SETTINGS | {"forgetting": 0.0, "own_forgetting": 0.0}))
 
 

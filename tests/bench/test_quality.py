@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from river import preprocessing
 
-from nextbest.learners import BayesianRanker
+from nextbest.learners import BayesianRanker, RewardDrop
 from nextbest.learners.base import Offset
 from nextbest.learners.kernels import squarecb
 
@@ -21,8 +21,9 @@ RNG = np.random.default_rng(3)
 
 @pytest.mark.parametrize("late", [0, 7])
 @pytest.mark.parametrize("personal", [False, True])
+@pytest.mark.parametrize("restarts", [False, True], ids=["on", "restarts"])
 def test_the_compiled_loop_is_the_loop_through_the_public_methods(
-    late: int, personal: bool
+    late: int, personal: bool, restarts: bool
 ) -> None:
     n, k = 120, 3
     contexts = [
@@ -39,11 +40,13 @@ def test_the_compiled_loop_is_the_loop_through_the_public_methods(
 
     own = Own(customers, 0.5, 0.01) if personal else None
     explore = Exploration(2.0, 0.5, seed=4)
-    played = play(model(), contexts, actions, rewards, explore, late=late, own=own)
+    rewards[60:] *= not restarts
+    drop = RewardDrop(0.5, 4.0, 10) if restarts else None
+    played = play(model(), contexts, actions, rewards, explore, late=late, own=own, drop=drop)
 
     slow = model()
     means, variances = np.zeros((5, k)), np.full((5, k), 0.5)
-    earned, arms = [], []
+    earned, hoped, arms, start = [], [], [], 0
     for t in range(n + late):
         if t < n:
             mean, variance, chance = slow.belief(contexts[t], actions[t])
@@ -52,8 +55,9 @@ def test_the_compiled_loop_is_the_loop_through_the_public_methods(
                 z = (mean + means[customers[t]]) / np.sqrt(1 + math.pi * s / 8)
                 chance = 1 / (1 + np.exp(-z))
             odds = np.empty(k)
-            squarecb.probabilities(chance, np.ones(k, np.bool_), 2.0 * (t + 1) ** 0.5, odds)
+            squarecb.probabilities(chance, np.ones(k, np.bool_), 2.0 * (t + 1 - start) ** 0.5, odds)
             arms.append(squarecb.sample(odds, squarecb.uniform(4, t + 1)))
+            hoped.append(chance[arms[t]])
             earned.append(rewards[t, arms[t]])
             assert played.chances[t] == pytest.approx(chance[arms[t]], rel=1e-9)
         if (told := t - late) >= 0:
@@ -63,6 +67,10 @@ def test_the_compiled_loop_is_the_loop_through_the_public_methods(
             step = slow.learn(contexts[told], actions[told], arm, earned[told], offset)
             means[who, arm] += v * step.slope
             variances[who, arm] = v - v * v * step.curvature
+            if drop and drop.update(earned[told], hoped[told]):
+                slow, start = model(), t + 1
+                means[:], variances[:] = 0.0, 0.5
+    assert (drop is not None and drop.alarms > 0) == restarts
     assert played.earned.tolist() == earned
 
 
