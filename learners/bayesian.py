@@ -76,7 +76,7 @@ class BayesianRanker:
     >>> for i in range(300):
     ...     step = ranker.learn({"hour": "morning", "age": 0.3}, None, i % 2, float(i % 2))
     >>> ranker.belief({"hour": "morning", "age": 0.3}).probability.round(2).tolist()
-    [0.02, 0.98]
+    [0.01, 0.99]
     >>> ranker.add_arm("water")
     2
     >>> round(float(ranker.belief({"hour": "morning"}).probability[2]), 1)

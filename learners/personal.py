@@ -286,13 +286,17 @@ class SegmentOfOne:
         mean = math.fsum(m for m, _ in beliefs) + offset.mean
         variance = math.fsum(v for _, v in beliefs) + offset.variance
         tuned = any(level.several for level in used)
-        shared = float(self.model.belief(context, features).mean[arm]) if tuned else 0.0
+        shared, spread = 0.0, 0.0
+        if tuned:
+            known_of_all = self.model.belief(context, features)
+            shared, spread = float(known_of_all.mean[arm]), float(known_of_all.variance[arm])
         step = self.model.learn(context, features, arm, reward, Offset(mean, variance))
 
         learned = []
         for level, each, (m, v) in zip(used, evidence, beliefs, strict=True):
             if level.several:
-                level.reweigh(*each, shared + mean - m, reward)
+                rest = max(spread + variance - v, 0.0)
+                level.reweigh(*each, shared + mean - m, rest, reward)
             learned.append(levels.observe(*each, m, v, float(step.slope), float(step.curvature)))
         for i, row in enumerate(rows):
             self._rows.put(i, row, context, arm, learned[i])
