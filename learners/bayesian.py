@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import arm_checks as check
 from .arm_weights import ArmWeights, Expert, Scales, as_experts
 from .base import NOTHING, Belief, Bools, Offset, Step
-from .checkpoint import pack, unpack
+from .checkpoint import fill, pack, reading, unpack
 from .context_encoder import ContextEncoder
 from .errors import LearnerError
 from .published import PublishedArms
@@ -21,6 +21,7 @@ EXPERTS = tuple(Expert(v, f) for v in (0.05, 0.3, 1.0) for f in (0.0, 1e-3, 1e-2
 """The experts that a ranker starts with unless it is told others."""
 
 _KIND = "BayesianRanker"
+_DECLARED = ("numbers", "contexts", "action_features", "experts")
 
 
 class BayesianRanker:
@@ -75,7 +76,7 @@ class BayesianRanker:
     >>> for i in range(300):
     ...     step = ranker.learn({"hour": "morning", "age": 0.3}, None, i % 2, float(i % 2))
     >>> ranker.belief({"hour": "morning", "age": 0.3}).probability.round(2).tolist()
-    [0.02, 0.98]
+    [0.01, 0.99]
     >>> ranker.add_arm("water")
     2
     >>> round(float(ranker.belief({"hour": "morning"}).probability[2]), 1)
@@ -126,6 +127,7 @@ class BayesianRanker:
             self.experts, scales, float(share), len(numbers), len(action_features)
         )
         self._arms: list[str] = []
+        self._live: Bools | None = None
         self._places: dict[str, int] = {}
         for arm in arms:
             self.add_arm(arm)
@@ -137,8 +139,10 @@ class BayesianRanker:
 
     @property
     def live(self) -> Bools:
-        """bool[K], which places have an arm."""
-        return np.array([arm != "" for arm in self._arms])
+        """bool[K], which places have an arm; not to be written."""
+        if self._live is None:
+            self._live = np.array([arm != "" for arm in self._arms])
+        return self._live
 
     @property
     def expert_weights(self) -> Floats:
@@ -175,7 +179,7 @@ class BayesianRanker:
                 raise LearnerError(f"no room for arm {name!r}: max_weights is {self._max_weights}")
             self._weights.grow(0, free + 2)
             self._arms.append("")
-        self._arms[free], self._places[name] = name, free
+        self._arms[free], self._places[name], self._live = name, free, None
         return free
 
     def retire_arm(self, name: str) -> int:
@@ -190,7 +194,7 @@ class BayesianRanker:
         """
         place = self.place(name)
         del self._places[name]
-        self._arms[place] = ""
+        self._arms[place], self._live = "", None
         self._weights.reset(1 + place)
         return place
 
@@ -369,16 +373,16 @@ class BayesianRanker:
             If the bytes are damaged, or of another version or kind.
         """
         values, arrays = unpack(data, _KIND)
-        names = ("numbers", "contexts", "action_features", "experts")
-        places = [str(place) for place in range(len(values["arms"]))]  # a retired arm has no name
-        ranker = cls(places, **{name: values[name] for name in names}, **values["settings"])
-        ranker._arms = values["arms"]
-        ranker._places = {arm: place for place, arm in enumerate(ranker._arms) if arm}
-        ranker._encoder.restore(values["categories"], values["closed"])
-        ranker._weights.grow(len(values["categories"]), 0)
-        for name, array in ranker._weights.used(*arrays["mean"].shape[:2]).items():
-            array[:] = arrays[name]
-        ranker.updates = values["updates"]
+        with reading(_KIND):
+            own = {key: values[key] for key in _DECLARED}
+            ranker = cls([str(i) for i in range(len(values["arms"]))], **own, **values["settings"])
+            ranker._arms, ranker._live = values["arms"], None
+            ranker._places = {arm: place for place, arm in enumerate(ranker._arms) if arm}
+            ranker._encoder.restore(values["categories"], values["closed"])
+            ranker._weights.grow(len(values["categories"]), 0)
+            for name, array in ranker._weights.used(*arrays["mean"].shape[:2]).items():
+                fill(array, arrays, name)
+            ranker.updates = values["updates"]
         return ranker
 
     @property

@@ -43,9 +43,9 @@ class Candidates:
     >>> level = Candidates("person_variance", [0.0, 1.0])
     >>> level.weights.round(2).tolist(), round(level.expected, 3)
     ([0.9, 0.1], 0.1)
-    >>> level.reweigh(information=3.0, precision=0.5, rest=-1.0, reward=1.0)
+    >>> level.reweigh(information=3.0, precision=0.5, rest=-1.0, variance=0.2, reward=1.0)
     >>> level.weights.round(2).tolist()
-    [0.77, 0.23]
+    [0.78, 0.22]
     """
 
     def __init__(self, what: str, variances: Variances) -> None:
@@ -86,14 +86,17 @@ class Candidates:
         """Add a level's weights to every arm's logit, in place; `evidence` is float64[2, K]."""
         levels.add(evidence[0], evidence[1], self.variances, self.weights, mean, variance)
 
-    def reweigh(self, information: float, precision: float, rest: float, reward: float) -> None:
-        """Weigh the candidates anew; `rest` is the mean of the logit without this level."""
+    def reweigh(
+        self, information: float, precision: float, rest: float, variance: float, reward: float
+    ) -> None:
+        """Weigh the candidates anew; `rest` and `variance` are the logit's without this level."""
         levels.reweigh(
             information,
             precision,
             self.variances,
             self.weights,
             rest,
+            variance,
             reward,
             self._first,
             SHARE,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .base import NOTHING, ArmModel, Belief, Bools, Floats, Offset, Step
 from .candidates import VARIANCES, Candidates, Variances
-from .checkpoint import pack, unpack
+from .checkpoint import fill, pack, reading, unpack
 from .errors import LearnerError
 from .kernels import levels
 from .person import MOST_ARMS, Person, block_bytes, pack_person, unpack_person
@@ -252,14 +252,16 @@ class SegmentOfOne:
             If the bytes are damaged, or of another version or kind.
         """
         values, arrays = unpack(data, _KIND)
-        one = cls(load(arrays["model"].tobytes()), values["segments"], **values["settings"])
-        one._rows.restore(values["rows"], arrays["evidence"])
-        one.updates = values["updates"]
-        at = 0
-        for level in one._levels:
-            size = len(level.weights)
-            level.weights[:] = arrays["weights"][at : at + size]
-            at += size
+        with reading(_KIND):
+            one = cls(load(arrays["model"].tobytes()), values["segments"], **values["settings"])
+            one._rows.restore(values["rows"], arrays["evidence"])
+            one.updates = values["updates"]
+            weights = np.concatenate([level.weights for level in one._levels])
+            fill(weights, arrays, "weights")
+            at = 0
+            for level in one._levels:
+                level.weights[:] = weights[at : at + len(level.weights)]
+                at += len(level.weights)
         return one
 
     def _learn(
@@ -284,13 +286,17 @@ class SegmentOfOne:
         mean = math.fsum(m for m, _ in beliefs) + offset.mean
         variance = math.fsum(v for _, v in beliefs) + offset.variance
         tuned = any(level.several for level in used)
-        shared = float(self.model.belief(context, features).mean[arm]) if tuned else 0.0
+        shared, spread = 0.0, 0.0
+        if tuned:
+            known_of_all = self.model.belief(context, features)
+            shared, spread = float(known_of_all.mean[arm]), float(known_of_all.variance[arm])
         step = self.model.learn(context, features, arm, reward, Offset(mean, variance))
 
         learned = []
         for level, each, (m, v) in zip(used, evidence, beliefs, strict=True):
             if level.several:
-                level.reweigh(*each, shared + mean - m, reward)
+                rest = max(spread + variance - v, 0.0)
+                level.reweigh(*each, shared + mean - m, rest, reward)
             learned.append(levels.observe(*each, m, v, float(step.slope), float(step.curvature)))
         for i, row in enumerate(rows):
             self._rows.put(i, row, context, arm, learned[i])

@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from .checkpoint import pack, unpack
+from .checkpoint import pack, reading, unpack
 from .errors import LearnerError
 from .journal import Example, Journal, Order, checked, pack_examples, unpack_examples
 from .snapshots import Snapshot, Snapshots
@@ -268,24 +268,27 @@ class RepairingLearner(Generic[M]):
             If the bytes are damaged, or of another version or kind.
         """
         values, arrays = unpack(data, _KIND)
-        data = arrays["states"].tobytes()
-        ends = list(accumulate(values["sizes"], initial=0))
-        states = [data[a:b] for a, b in pairwise(ends)]
-        learner = cls(load(states[0]), learn=learn, save=save, load=load, **values["settings"])
-        for example in unpack_examples(values, arrays):
-            learner._journal.insert(example)
-        learner._journal.keep()
-        learner._end = len(learner._journal)
-        blocks = BytesIO(arrays["blocks"].tobytes())
-        people = [{n: blocks.read(size) for n, size in each.items()} for each in values["people"]]
-        learner._people = people[0]
-        places = zip(states[1:], values["places"], people[1:], strict=True)
-        learner._taken.restore([Snapshot(*place) for place in places])
-        learner.latest = values["latest"]
-        learner._floor = values["floor"] and tuple(values["floor"])
-        learner._settled = dict.fromkeys(values["settled"])
-        for name, total in zip(_TOTALS, values["totals"], strict=True):
-            setattr(learner, name, total)
+        with reading(_KIND):
+            data = arrays["states"].tobytes()
+            ends = list(accumulate(values["sizes"], initial=0))
+            states = [data[a:b] for a, b in pairwise(ends)]
+            learner = cls(load(states[0]), learn=learn, save=save, load=load, **values["settings"])
+            for example in unpack_examples(values, arrays):
+                learner._journal.insert(example)
+            learner._journal.keep()
+            learner._end = len(learner._journal)
+            blocks = BytesIO(arrays["blocks"].tobytes())
+            people = [
+                {n: blocks.read(size) for n, size in each.items()} for each in values["people"]
+            ]
+            learner._people = people[0]
+            places = zip(states[1:], values["places"], people[1:], strict=True)
+            learner._taken.restore([Snapshot(*place) for place in places])
+            learner.latest = values["latest"]
+            learner._floor = values["floor"] and tuple(values["floor"])
+            learner._settled = dict.fromkeys(values["settled"])
+            for name, total in zip(_TOTALS, values["totals"], strict=True):
+                setattr(learner, name, total)
         return learner
 
     def _enter(

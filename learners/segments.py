@@ -108,7 +108,17 @@ class SegmentWeights:
         return values, self._evidence[:, : self._rows]
 
     def restore(self, values: Mapping[str, Any], evidence: Floats) -> None:
-        """Take over what `state` gave of weights of the same names."""
+        """Take over what `state` gave of weights of the same names.
+
+        Raises
+        ------
+        LearnerError
+            If the evidence is not that of the categories and arms.
+        """
+        rows = [row for categories in values["categories"] for *_, row in categories]
+        shape = (2, len(rows), len(values["arms"]))
+        if evidence.shape != shape or sorted(rows) != list(range(len(rows))):
+            raise LearnerError(f"evidence{evidence.shape} is not of the segments' {shape}")
         for blocks, categories in zip(self._blocks, values["categories"], strict=True):
             for name, category, row in categories:
                 blocks.add(name, category, row)

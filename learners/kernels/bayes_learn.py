@@ -11,11 +11,25 @@ E experts learn side by side, and lie next to one another:
 - `action_mean`, `action_variance`: float64[A, E];
 - `prior`: float64[7, E], prior variances, see the constants; `forgetting`: float64[E].
 
-A square root cannot make a covariance that is not symmetric or not positive: Potter's form of the
-rank-one update multiplies it from the right, `G ← G (I + κ φ φᵀ)` with `φ = Gᵀx`. A diagonal
-variance is multiplied by a positive factor, never reduced by a difference. Where the likelihood is
-flat (the logit `z` far out, its variance above `|z| + 10`) a Newton step would jump over
-everything; it is cut so that it moves the logit by at most `|z| + 10`.
+The step matches moments. Before a reward `y` the logit is believed to be `N(z, S)`, and a reward
+of 1 is foretold with about `p = sigmoid(κ z)`, `κ = 1/√(1 + π S / 8)`. Assumed-density filtering
+moves a weight with value `x` and belief `N(m, v)` to `N(m + v x g, v - v² x² e)`, where `g` and
+`-e` are the first and the second derivative by `z` of the logarithm of what was foretold of `y`.
+With `p` as the model foretells it these are exact, also of `y log p + (1 - y) log(1 - p)` for a
+reward between: from `dp/dz = κ p (1 - p)` follow
+
+    g = κ (y - p),    e = κ² p (1 - p).
+
+A Newton step at the mean takes the likelihood of the whole belief for that of its middle. Where
+`S` is large it goes too short a way from the middle of the logistic curve, which bends less for
+the rest of the belief, and too far from its flat end.
+
+No variance comes near zero in a step, wherever the logit is: `κ² S < 8/π` and `p (1 - p) ≤ 1/4`,
+hence `e S < 2/π`, and of any direction's variance more than `1 - 2/π > 0.36` stays. So what a
+diagonal variance is multiplied by is a positive factor without cancellation. Nor does a step need
+a limit: the logit moves by `|g| S < √(8 S / π)`, less than 1.6 of its standard deviations. A
+square root cannot make a covariance that is not symmetric or not positive: Potter's form of the
+rank-one update multiplies it from the right, `G ← G (I + c φ φᵀ)` with `φ = Gᵀx`.
 
 Forgetting takes a belief towards its prior before it learns. A diagonal variance `v` becomes
 `v / ((1 - f) + f v / v₀)`, which mixes precisions. A dense block forgets along the observation
@@ -24,10 +38,11 @@ only: the variance `s = xᵀPx` of its part of the logit becomes what that formu
 not observed keep theirs, and on average over a block's weights variance stays below the prior, so
 that nothing winds up. With one weight both are the same.
 
-Sources: as in `adf`; Kaminski, Bryson and Schmidt (1971), "Discrete square root filtering: a survey
-of current techniques", section III (Potter's update); Kulhavý (1987), "Restricted exponential
-forgetting in real-time identification"; Herbster and Warmuth (1998), "Tracking the best expert",
-section 4 (fixed share, here with the logarithmic loss).
+Sources: as in `adf`, MacKay (1992) also for `κ`; Opper (1998), "A Bayesian approach to on-line
+learning" (the step by the two derivatives); Kaminski, Bryson and Schmidt (1971), "Discrete square
+root filtering: a survey of current techniques", section III (Potter's update); Kulhavý (1987),
+"Restricted exponential forgetting in real-time identification"; Herbster and Warmuth (1998),
+"Tracking the best expert", section 4 (fixed share, here with the logarithmic loss).
 """
 
 import math
@@ -47,8 +62,6 @@ ACTION_FEATURE = 6
 PARTS = 7
 
 _TINY = 1e-250  # a variance does not underflow
-_LEAST_SHRINK = 1e-6  # of a standard deviation in one step: more would be lost in rounding
-_FAR = 10.0
 
 
 @kernel
@@ -107,36 +120,41 @@ def update_dense(
     s: float,
     beta: float,
     slope: float,
-    h: float,
-    total: float,
+    curvature: float,
 ) -> None:
     """Let a dense block forget and learn, as one rank-one factor of its square root.
 
-    `s` is the block's part of the logit's variance before it forgets, `total` the whole variance
-    after all parts did.
+    `s` is the block's part of the logit's variance before it forgets.
     """
     d = phi.shape[0]
     if s <= 0.0:
         return
     grown = 1.0 + beta * s
-    kept = (1.0 + h * max(total - s * grown, 0.0)) / (1.0 + h * total)
-    scale = max(math.sqrt(grown * kept), _LEAST_SHRINK)
-    kappa = (scale - 1.0) / s
+    scale = math.sqrt(grown * (1.0 - curvature * s * grown))
+    factor = (scale - 1.0) / s
     for i in range(d):
         u = 0.0
         for j in range(d):
             u += root[i, j] * phi[j]
         centre[i] += u * grown * slope
-        step = u * kappa
+        step = u * factor
         for j in range(d):
             root[i, j] += step * phi[j]
 
 
 @kernel
-def update_weight(v: float, x: float, h: float, total: float) -> float:
+def update_weight(v: float, x: float, curvature: float) -> float:
     """Return the variance of a weight that has learned."""
-    kept = v * ((1.0 + h * max(total - v * x * x, 0.0)) / (1.0 + h * total))
-    return max(kept, min(v, _TINY))
+    return max(v * (1.0 - curvature * (v * x * x)), min(v, _TINY))
+
+
+@kernel
+def match(z: float, s: float, y: float) -> tuple[float, float]:
+    """Return the slope and the curvature that a reward in [0, 1] gives to a logit `N(z, s)`."""
+    kappa = 1.0 / math.sqrt(1.0 + math.pi * s / 8.0)
+    g = math.exp(-abs(kappa * z))
+    spread = g / ((1.0 + g) * (1.0 + g))
+    return kappa * (y - adf.sigmoid(kappa * z)), kappa * kappa * spread
 
 
 @kernel
@@ -223,28 +241,24 @@ def learn(
                 total += action_variance[a, e] * value * value
 
         logs[e] = log_likelihood(z, total, reward)
-        g = math.exp(-abs(z))
-        h = g / ((1.0 + g) * (1.0 + g))
-        slope = (reward - adf.sigmoid(z)) / (1.0 + h * total)
-        if abs(slope) * total > abs(z) + _FAR:
-            slope = math.copysign((abs(z) + _FAR) / total, slope)
+        slope, curvature = match(z, total, reward)
         step[0] += weights[e] * slope
-        step[1] += weights[e] * (h / (1.0 + h * total))
+        step[1] += weights[e] * curvature
 
-        update_dense(centre[0, e], root[0, e], phi[0], s0, b0, slope, h, total)
-        update_dense(centre[own, e], root[own, e], phi[1], s1, b1, slope, h, total)
+        update_dense(centre[0, e], root[0, e], phi[0], s0, b0, slope, curvature)
+        update_dense(centre[own, e], root[own, e], phi[1], s1, b1, slope, curvature)
         for c in range(rows.shape[0]):
             r = rows[c]
             for slot in (0, own):
                 v = variance[r, slot, e]
                 mean[r, slot, e] += v * slope
-                variance[r, slot, e] = update_weight(v, 1.0, h, total)
+                variance[r, slot, e] = update_weight(v, 1.0, curvature)
         for a in range(features.shape[0]):
             value = features[a]
             if not math.isnan(value):
                 v = action_variance[a, e]
                 action_mean[a, e] += v * value * slope
-                action_variance[a, e] = update_weight(v, value, h, total)
+                action_variance[a, e] = update_weight(v, value, curvature)
     if experts > 1:
         reweigh(weights, logs, share)
 

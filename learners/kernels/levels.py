@@ -97,21 +97,21 @@ def reweigh(
     variances: Floats,
     weights: Floats,
     rest: float,
+    rest_variance: float,
     reward: float,
     first: Floats,
     share: float,
 ) -> None:
     """Weigh the prior variances of a level by how well they foretold a reward, in place.
 
-    `rest` is the mean of the logit without this level. Each candidate foretells with its mean,
-    as the step that taught the levels above did: an average over its variance would count the
-    curve of the logistic against it, which those have made up for already.
+    `rest` and `rest_variance` are the mean and the variance of the logit without this level. Each
+    candidate foretells with all of its belief, as the step that taught the weight did.
     """
     n = variances.shape[0]
     total = 0.0
     for c in range(n):
-        z = rest + variances[c] / (1.0 + variances[c] * precision) * information
-        p = adf.sigmoid(z)
+        v = variances[c] / (1.0 + variances[c] * precision)
+        p = adf.moderated(rest + v * information, rest_variance + v)
         likelihood = reward * p + (1.0 - reward) * (1.0 - p)
         weights[c] *= max(likelihood, 1e-300)
         total += weights[c]

@@ -79,10 +79,11 @@ class NaiveExpert:
         self.forget(arm, x, sparse)
         z, s = self.moments(arm, x, sparse)
         z, s = z + offset[0], s + offset[1]
-        p = naive_sigmoid(z)
-        h = p * (1.0 - p)
-        d, e = (y - p) / (1.0 + h * s), h / (1.0 + h * s)
-        d = math.copysign(min(abs(d), (abs(z) + 10.0) / s), d)
+        p = moderated(z, s)
+        d, e = (
+            (y - p) / math.sqrt(1.0 + math.pi * s / 8.0),
+            p * (1.0 - p) / (1.0 + math.pi * s / 8.0),
+        )
         for owner in ("", arm):
             m, cov = self.blocks[owner]
             u = times(cov, x)
@@ -95,7 +96,6 @@ class NaiveExpert:
             v = self.variance[key]
             self.mean[key] = self.mean.get(key, 0.0) + v * value * d
             self.variance[key] = v - v**2 * value**2 * e
-        p = moderated(z, s)
         return d, e, p**y * (1.0 - p) ** (1.0 - y)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nextbest.learners.base import Offset
 
+from .bayesian import moderated
 from .learners import naive_sigmoid
 
 ZERO, SHARE = 0.9, 1e-6
@@ -39,9 +40,10 @@ class NaiveLevel:
         square = sum(w * (v + m * m) for w, (m, v) in zip(self.weights, found, strict=True))
         return mean, square - mean * mean
 
-    def learn(self, key, z, reward, slope, curvature, rounded):
+    def learn(self, key, z, s, reward, slope, curvature, rounded):
         m, v = self.moments(key)
-        foretold = [naive_sigmoid(z - m + self.posterior(key, t)[0]) for t in self.variances]
+        found = [self.posterior(key, t) for t in self.variances]
+        foretold = [moderated(z - m + own, max(s - v, 0.0) + more) for own, more in found]
         likelihood = [reward * p + (1 - reward) * (1 - p) for p in foretold]
         if len(self.variances) > 1:
             raw = [w * q for w, q in zip(self.weights, likelihood, strict=True)]
@@ -98,7 +100,8 @@ class NaiveSegmentOfOne:
         keys = self._keys(context, arm, who)
         found = [self.levels[name].moments(key) for name, key in keys.items()]
         offset = Offset(sum(m for m, _ in found), sum(v for _, v in found))
-        z = self.model.belief(context).mean[arm] + offset.mean
+        shared = self.model.belief(context)
+        z, s = shared.mean[arm] + offset.mean, shared.variance[arm] + offset.variance
         step = self.model.learn(context, None, arm, reward, offset)
         for name, key in keys.items():
-            self.levels[name].learn(key, z, reward, *step, rounded=name.startswith("person"))
+            self.levels[name].learn(key, z, s, reward, *step, rounded=name.startswith("person"))
