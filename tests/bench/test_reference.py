@@ -17,7 +17,7 @@ from .workload import DAY, START, shop_events
 
 
 def test_plain_python_equals_the_kernels() -> None:
-    events = shop_events(20, 3000, 40.0)
+    events = shop_events(20, 1200, 40.0)
     state = ShardState(Plan.compile(catalog), max_slots=1 << 10)
     for batch in encode(state.plan, events):
         state.apply(batch)
