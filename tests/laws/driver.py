@@ -26,7 +26,7 @@ from tests.naive.features import NaiveFeatures
 from tests.naive.formulas import TOLERANCE, Cell
 
 PROFILE = "NEXTBEST_LAWS"
-"""Environment variable: ``long`` runs the laws on 40 times as many examples, ``short`` on a fifth."""
+"""Environment variable: ``long`` runs the laws on 40 times the examples, ``short`` on a fifth."""
 LONG = os.environ.get(PROFILE) == "long"
 SHARE = {"long": 40.0, "short": 0.2}.get(os.environ.get(PROFILE, ""), 1.0)
 patience = pytest.mark.timeout(7200 if LONG else 300)

@@ -128,7 +128,7 @@ def test_any_order_within_lateness(data: st.DataObject) -> None:
     assert_equal_answers(shuffled, naive, IDS, times)
 
 
-@law(30)
+@law(15)
 @given(st.data(), st.sampled_from((2, 3, 16)))
 def test_any_number_of_shards(data: st.DataObject, shards: int) -> None:
     catalog = data.draw(st.one_of(st.just(FULL), some.catalogs()))
