@@ -231,8 +231,10 @@ def keys_of(file: ArchiveFile, table: pa.Table, entity: Entity) -> Any:
             return pa.nulls(table.num_rows, pa.string())
         _check(file, table, name, _TEXTS, "string")
         parts.append(_single(table.column(name)))
-    if entity.is_customer and parts[0].null_count:
-        raise SourceError(f"{file.path}: column 'customer_id' has nulls")
+    if entity.is_customer:
+        if parts[0].null_count:
+            raise SourceError(f"{file.path}: column 'customer_id' has nulls")
+        return parts[0]
     return _fitting(parts[0] if len(parts) == 1 else key_column(entity, parts))
 
 

@@ -10,14 +10,13 @@ from river import base
 
 from .errors import LearnerError
 from .kernels import adf
+from .kernels.limits import LARGEST
+from .labels import label_of
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Frame = Any
 """A pandas DataFrame or Series; pandas itself is not imported here."""
-
-LARGEST = 1e100
-"""The largest magnitude of a numeric feature; beyond it, squares would overflow."""
 
 
 class ADFLogisticRegression(base.MiniBatchClassifier):
@@ -149,7 +148,7 @@ class ADFLogisticRegression(base.MiniBatchClassifier):
             If a number is NaN, infinite or beyond `LARGEST`, a value is neither number, string
             nor None, or the label is not True or False.
         """
-        target = _label(y)
+        target = label_of(y)
         keys, values = _encode(x)
         self._append([key for key in keys if key not in self._ids], self.prior_variance, fit=True)
         indices, known, _ = self._look_up(keys, values)
@@ -215,7 +214,7 @@ class ADFLogisticRegression(base.MiniBatchClassifier):
         LearnerError
             As `learn_one`.
         """
-        targets = np.array([_label(label) for label in y.tolist()])
+        targets = np.array([label_of(label) for label in y.tolist()])
         rows = [_encode(row) for row in _rows(X)]
         starts = np.zeros(len(rows) + 1, np.int64)
         indices, values = [np.empty(0, np.int64)], [np.empty(0)]
@@ -304,12 +303,6 @@ def _encode(x: Mapping[Hashable, Any]) -> tuple[list[Hashable], list[float]]:
             keys.append(name)
             values.append(number)
     return keys, values
-
-
-def _label(y: object) -> float:
-    if y is True or y is False or y in (0, 1):
-        return float(bool(y))
-    raise LearnerError(f"a label must be True or False, got {y!r}")
 
 
 def _rows(frame: Frame) -> Iterable[dict[Hashable, Any]]:

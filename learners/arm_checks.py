@@ -1,30 +1,20 @@
 """What a model of arms refuses, with an error that names it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import Offset
-from .context_encoder import LARGEST
+from .checks import names
 from .errors import LearnerError
+from .kernels.limits import LARGEST
 
 Floats = NDArray[np.float64]
 
 MAX_NUMBERS = 63
 """The most numbers of a context: with the intercept, a dense block of 64."""
-
-
-def names(what: str, given: Iterable[str]) -> None:
-    """Refuse what is not a name, and a name that is given twice."""
-    seen: set[str] = set()
-    for i, name in enumerate(given):
-        if not isinstance(name, str) or not name:
-            raise LearnerError(f"{what} {i} must be a name, got {name!r}")
-        if name in seen:
-            raise LearnerError(f"{what} {name!r} is given twice")
-        seen.add(name)
 
 
 def declaration(
@@ -41,6 +31,11 @@ def declaration(
     names("context", [*numbers, *contexts])
     names("action feature", action_features)
     names("arm", arms)
+
+
+def new_arm(name: str, known: Container[str]) -> None:
+    """Refuse what is no name, or an arm's already."""
+    names("arm", [name, name] if name in known else [name])
 
 
 def share(value: float) -> float:

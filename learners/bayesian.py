@@ -170,7 +170,7 @@ class BayesianRanker:
         LearnerError
             If the name is empty or there already, or there is no room.
         """
-        check.names("arm", [name, name] if name in self._places else [name])
+        check.new_arm(name, self._places)
         free = self._arms.index("") if len(self._places) < len(self._arms) else len(self._arms)
         if free == len(self._arms):
             if free >= self._max_arms:

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LearnerError
+from .kernels.limits import LARGEST
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
-LARGEST = 1e100
-"""The largest magnitude of a number; beyond it, squares would overflow."""
 MOST_CELLS = 1 << 27
 """The most rows times columns that `Columns.from_dicts` makes."""
 

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from .context import MISSING, OTHER
 from .errors import LearnerError
+from .kernels.limits import LARGEST
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-LARGEST = 1e100
-"""The largest magnitude of a number; beyond it, squares would overflow."""
 _NONE_YET = -1
 
 

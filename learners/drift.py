@@ -1,10 +1,10 @@
 """Noticing that what was learned no longer earns."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import within
 from .errors import LearnerError
 from .kernels import drift
 
@@ -76,17 +76,17 @@ class RewardDrop:
     alarms: int = 0
 
     def __post_init__(self) -> None:
-        _within("part", self.part, 0.01, 0.99)
-        _within("threshold", self.threshold, 1e-6, LARGEST_THRESHOLD)
-        _within("evidence", self.evidence, 0.0, self.threshold)
+        within("part", self.part, 0.01, 0.99)
+        within("threshold", self.threshold, 1e-6, LARGEST_THRESHOLD)
+        within("evidence", self.evidence, 0.0, self.threshold)
         for name in ("warm_up", "n", "alarms"):
             value = getattr(self, name)
             if type(value) is not int:
                 raise LearnerError(f"{name} must be an int, got {value!r}")
-            _within(name, value, 0, LONGEST_WARM_UP)
-        _within("warm_up", self.warm_up, 1, LONGEST_WARM_UP)
-        _within("total", self.total, 0.0, self.n)
-        _within("expected", self.expected, 0.0, self.n)
+            within(name, value, 0, LONGEST_WARM_UP)
+        within("warm_up", self.warm_up, 1, LONGEST_WARM_UP)
+        within("total", self.total, 0.0, self.n)
+        within("expected", self.expected, 0.0, self.n)
 
     def update(self, reward: float, expected: float) -> bool:
         """Take in one reward; return whether it is an alarm.
@@ -103,8 +103,8 @@ class RewardDrop:
         LearnerError
             If one is NaN or out of range; then nothing is counted.
         """
-        _within("reward", reward, 0.0, 1.0)
-        _within("expected", expected, 0.0, 1.0)
+        within("reward", reward, 0.0, 1.0)
+        within("expected", expected, 0.0, 1.0)
         state = np.array([self.evidence, self.total, self.expected, float(self.n)])
         alarm = drift.dropped(
             state, float(reward), float(expected), self.part, self.threshold, self.warm_up
@@ -113,8 +113,3 @@ class RewardDrop:
         self.n = int(state[drift.COUNT])
         self.alarms += alarm
         return bool(alarm)
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise LearnerError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")

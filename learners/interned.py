@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from river import base
 
 from .binding import Binding, Resolved
-from .columns import LARGEST, Columns, number_of
+from .columns import Columns, number_of
 from .errors import LearnerError
 from .interning import USED, Interning
+from .kernels.limits import LARGEST
 from .kernels.slots import UNKNOWN
 from .labels import Target, label_of, labels_of, weights_of
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import LARGEST
 from .errors import LearnerError
+from .kernels.limits import LARGEST
 
 Floats = NDArray[np.float64]
 Target = Any

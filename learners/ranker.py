@@ -1,7 +1,7 @@
 """One shared model that ranks actions, explores with exact propensities, and explains itself."""
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .adf import ADFLogisticRegression
 from .checkpoint import Data, fill, pack, reading, unpack
+from .checks import names
 from .context import ContextBlocks
 from .errors import LearnerError
 from .kernels import rank, squarecb
@@ -119,10 +120,10 @@ class ActionRanker:
         self._shape = (len(self.arms), len(self.action_features))
         self._all = np.ones(len(self.arms), np.bool_)
         self._crossed = {name: [f"{arm} & {name}" for arm in self.arms] for name in self.contexts}
-        crossed = (name for names in self._crossed.values() for name in names)
-        _check_names("arm", self.arms)
-        _check_names("context", self.contexts)
-        _check_names("name", ["arm", *self.action_features, *crossed])
+        crossed = (pair for pairs in self._crossed.values() for pair in pairs)
+        names("arm", self.arms)
+        names("context", self.contexts)
+        names("name", ["arm", *self.action_features, *crossed])
 
         self.decisions = 0
         """Decisions made so far, but for those whose number was given."""
@@ -368,13 +369,3 @@ def _floats(features: ArrayLike) -> Floats:
         return np.ascontiguousarray(features, np.float64)
     except (TypeError, ValueError) as error:
         raise LearnerError(f"features must be numbers: {error}") from None
-
-
-def _check_names(what: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for i, name in enumerate(names):
-        if not isinstance(name, str) or not name:
-            raise LearnerError(f"{what} {i} must be a name, got {name!r}")
-        if name in seen:
-            raise LearnerError(f"{what} {name!r} is given twice")
-        seen.add(name)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import bare, inline
+from .limits import LARGEST
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -25,8 +26,6 @@ USED, WEIGHT, FIRST, SECOND, COUNT, MEAN, VARIANCE, SCALE = range(8)
 INTERCEPT, RATE, INTERCEPT_RATE, CLIP, L1, L2, EPS, BETA = range(8)
 """Places of the scalars; `RATE` is lr or alpha."""
 SGD, ADAGRAD, FTRL, FTRL_PROXIMAL = range(4)
-
-LARGEST = 1e100
 
 
 @inline

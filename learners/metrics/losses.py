@@ -41,7 +41,7 @@ class _Numbers(Measure):
         """As `Measure.revert`."""
         self._add(label(y_true), probability(y_pred), -weight(w))
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise LearnerError(f"{name} must be a finite number, got {value!r}")
@@ -86,9 +86,6 @@ class LogLoss(_Numbers):
         self.total += w * measures.log_loss(y, p)
         self.n += w
 
-    def __post_init__(self) -> None:
-        self._check()
-
     def _value(self, sums: Floats) -> float:
         return _mean(float(sums[0]), float(sums[1]))
 
@@ -123,9 +120,6 @@ class Brier(_Numbers):
     def _add(self, y: float, p: float, w: float) -> None:
         self.total += w * ((p - y) * (p - y))
         self.n += w
-
-    def __post_init__(self) -> None:
-        self._check()
 
     def _value(self, sums: Floats) -> float:
         return _mean(float(sums[0]), float(sums[1]))
@@ -167,9 +161,6 @@ class NormalizedEntropy(_Numbers):
         self.total += w * measures.log_loss(y, p)
         self.positives += w * y
         self.n += w
-
-    def __post_init__(self) -> None:
-        self._check()
 
     def _value(self, sums: Floats) -> float:
         total, positives, n = sums.tolist()

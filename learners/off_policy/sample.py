@@ -4,13 +4,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import LearnerError
+from ..kernels.limits import LARGEST
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-LARGEST = 1e100
-"""The largest magnitude of a reward or a prediction; beyond it, squares would overflow."""
 
 SMALLEST = 1e-12
 """The smallest propensity that a weight can be made of."""

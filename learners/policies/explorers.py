@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Belief
+from ..checks import within
 from ..errors import LearnerError
 from ..kernels import explore, squarecb, thompson
 
@@ -135,8 +136,8 @@ class EpsilonGreedy(Explorer):
     exponent: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("epsilon", self.epsilon, 0.0, 1.0)
-        _within("exponent", self.exponent, 0.0, 10.0)
+        within("epsilon", self.epsilon, 0.0, 1.0)
+        within("exponent", self.exponent, 0.0, 10.0)
 
     def write(self, belief: Belief, eligible: Bools, decision: int, out: Floats) -> None:
         """As `Explorer.write`."""
@@ -196,7 +197,7 @@ class SquareCB(Explorer):
     def __post_init__(self) -> None:
         if not 0.0 < self.gamma <= math.inf:
             raise LearnerError(f"gamma must be positive, got {self.gamma}")
-        _within("exponent", self.exponent, 0.0, 10.0)
+        within("exponent", self.exponent, 0.0, 10.0)
         if self.scale is not None and not 0.0 < self.scale <= 1.0:
             raise LearnerError(f"scale must be in (0, 1] or None, got {self.scale}")
 
@@ -235,7 +236,7 @@ class LinUCB(Explorer):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        _within("alpha", self.alpha, 0.0, 1e6)
+        within("alpha", self.alpha, 0.0, 1e6)
 
     def write(self, belief: Belief, eligible: Bools, decision: int, out: Floats) -> None:
         """As `Explorer.write`."""
@@ -285,14 +286,9 @@ class Thompson(Explorer):
     def __post_init__(self) -> None:
         if not 0.0 < self.width <= 1e3:
             raise LearnerError(f"width must be in (0, 1000], got {self.width}")
-        _within("accuracy", self.accuracy, 1e-6, 0.01)
+        within("accuracy", self.accuracy, 1e-6, 0.01)
 
     def write(self, belief: Belief, eligible: Bools, decision: int, out: Floats) -> None:
         """As `Explorer.write`."""
         mean, variance, _ = belief
         thompson.propensities(mean, variance, eligible, self.width, self.accuracy, out)
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise LearnerError(f"{name} must be in [{low:g}, {high:g}], got {value}")
