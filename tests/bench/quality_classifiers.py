@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 CLIP = 1e-6
 LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 VW_LEARNING_RATES = (0.05, 0.2, 0.5, 1.0, 2.0)
+PRIOR_VARIANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+FORGETTINGS = (0.0, 1e-3, 1e-2)
 
 
 class Rows(NamedTuple):
@@ -86,19 +88,31 @@ def vowpal(options: str, rows: Rows) -> float:
     return logloss(rows.stream.labels, chances)
 
 
-def ours(rows: Rows, **settings: Any) -> float:
-    """Validate the ranker's model with one arm: its experts tune themselves."""
+def ours(rows: Rows, *, diagonal: bool = False, **settings: Any) -> float:
+    """Validate the ranker's model with one arm.
+
+    With `diagonal` the numbers are the arm's action features, which keep a variance each, else
+    contexts, which keep their full covariance.
+    """
     stream = rows.stream
-    numbers = [f"n{i}" for i in range(rows.scaled.shape[1])]
+    numbers = tuple(f"n{i}" for i in range(rows.scaled.shape[1]))
     # With one arm, what arms share and what is its own would be the same thing twice.
     chosen = {"shared_scale": 0.0, "max_categories": 10_000} | settings
-    model = BayesianRanker(["yes"], numbers=numbers, contexts=stream.categories, **chosen)
-    columns: dict[str, Any] = dict(zip(numbers, rows.scaled.T, strict=True))
+    names = {"action_features" if diagonal else "numbers": numbers}
+    model = BayesianRanker(["yes"], contexts=stream.categories, **names, **chosen)
+    columns: dict[str, Any] = {} if diagonal else dict(zip(numbers, rows.scaled.T, strict=True))
     if stream.categories:
         columns |= dict(zip(stream.categories, zip(*stream.words, strict=True), strict=True))
+    actions = rows.scaled[:, None] if diagonal else None
     rewards = stream.labels.astype(np.float64)[:, None]
     greedy = quality_ours.Exploration(math.inf)
-    return logloss(stream.labels, quality_ours.play(model, columns, None, rewards, greedy).chances)
+    played = quality_ours.play(model, columns, actions, rewards, greedy)
+    return logloss(stream.labels, played.chances)
+
+
+def _ours(variance: float, diagonal: bool) -> Row:
+    experts = [(variance, forgetting) for forgetting in FORGETTINGS]
+    return lambda rows: ours(rows, diagonal=diagonal, experts=experts)
 
 
 def _linear(optimizer: Callable[[float], optim.base.Optimizer], rate: float) -> Row:
@@ -109,6 +123,11 @@ def _vowpal(options: str) -> Row:
     return lambda rows: vowpal(options, rows)
 
 
+OURS: dict[str, Row] = {
+    f"{kind} {variance}": _ours(variance, kind == "diagonal")
+    for kind in ("full", "diagonal")
+    for variance in PRIOR_VARIANCES
+}
 RIVER: dict[str, Row] = {
     **{f"SGD {rate}": _linear(optim.SGD, rate) for rate in LEARNING_RATES},
     **{f"AdaGrad {rate}": _linear(optim.AdaGrad, rate) for rate in LEARNING_RATES},
