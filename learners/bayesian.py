@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import arm_checks as check
-from .arm_weights import ArmWeights, Expert, Scales, as_experts
+from .arm_weights import ArmWeights, Scales, as_experts
 from .base import NOTHING, Belief, Bools, Offset, Step
 from .checkpoint import fill, pack, reading, unpack
 from .context_encoder import ContextEncoder
@@ -17,7 +17,7 @@ from .reasons import reasons
 
 Floats = NDArray[np.float64]
 
-EXPERTS = tuple(Expert(v, f) for v in (0.05, 0.3, 1.0) for f in (0.0, 1e-3, 1e-2))
+EXPERTS = as_experts([(v, f) for v in (0.01, 0.05, 0.3, 1, 3) for f in (0, 1e-3)] + [(0.3, 1e-2)])
 """The experts that a ranker starts with unless it is told others."""
 
 _KIND = "BayesianRanker"

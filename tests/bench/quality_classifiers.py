@@ -28,7 +28,7 @@ CLIP = 1e-6
 LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 VW_LEARNING_RATES = (0.05, 0.2, 0.5, 1.0, 2.0)
 PRIOR_VARIANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-FORGETTINGS = (0.0, 1e-3, 1e-2)
+FORGETTINGS = (0.0, 1e-3)
 
 
 class Rows(NamedTuple):
