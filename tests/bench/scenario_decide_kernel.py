@@ -29,7 +29,7 @@ def run(*, quick: bool) -> Result:
     A decision is one of 20 categories, K arms, SquareCB and its draw, from codes to arm and
     propensity; time is the thread's processor time. The reference is NumPy, one decision at a
     time, on the same published model of one expert. Beside them: 20 numbers with their full
-    covariance, and nine experts.
+    covariance, and the default experts.
     """
     runs = 3 if quick else 9
     figures: dict[str, float] = {}
@@ -48,7 +48,10 @@ def run(*, quick: bool) -> Result:
         detail[f"ratio_numpy_k{k}"] = figures[f"k{k}"] / statistics.median(plain)
     for k in ARMS:
         n = max(200, 20_000 // k)
-        others = {"numbers": _Case(k, n, numbers=20), "nine_experts": _Case(k, n, experts=EXPERTS)}
+        others = {
+            "numbers": _Case(k, n, numbers=20),
+            "default_experts": _Case(k, n, experts=EXPERTS),
+        }
         for name, case in others.items():
             case.kernel()
             rates = [n / _seconds(case.kernel) for _ in range(runs)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nextbest.learners import BayesianRanker, SegmentOfOne
-from nextbest.learners.bayesian import Expert
+from nextbest.learners.arm_weights import Expert
 from tests.learners.worlds import epsilon_greedy, narrow, of_one, person_only, shared_only, world
 
 from .harness import Result

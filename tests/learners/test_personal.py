@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextbest.learners import BayesianRanker, LearnerError, OnePerson, SegmentOfOne
+from nextbest.learners.arm_weights import Expert
 from nextbest.learners.base import ArmModel, Offset
-from nextbest.learners.bayesian import Expert
 from nextbest.learners.person import unpack_person
 from tests.learners.worlds import PlainArms
 from tests.naive.personal import NaiveSegmentOfOne

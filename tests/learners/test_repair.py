@@ -18,7 +18,7 @@ from nextbest.learners import (
     learn_label,
     learn_person,
 )
-from nextbest.learners.bayesian import Expert
+from nextbest.learners.arm_weights import Expert
 
 ARMS = ["tea", "coffee", "milk"]
 ONE = [Expert(0.3, 1e-3)]

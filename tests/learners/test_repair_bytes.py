@@ -12,7 +12,7 @@ from nextbest.learners import (
     SegmentOfOne,
     learn_person,
 )
-from nextbest.learners.bayesian import Expert
+from nextbest.learners.arm_weights import Expert
 
 
 def load(data):
