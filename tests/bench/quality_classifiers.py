@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from river import base, linear_model, optim, tree
 from vowpalwabbit import pyvw
 
-from nextbest.learners import BayesianRanker
+from nextbest.learners import BayesianRanker, LogisticRegression
 
 from . import quality_ours
 from .quality_streams import Stream, standardised
@@ -123,10 +123,32 @@ def _vowpal(options: str) -> Row:
     return lambda rows: vowpal(options, rows)
 
 
+class _FTRL(base.Classifier):
+    """Our FTRL-Proximal with the intercept as a weight like the others, as Vowpal Wabbit has it."""
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+        self._model = LogisticRegression("ftrl-proximal", alpha=alpha, intercept_lr=0.0)
+
+    def learn_one(self, x: dict[str, float], y: bool) -> None:
+        self._model.learn_one(x | {"constant": 1.0}, y)
+
+    def predict_proba_one(self, x: dict[str, float]) -> dict[bool, float]:
+        chances: dict[bool, float] = self._model.predict_proba_one(x | {"constant": 1.0})
+        return chances
+
+
+def _ftrl(rate: float) -> Row:
+    return lambda rows: river(lambda: _FTRL(rate), rows)
+
+
 OURS: dict[str, Row] = {
-    f"{kind} {variance}": _ours(variance, kind == "diagonal")
-    for kind in ("full", "diagonal")
-    for variance in PRIOR_VARIANCES
+    **{
+        f"{kind} {variance}": _ours(variance, kind == "diagonal")
+        for kind in ("full", "diagonal")
+        for variance in PRIOR_VARIANCES
+    },
+    **{f"ftrl {rate}": _ftrl(rate) for rate in VW_LEARNING_RATES},
 }
 RIVER: dict[str, Row] = {
     **{f"SGD {rate}": _linear(optim.SGD, rate) for rate in LEARNING_RATES},

@@ -4,8 +4,9 @@ Every stream is parted once into 20% of its rows to tune on and 80% to measure o
 part a row of each party is chosen for a stream, alike for all: the least mean logloss over
 as many orders as have 5,000 rows, at least one (quick: one). River has 16 rows (SGD, AdaGrad and
 FTRL at five learning rates, AdPredictor), VW 11 (adaptive and FTRL at five, coin betting), ours
-16: `BayesianRanker` at eight prior variances, the numbers with their full covariance or a variance
-each, and in every row two experts, with forgetting 0 and .001. ``ours_untuned`` is the model with
+21: `BayesianRanker` at eight prior variances, the numbers with their full covariance or a variance
+each, and in every row two experts, with forgetting 0 and .001; and our `LogisticRegression` with
+FTRL-Proximal at VW's five learning rates. ``ours_untuned`` is the model with
 its default experts and full covariance, where nothing is chosen. All are then validated
 progressively on the second part, in orders that the seeds draw (a stream in time keeps its order,
 and draws the category).
