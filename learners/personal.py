@@ -199,16 +199,12 @@ class SegmentOfOne:
         LearnerError
             As `belief`, or if there is no such place.
         """
-        self._rows.follow(self.model.arms)
-        self._check_place(arm)
-        known = None if person is None else unpack_person(person)
+        parts = self._moments(context, arm, person)
         labels = [
             f"{name} = {self._rows.category(i, context)}" for i, name in enumerate(self.segments)
         ]
         labels += ["person", f"person & {self.arms[arm]}"]
-        evidence = self._at(self._rows.active(context), known, arm)
-        parts = zip(labels, self._levels, evidence, strict=False)  # without a person, fewer
-        return [(label, level.moments(*each)[0]) for label, level, each in parts]
+        return [(label, mean) for label, (mean, _) in zip(labels, parts, strict=False)]
 
     def to_bytes(self) -> bytes:
         """Return a snapshot of all but the persons, from which `from_bytes` makes an equal model.
@@ -285,19 +281,14 @@ class SegmentOfOne:
         beliefs = [level.moments(*each) for level, each in zip(used, evidence, strict=True)]
         mean = math.fsum(m for m, _ in beliefs) + offset.mean
         variance = math.fsum(v for _, v in beliefs) + offset.variance
-        tuned = any(level.several for level in used)
-        shared, spread = 0.0, 0.0
-        if tuned:
-            known_of_all = self.model.belief(context, features)
-            shared, spread = float(known_of_all.mean[arm]), float(known_of_all.variance[arm])
         step = self.model.learn(context, features, arm, reward, Offset(mean, variance))
 
         learned = []
         for level, each, (m, v) in zip(used, evidence, beliefs, strict=True):
             if level.several:
-                rest = max(spread + variance - v, 0.0)
-                level.reweigh(*each, shared + mean - m, rest, reward)
-            learned.append(levels.observe(*each, m, v, float(step.slope), float(step.curvature)))
+                rest = max(step.variance + variance - v, 0.0)
+                level.reweigh(*each, step.mean + mean - m, rest, reward)
+            learned.append(levels.observe(*each, m, v, step.slope, step.curvature))
         for i, row in enumerate(rows):
             self._rows.put(i, row, context, arm, learned[i])
         self.updates += 1
@@ -307,6 +298,17 @@ class SegmentOfOne:
         key, room = int(self._rows.keys[arm]), self._person_arms
         new = known.learned(intercept, key, own, self._rows.places, room)
         return step, pack_person(new, room)
+
+    def _moments(
+        self, context: Mapping[str, Any], arm: int, person: bytes | None
+    ) -> list[tuple[float, float]]:
+        """Return mean and variance of what each level adds to an arm's logit."""
+        self._rows.follow(self.model.arms)
+        self._check_place(arm)
+        known = None if person is None else unpack_person(person)
+        evidence = self._at(self._rows.active(context), known, arm)
+        # Without a person there are fewer.
+        return [level.moments(*each) for level, each in zip(self._levels, evidence, strict=False)]
 
     def _check_place(self, arm: int) -> None:
         if not 0 <= arm < len(self._rows.keys) or not self._rows.keys[arm]:
@@ -383,5 +385,8 @@ class OnePerson:
         offset: Offset = NOTHING,
     ) -> Step:
         """Learn that an arm got a reward from this person, at all levels."""
+        parts = self.one._moments(context, arm, self.block)
+        mean, variance = (math.fsum(column) for column in zip(*parts, strict=True))
         step, self.block = self.one._learn(context, features, arm, reward, self.block, offset)
-        return step
+        probability = levels.moved(step.mean, step.variance, step.probability, mean, variance)
+        return Step(*step[:2], step.mean + mean, step.variance + variance, probability)

@@ -70,24 +70,28 @@ def scatter(keys: Keys, evidence: Floats, arms: Keys, out: Floats) -> None:
 
 
 @kernel
+def moved(mean: float, variance: float, p: float, shift: float, more: float) -> float:
+    """Return the predictive probability of a logit that weights outside of a model move.
+
+    `p` is what the model says with belief `N(mean, variance)`; it may know better than that
+    Gaussian, so what is moved is its own logit. Where `shift` and `more` are zero, it stays.
+    """
+    if shift == 0.0 and more == 0.0:
+        return p
+    if 0.0 < p < 1.0:
+        scale = np.sqrt(1.0 + np.pi * variance / 8.0)
+        z = np.log(p / (1.0 - p)) * scale
+        return adf.moderated(z + shift, variance + more)
+    return adf.moderated(mean + shift, variance + more)
+
+
+@kernel
 def moderate(
     mean: Floats, variance: Floats, probability: Floats, shift: Floats, more: Floats, out: Floats
 ) -> None:
-    """Write the predictive probabilities of logits that weights outside of a model move.
-
-    `probability` is what the model says with belief `N(mean, variance)`; it may know better than
-    that Gaussian, so what is moved is its own logit. Where `shift` and `more` are zero, it stays.
-    """
+    """Write what `moved` returns for each arm."""
     for a in range(mean.shape[0]):
-        p = probability[a]
-        if shift[a] == 0.0 and more[a] == 0.0:
-            out[a] = p
-        elif 0.0 < p < 1.0:
-            scale = np.sqrt(1.0 + np.pi * variance[a] / 8.0)
-            z = np.log(p / (1.0 - p)) * scale
-            out[a] = adf.moderated(z + shift[a], variance[a] + more[a])
-        else:
-            out[a] = adf.moderated(mean[a] + shift[a], variance[a] + more[a])
+        out[a] = moved(mean[a], variance[a], probability[a], shift[a], more[a])
 
 
 @kernel
