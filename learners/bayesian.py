@@ -255,8 +255,7 @@ class BayesianRanker:
             If a value cannot be used, a shape is wrong or there is no such arm; then nothing is
             learned.
         """
-        row = self._row(features, arm)
-        y = check.reward(reward)
+        row, y = self._row(features, arm), check.reward(reward)
         mean, variance = check.offset(offset)
         known = len(self._encoder.names)
         rows, x = self._encoder.learn(context, self._most_rows(len(self._arms)))

@@ -12,7 +12,10 @@ from .candidates import VARIANCES, Candidates, Variances
 from .checkpoint import fill, pack, reading, unpack
 from .errors import LearnerError
 from .kernels import levels
+from .one_person import OnePerson
 from .person import MOST_ARMS, Person, block_bytes, pack_person, unpack_person
+from .published import PublishedArms
+from .published_levels import PublishedLevels
 from .segments import SegmentWeights
 
 _KIND = "SegmentOfOne"
@@ -184,7 +187,7 @@ class SegmentOfOne:
         """
         return self._learn(context, features, arm, reward, person, NOTHING)[1]
 
-    def of(self, person: bytes) -> "OnePerson":
+    def of(self, person: bytes) -> OnePerson:
         """Return the model of one person, for whoever wants a model of arms."""
         unpack_person(person)
         return OnePerson(self, person)
@@ -205,6 +208,28 @@ class SegmentOfOne:
         ]
         labels += ["person", f"person & {self.arms[arm]}"]
         return [(label, mean) for label, (mean, _) in zip(labels, parts, strict=False)]
+
+    def publish(self, fold: bool = False) -> PublishedArms:
+        """Return a fast copy of the model, with all its levels, that no longer learns.
+
+        Parameters
+        ----------
+        fold
+            As of `BayesianRanker.publish`.
+
+        Raises
+        ------
+        LearnerError
+            If the shared model cannot be published.
+        """
+        publish = getattr(self.model, "publish", None)
+        if publish is None:
+            raise LearnerError(f"a {type(self.model).__name__} has no publish")
+        self._rows.follow(self.model.arms)
+        most = self._settings["max_categories"]
+        levels = PublishedLevels.of(self._rows, most, self._levels)
+        shared: PublishedArms = publish(fold)
+        return shared.with_levels(levels)
 
     def to_bytes(self) -> bytes:
         """Return a snapshot of all but the persons, from which `from_bytes` makes an equal model.
@@ -342,51 +367,3 @@ class SegmentOfOne:
             found.append((known.information, known.precision))
             found.append(known.at(int(self._rows.keys[arm])))
         return found
-
-
-class OnePerson:
-    """A model of arms for one person: the shared model, their segments and their own weights.
-
-    Examples
-    --------
-    >>> from nextbest.learners import BayesianRanker
-    >>> one = SegmentOfOne(BayesianRanker(["tea", "coffee"]))
-    >>> ann = one.of(b"")
-    >>> step = ann.learn({}, None, 1, 1.0)
-    >>> bool(ann.belief({}).mean[1] > one.belief({}).mean[1]), len(ann.block)
-    (True, 276)
-    """
-
-    def __init__(self, one: SegmentOfOne, block: bytes) -> None:
-        self.one = one
-        self.block = block
-        """The person's weights, as of the last `learn`."""
-
-    @property
-    def arms(self) -> Sequence[str]:
-        """The name of the arm at each place."""
-        return self.one.arms
-
-    @property
-    def live(self) -> Bools:
-        """bool[K], which places have an arm."""
-        return self.one.live
-
-    def belief(self, context: Mapping[str, Any], features: Floats | None = None) -> Belief:
-        """Return what is believed of every place for this person."""
-        return self.one.belief(context, features, self.block)
-
-    def learn(
-        self,
-        context: Mapping[str, Any],
-        features: Floats | None,
-        arm: int,
-        reward: float,
-        offset: Offset = NOTHING,
-    ) -> Step:
-        """Learn that an arm got a reward from this person, at all levels."""
-        parts = self.one._moments(context, arm, self.block)
-        mean, variance = (math.fsum(column) for column in zip(*parts, strict=True))
-        step, self.block = self.one._learn(context, features, arm, reward, self.block, offset)
-        probability = levels.moved(step.mean, step.variance, step.probability, mean, variance)
-        return Step(*step[:2], step.mean + mean, step.variance + variance, probability)
