@@ -1,7 +1,7 @@
 """A model of arms as it is served: read only, single precision, as fast as the machine adds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 _KIND = "PublishedArms"
 _ARRAYS = ("table", "dense", "action", "weights")
 
-LARGEST_SERVED = 1e12
+LARGEST_SERVED = bayes_serve.LARGEST
 """The largest magnitude of a number in a decision."""
 
 
@@ -131,13 +131,13 @@ class PublishedArms:
             person, and the model has no weights of persons.
         """
         shape = (len(self.arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        # The kernel looks for numbers that are too large; the checks then say which.
+        matrix = features if _plain(features, shape) else self._features(features, shape)
         rows, x = self._encoder.rows_and_numbers(context, self._unseen)
         out = np.empty((3, len(self.arms)))
-        bayes_serve.believe(
-            *self.arrays, rows[None], _single("contexts", x)[None],
-            _single("features", matrix)[None], out,
-        )  # fmt: skip
+        if not bayes_serve.serve(*self.arrays, rows, x, matrix, out):
+            _single("contexts", x)
+            _single("features", self._features(features, shape))
         if self._levels is not None:
             self._levels.move(context, person, out)
         elif person is not None:
@@ -181,7 +181,7 @@ class PublishedArms:
             If no arm is eligible, a value cannot be used or a shape is wrong.
         """
         shape = (len(self.arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = self._features(features, shape)
         rows, x = self._encoder.rows_and_numbers(context, self._unseen)
         gammas, draws = _ranges(np.array([gamma], np.float64), np.array([draw], np.float64))
         arms, propensities, scores, chances = self._run(
@@ -221,7 +221,7 @@ class PublishedArms:
             check.floats("gammas", gammas, (n,)), check.floats("draws", draws, (n,))
         )
         shape = (n, len(self.arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = self._features(features, shape)
         rows, x = self._encoder.columns(contexts, n, self._unseen)
         mask = self._eligible(eligible)
         arms, propensities, _, _ = self._run(rows, x, matrix, mask, gammas, draws)
@@ -287,6 +287,9 @@ class PublishedArms:
         )  # fmt: skip
         return arms, propensities, scores, chances
 
+    def _features(self, values: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
+        return check.features(values, shape, self.action_features)
+
     def _eligible(self, given: ArrayLike | None) -> Bools:
         if given is None:
             mask = self.live
@@ -343,8 +346,17 @@ def _checked(
     return table, dense, action, weights
 
 
+def _plain(values: object, shape: tuple[int, int]) -> TypeGuard[Floats]:
+    return (
+        type(values) is np.ndarray
+        and values.dtype == np.float64
+        and values.shape == shape
+        and values.flags.c_contiguous
+        and values.flags.writeable  # a read-only array is another type to a kernel
+    )
+
+
 def _single(what: str, values: Floats) -> Singles:
-    # What single precision squares and sums without overflow.
     if (np.abs(values) > LARGEST_SERVED).any():
         raise LearnerError(f"a served number of {what} must not be beyond {LARGEST_SERVED:g}")
     return values.astype(np.float32)
