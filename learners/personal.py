@@ -209,6 +209,21 @@ class SegmentOfOne:
         labels += ["person", f"person & {self.arms[arm]}"]
         return [(label, mean) for label, (mean, _) in zip(labels, parts, strict=False)]
 
+    def anew(self) -> Self:
+        """Return a model with the same arms, at their places, that has learned nothing.
+
+        What the blocks of persons say of them stays, unless the caller begins them anew too.
+
+        Raises
+        ------
+        LearnerError
+            If the shared model cannot begin anew.
+        """
+        begin = getattr(self.model, "anew", None)
+        if begin is None:
+            raise LearnerError(f"a {type(self.model).__name__} cannot begin anew")
+        return type(self)(begin(), self.segments, **self._settings)
+
     def publish(self, fold: bool = False) -> PublishedArms:
         """Return a fast copy of the model, with all its levels, that no longer learns.
 
