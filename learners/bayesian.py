@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from . import arm_checks as check
 from .arm_weights import ArmWeights, Expert, Scales, as_experts
 from .base import NOTHING, Belief, Bools, Floats, Offset, Step
-from .checkpoint import fill, pack, reading, unpack
+from .checkpoint import pack, reading, unpack
 from .context_encoder import ContextEncoder
 from .errors import LearnerError
 from .published import PublishedArms
@@ -331,9 +331,8 @@ class BayesianRanker:
 
     def anew(self) -> Self:
         """Return a ranker with the same arms, at their places, that has learned nothing."""
-        return self._at_places(
-            self._arms, {n: getattr(self, n) for n in _DECLARED} | self._settings
-        )
+        own = {name: getattr(self, name) for name in _DECLARED}
+        return self._at_places(self._arms, {**own, **self._settings})
 
     def publish(self, fold: bool = False) -> PublishedArms:
         """Return a fast copy of the model that decides and no longer learns.
@@ -375,16 +374,14 @@ class BayesianRanker:
             ranker = cls._at_places(values["arms"], {**own, **values["settings"]})
             ranker._encoder.restore(values["categories"], values["closed"])
             ranker._weights.grow(len(values["categories"]), 0)
-            for name, array in ranker._weights.used(*arrays["mean"].shape[:2]).items():
-                fill(array, arrays, name)
+            ranker._weights.restore(arrays)
             ranker.updates = values["updates"]
         return ranker
 
     @classmethod
     def _at_places(cls, arms: Sequence[str], settings: Mapping[str, Any]) -> Self:
         ranker = cls([str(i) for i in range(len(arms))], **settings)
-        ranker._arms, ranker._live = list(arms), None
-        ranker._places = {arm: place for place, arm in enumerate(arms) if arm}
+        ranker._arms, ranker._places = list(arms), {arm: i for i, arm in enumerate(arms) if arm}
         return ranker
 
     @property

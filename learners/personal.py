@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .base import NOTHING, ArmModel, Belief, Bools, Floats, Offset, Step
 from .candidates import VARIANCES, Candidates, Variances
-from .checkpoint import fill, pack, reading, unpack
+from .checkpoint import fill, pack, reading, sound, unpack
 from .errors import LearnerError
 from .kernels import levels
 from .one_person import OnePerson
@@ -292,8 +292,11 @@ class SegmentOfOne:
             one = cls(load(arrays["model"].tobytes()), values["segments"], **values["settings"])
             one._rows.restore(values["rows"], arrays["evidence"])
             one.updates = values["updates"]
+            sound("evidence", arrays["evidence"][0])
+            sound("evidence", arrays["evidence"][1], least=0.0)
             weights = np.concatenate([level.weights for level in one._levels])
             fill(weights, arrays, "weights")
+            sound("weights", weights, least=0.0)
             at = 0
             for level in one._levels:
                 level.weights[:] = weights[at : at + len(level.weights)]
