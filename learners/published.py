@@ -83,7 +83,7 @@ class PublishedArms:
 
     >>> from nextbest.learners import Policy, SegmentOfOne
     >>> from nextbest.learners.policies import Greedy
-    >>> one = SegmentOfOne(ranker)
+    >>> one = SegmentOfOne(BayesianRanker(["tea", "coffee"], contexts=["hour"]))
     >>> ann = b""
     >>> for _ in range(30):
     ...     ann = one.learn({"hour": "morning"}, None, 0, 1.0, person=ann)
@@ -91,7 +91,7 @@ class PublishedArms:
     >>> policy = Policy(Greedy(), floor=0.05)
     >>> pull = policy.pull(served.of(ann), {"hour": "morning"}, decision=1)
     >>> served.arms[pull.arm], pull.version.split(".")[1]
-    ('tea', '330')
+    ('tea', '30')
     """
 
     def __init__(
