@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..base import Belief
 from ..errors import LearnerError
 from ..kernels import explore, squarecb
 from ..pull import Pull
+from .asking import Believer, Eligible, mask, matrix
 from .explorers import Explorer, check
 from .limits import Budget, ControlGroup, Shortlist
 
@@ -131,6 +132,7 @@ class Policy:
         customer: str | None = None,
         arms: Sequence[str] = (),
         version: str | None = None,
+        exploration: int | None = None,
     ) -> Pull:
         """Choose an arm.
 
@@ -141,13 +143,16 @@ class Policy:
         eligible
             bool[K], the arms that may be chosen.
         decision
-            The number of the decision, from 1, which sets the draw and the exploration.
+            The number of the decision, from 1, which sets the draw.
         customer
             Their id; needed where there is a control group.
         arms
             The names of the arms, for a control group with fixed ones.
         version
             What the pull names; None for the policy's own.
+        exploration
+            The number of the decision, from 1, that sets the exploration, where that began anew
+            since the first; None for the same as the draw's.
 
         Raises
         ------
@@ -155,7 +160,9 @@ class Policy:
             If no arm is eligible, shapes differ, an eligible arm's belief is not finite or no
             probability, the decision's number is below 1, or the customer is missing.
         """
-        plan = self._plan(belief, eligible, decision, customer, arms)
+        _check_number(decision)
+        explored = decision if exploration is None else exploration
+        plan = self._plan(belief, eligible, explored, customer, arms)
         draw = squarecb.uniform(self.seed, decision)
         arm, floored = explore.choose(plan.propensities, plan.wanted, plan.floor, draw)
         scores = belief.probability.copy()
@@ -171,6 +178,64 @@ class Policy:
             plan.control,
             floored,
             self.version if version is None else version,
+            explored,
+        )
+
+    def pull(
+        self,
+        model: Believer,
+        context: Mapping[str, Any],
+        features: ArrayLike | None = None,
+        eligible: Eligible | None = None,
+        *,
+        decision: int,
+        customer: str | None = None,
+        version: str | None = None,
+        exploration: int | None = None,
+    ) -> Pull:
+        """Choose an arm by what a model believes.
+
+        Parameters
+        ----------
+        model
+            Of the arms; one that is published will do, and so will that of one person (`of`).
+        context, features
+            As the model takes them.
+        eligible
+            The arms that may be chosen, bool[K] or names; None for all there are. Places without
+            an arm never are.
+        decision, customer, exploration
+            As of `choose`.
+        version
+            What the pull names; None for the policy's own, with the model's `version` behind a dot
+            if it has one.
+
+        Raises
+        ------
+        LearnerError
+            If an arm is unknown, or as the model and `choose` raise.
+
+        Examples
+        --------
+        >>> from nextbest.learners import BayesianRanker
+        >>> from nextbest.learners.policies import Uniform
+        >>> served = BayesianRanker(["tea", "coffee"]).publish()
+        >>> Policy(Uniform()).pull(served, {}, decision=1).propensities.tolist()
+        [0.5, 0.5]
+        """
+        if version is None and hasattr(model, "version"):
+            version = f"{self.version}.{model.version}"
+        chosen = mask(model, eligible)
+        belief = model.belief(context, matrix(features))
+        arms = model.arms if self.control is not None else ()
+        return self.choose(
+            belief,
+            chosen,
+            decision,
+            customer=customer,
+            arms=arms,
+            version=version,
+            exploration=exploration,
         )
 
     def _plan(
@@ -182,8 +247,7 @@ class Policy:
         arms: Sequence[str],
     ) -> _Plan:
         check(belief, eligible)
-        if not 1 <= decision < 2**63:
-            raise LearnerError(f"decisions are numbered from 1, got {decision}")
+        _check_number(decision)
         wanted = np.empty(eligible.shape[0])
         if self.control is not None and self.control.holds(customer):  # type: ignore[arg-type]
             self.control.write(arms, eligible, wanted)
@@ -205,3 +269,8 @@ class Policy:
             belief.probability, reach, wanted, self.floor, budget.share, budget.cost, out
         )
         return _Plan(out, wanted, floor, listed, False)
+
+
+def _check_number(decision: int) -> None:
+    if not 1 <= decision < 2**63:
+        raise LearnerError(f"decisions are numbered from 1, got {decision}")
