@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +15,13 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.run import run_engine
+
+if sys.dont_write_bytecode:
+    # Hundreds of processes are started: with its bytecode kept nowhere, each of them would compile
+    # every library again, which is most of the time that all tests take.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
 
 
 @pytest.fixture(scope="session")
