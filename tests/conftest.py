@@ -24,6 +24,18 @@ if sys.dont_write_bytecode:
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin the second half with the learners: each of two processes begins with one half.
+
+    So one compiles the kernels of the features while the other compiles those of the learners,
+    and neither does again what the other does just then.
+    """
+    learners = [item for item in items if item.path.parent.name == "learners"]
+    others = [item for item in items if item.path.parent.name != "learners"]
+    half = len(items) // 2
+    items[:] = others[:half] + learners + others[half:]
+
+
 @pytest.fixture(scope="session")
 def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of one embedded server for the whole run; use `store_url`, which is empty."""
