@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +15,25 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.run import run_engine
+
+if sys.dont_write_bytecode:
+    # Hundreds of processes are started: with its bytecode kept nowhere, each of them would compile
+    # every library again, which is most of the time that all tests take.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin the second half with the learners: each of two processes begins with one half.
+
+    So one compiles the kernels of the features while the other compiles those of the learners,
+    and neither does again what the other does just then.
+    """
+    learners = [item for item in items if item.path.parent.name == "learners"]
+    others = [item for item in items if item.path.parent.name != "learners"]
+    half = len(items) // 2
+    items[:] = others[:half] + learners + others[half:]
 
 
 @pytest.fixture(scope="session")

@@ -236,9 +236,6 @@ class World:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            # Many processes start: Python's own sources are compiled by the first one only.
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(self.home.parent.parent / "compiled"),
             "NEXTBEST_SHARDS": str(SHARDS),
             "NEXTBEST_EPOCH_SECONDS": str(_EPOCH_SECONDS),
             "NEXTBEST_EMBEDDED_FSYNC": self._fsync,
