@@ -1,12 +1,11 @@
 """How the quality scenarios choose settings, ours and the references' alike.
 
-Every setting of a grid is played with two seeds, and the best quarter of them with six more. No
-figure has those seeds, nor a part of the stream that the settings are not to see.
+Every setting of a grid is played with two seeds, and the best quarter of them, if more than one,
+with six more. No figure has those seeds. What part of the stream is played is the scenario's.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +40,7 @@ def ranked(
     score: Callable[[int, Setting], float],
     seeds: Sequence[int] = SEEDS,
 ) -> list[Scored]:
-    """Return the quarter of the settings that is best with two seeds, ranked with all.
+    """Return the quarter of the settings that is best with two seeds, ranked with all seeds.
 
     Of equals the first given comes first.
 
@@ -50,13 +49,19 @@ def ranked(
     score
         Of a seed and a setting.
     """
-    first = _by_mean(settings, score, seeds[:FIRST_SEEDS])
-    kept = [scored.setting for scored in first[: math.ceil(len(settings) / KEPT)]]
-    return _by_mean(kept, score, seeds)
+    few, more = list(seeds[:FIRST_SEEDS]), list(seeds[FIRST_SEEDS:])
+    first = _by_mean([(setting, [score(seed, setting) for seed in few]) for setting in settings])
+    kept = first[: max(1, len(settings) // KEPT)]
+    if len(kept) == 1:
+        return kept
+    return _by_mean(
+        [
+            (s.setting, [*s.scores.tolist(), *(score(seed, s.setting) for seed in more)])
+            for s in kept
+        ]
+    )
 
 
-def _by_mean(
-    settings: Sequence[Setting], score: Callable[[int, Setting], float], seeds: Sequence[int]
-) -> list[Scored]:
-    found = [Scored(s, np.array([score(seed, s) for seed in seeds])) for s in settings]
-    return sorted(found, key=lambda scored: -scored.mean)
+def _by_mean(found: list[tuple[Setting, list[float]]]) -> list[Scored]:
+    scored = [Scored(setting, np.array(scores)) for setting, scores in found]
+    return sorted(scored, key=lambda one: -one.mean)

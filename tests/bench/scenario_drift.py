@@ -174,7 +174,7 @@ EARN: dict[str, Earn] = {
     "river": lambda task, seed: river_anew(task, seed, *CHOSEN["river"]),
 }
 MODELS = [(0.0, 500.0, 0.5), (1e-3, 500.0, 0.5), (0.0, 2e3, 0.25), (1e-3, 2e3, 0.25)]
-PARTS, THRESHOLDS = (0.3, 0.5, 0.7), (5.0, 10.0, 15.0, 20.0, 30.0)
+PARTS, THRESHOLDS = (0.5, 0.7), (5.0, 10.0, 15.0, 20.0, 30.0)
 GRID: dict[str, list[Setting]] = {
     "ours": [(*m, p, t) for m, p, t in itertools.product(MODELS, PARTS, THRESHOLDS)],
     "river": list(itertools.product((0.1, 0.3, 1.0), (0.05,), (None, 0.002))),

@@ -207,7 +207,7 @@ ROWS: dict[str, Row] = {
 }
 FIGURES = ("plain", "affinity", "plain_late", "affinity_late", "river", "vw")
 
-_RIVER = list(itertools.product((0.03, 0.1, 0.3, 1.0), (0.02, 0.05, 0.1)))
+_RIVER = list(itertools.product((0.1, 0.3, 1.0), (0.02, 0.05)))
 _SQUARECB, _EPSILON, _COVER = (
     list(itertools.product(explorations, (0.1, 0.5, 2.0)))
     for explorations in (
@@ -231,9 +231,9 @@ GRID: dict[str, list[Setting]] = {
     "vw_affinity": _SQUARECB,
 }
 CHOSEN: dict[str, Setting] = {
-    "plain": (0.03, 1e-3, 0.1, 2.0, 500.0),
-    "affinity": (0.01, 1e-3, 100.0, 3.0, 500.0),
-    "affinity_untuned": (500.0,),
+    "plain": (0.03, 0.0, 1.0, 2.0, 1_000.0),
+    "affinity": (0.01, 0.0, 100.0, 3.0, 1_000.0),
+    "affinity_untuned": (1_000.0,),
     "river": (0.3, 0.05),
     "river_affinity": (0.3, 0.05),
     "vw": ("--squarecb --gamma_scale 1000", 0.5),
