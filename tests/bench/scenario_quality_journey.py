@@ -4,17 +4,18 @@ Figures are mean rewards over the whole stream (quick: its first 5%), from the f
 ``plain`` and ``affinity``: `BayesianRanker` with SquareCB, without what is streamed of a
 household's past (then each household has a weight of its own for each arm) and with three
 streamed affinities; ``_late``: each reward is learned 2,000 decisions late. ``river`` is
-AdaGrad's logistic regression, one model an arm with the household one-hot, epsilon .05; ``vw``
+AdaGrad's logistic regression, one model an arm with the household one-hot, epsilon-greedy; ``vw``
 is SquareCB with action-dependent features, the household crossed with the arm; ``constant`` the
 best arm in hindsight.
 
-All settings were chosen by `tune` on the first 20% of the decisions, with seeds that no figure
-uses: of every row's `GRID` the setting of the best mean reward is `CHOSEN` (see `quality_tuning`).
-A row
-whose rewards are late has the settings of the same row on time; `affinity_untuned` has the
-model's defaults and `affinity`'s gamma. VW's explorations were tuned each for itself: SquareCB,
-which was the best on those 20%, is `vw`; `vw_epsilon` and `vw_cover` are the others. The detail
-has the mean over the other 80% too (`_rest`), and mean and standard deviation over the seeds.
+`tune` plays every row's `GRID` on the first 20% of the decisions, with seeds that no figure uses,
+and the setting of the best mean reward is to be `CHOSEN` (see `quality_tuning`). So it is for
+``plain`` and ``affinity``. River's and VW's settings are of the same grids, but were compared
+before `tune` was written, and its seeds have not been played with them. A row whose rewards are
+late has the settings of the same row on time; ``affinity_untuned`` has the model's defaults and
+the gamma of ``affinity``; ``vw_epsilon`` and ``vw_cover`` are VW with another exploration than
+SquareCB. The detail has the mean over the other 80% too (``_rest``), and mean and standard
+deviation over the seeds.
 """
 
 from __future__ import annotations
