@@ -11,11 +11,11 @@ best arm in hindsight.
 `tune` plays every row's `GRID` on the first 20% of the decisions, with seeds that no figure uses,
 and the setting of the best mean reward is to be `CHOSEN` (see `quality_tuning`). So it is for
 ``plain``, ``affinity`` and ``river``. The settings of ``river_affinity`` and of VW's rows are of
-the same grids, but were compared before `tune` was written: they are not what it selects. A row whose rewards are
-late has the settings of the same row on time; ``affinity_untuned`` has the model's defaults and
-the gamma of ``affinity``; ``vw_epsilon`` and ``vw_cover`` are VW with another exploration than
-SquareCB. The detail has the mean over the other 80% too (``_rest``), and mean and standard
-deviation over the seeds.
+the same grids, but were compared before `tune` was written, which has not been run for them. A
+row whose rewards are late has the settings of the same row on time; ``affinity_untuned`` has the
+model's defaults and the gamma of ``affinity``; ``vw_epsilon`` and ``vw_cover`` are VW with
+another exploration than SquareCB. The detail has the mean over the other 80% too (``_rest``), and
+mean and standard deviation over the seeds.
 """
 
 from __future__ import annotations
