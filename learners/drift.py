@@ -56,7 +56,7 @@ class RewardDrop:
     --------
     >>> drop = RewardDrop(warm_up=100)
     >>> [t for t in range(1000) if drop.update(float(t % (2 if t < 500 else 10) == 0), 0.5)]
-    [617]
+    [554]
 
     References
     ----------
@@ -67,7 +67,7 @@ class RewardDrop:
     """
 
     part: float = 0.5
-    threshold: float = 30.0
+    threshold: float = 15.0
     warm_up: int = 500
     evidence: float = 0.0
     total: float = 0.0

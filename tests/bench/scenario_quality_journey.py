@@ -198,13 +198,13 @@ ROWS: dict[str, Row] = {
     "plain_late": Row(plain, "plain", LATE),
     "affinity_late": Row(affinity, "affinity", LATE),
     "river": Row(river, "river"),
-    "vw": Row(vw, "vw", seeds=3, quick_seeds=1),
+    "vw": Row(vw, "vw", quick_seeds=1),
     "river_late": Row(river, "river", LATE),
     "affinity_untuned": Row(untuned, "affinity_untuned"),
     "river_affinity": Row(river_affinity, "river_affinity"),
-    "vw_affinity": Row(vw_affinity, "vw_affinity", seeds=3),
-    "vw_epsilon": Row(vw, "vw_epsilon", seeds=3),
-    "vw_cover": Row(vw, "vw_cover", seeds=3),
+    "vw_affinity": Row(vw_affinity, "vw_affinity"),
+    "vw_epsilon": Row(vw, "vw_epsilon"),
+    "vw_cover": Row(vw, "vw_cover"),
 }
 FIGURES = ("plain", "affinity", "plain_late", "affinity_late", "river", "vw")
 
