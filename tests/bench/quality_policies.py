@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from river import linear_model, optim
+from river import drift, linear_model, optim
 from vowpalwabbit import pyvw
 
 Floats = NDArray[np.float64]
@@ -53,6 +53,8 @@ class RiverPerArm:
         Active features of each decision, n dicts.
     actions
         float64[n, K, D], features of each arm; D may be 0.
+    delta
+        Of River's ADWIN over the rewards, at whose alarms all models begin anew; None for none.
     """
 
     def __init__(
@@ -62,16 +64,22 @@ class RiverPerArm:
         *,
         learning_rate: float,
         epsilon: float = 0.05,
+        delta: float | None = None,
         seed: int = 0,
     ) -> None:
         self.epsilon = epsilon
+        self._rate = learning_rate
+        self._drift = None if delta is None else drift.ADWIN(delta=delta)
         self._shared, self._actions = shared, actions
         self._names = [f"action{d}" for d in range(actions.shape[2])]
-        self._models = [
-            linear_model.LogisticRegression(optim.AdaGrad(learning_rate))
-            for _ in range(actions.shape[1])
-        ]
+        self._models = self._new_models()
         self._random = random.Random(seed)
+
+    def _new_models(self) -> list[linear_model.LogisticRegression]:
+        return [
+            linear_model.LogisticRegression(optim.AdaGrad(self._rate))
+            for _ in range(self._actions.shape[1])
+        ]
 
     def _x(self, t: int, arm: int) -> dict[Any, Any]:
         if not self._names:
@@ -87,6 +95,10 @@ class RiverPerArm:
 
     def learn(self, t: int, arm: int, reward: float) -> None:
         self._models[arm].learn_one(self._x(t, arm), reward > 0.5)
+        if self._drift is not None:
+            self._drift.update(reward)
+            if self._drift.drift_detected:
+                self._models = self._new_models()
 
 
 class VowpalWabbit:

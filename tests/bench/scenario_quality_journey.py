@@ -4,22 +4,27 @@ Figures are mean rewards over the whole stream (quick: its first 5%), from the f
 ``plain`` and ``affinity``: `BayesianRanker` with SquareCB, without what is streamed of a
 household's past (then each household has a weight of its own for each arm) and with three
 streamed affinities; ``_late``: each reward is learned 2,000 decisions late. ``river`` is
-AdaGrad's logistic regression, one model an arm with the household one-hot, epsilon .05; ``vw``
+AdaGrad's logistic regression, one model an arm with the household one-hot, epsilon-greedy; ``vw``
 is SquareCB with action-dependent features, the household crossed with the arm; ``constant`` the
 best arm in hindsight.
 
-All settings were chosen on the first 20% of the decisions with seeds that no figure uses, among:
-ours, experts' variance .01, .03 and .1 and forgetting 0 and .001, the household's variance 1 and
-2, gamma 500 and 1,000; River, learning rates .1, .3 and 1; VW, learning rates .1, .5 and 2 with
-SquareCB at gamma 100, 1,000 and 10,000, epsilon .05, and cover 3. The detail has the mean
-over the other 80% too (``_rest``), and mean and standard deviation over the seeds.
+`tune` plays every row's `GRID` on the first 20% of the decisions, with seeds that no figure uses,
+and the setting of the best mean reward is to be `CHOSEN` (see `quality_tuning`). So it is for
+``plain``, ``affinity`` and ``river``. The settings of ``river_affinity`` and of VW's rows are of
+the same grids, but were compared before `tune` was written, which has not been run for them. A
+row whose rewards are late has the settings of the same row on time; ``affinity_untuned`` has the
+model's defaults and the gamma of ``affinity``; ``vw_epsilon`` and ``vw_cover`` are VW with
+another exploration than SquareCB. The detail has the mean over the other 80% too (``_rest``), and
+mean and standard deviation over the seeds.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,31 +37,22 @@ from .harness import Result
 from .quality_journey import AFFINITIES, TUNING, Journey, best_constant, load
 from .quality_ours import Exploration, Own
 from .quality_policies import RiverPerArm, VowpalWabbit, play
+from .quality_tuning import Scored, Setting, ranked
 
 Floats = NDArray[np.float64]
+Tuned = dict[str, list[Scored]]
 
 LATE = 2_000
-GAMMA = 500.0
 QUICK_PART = 0.05
-PLAIN: dict[str, Any] = {"experts": [(0.03, 1e-3)], "shared_scale": 0.1}
-AFFINITY: dict[str, Any] = {
-    "experts": [(0.01, 1e-3)],
-    "feature_scale": 100.0,
-    "bias_scale": 3.0,
-}
-OWN_VARIANCE = 2.0
-RIVER_RATE = 0.3
-VW_EXPLORATION = "--squarecb --gamma_scale 1000"
-VW_RATE = 0.5
 
-
-Earn = Callable[[Journey, int, int], Floats]
+Earn = Callable[..., Floats]
 
 
 class Row(NamedTuple):
-    """A policy to play: what it earns in a task, late by so much, with a seed."""
+    """A policy to play: what it earns, the name of its settings, how late it learns."""
 
     earn: Earn
+    chosen: str
     late: int = 0
     seeds: int = 10
     quick_seeds: int = 3
@@ -84,7 +80,7 @@ def run(*, quick: bool) -> Result:
 def measure(row: Row, task: Journey, seeds: range) -> dict[str, float]:
     """Play a row with each seed."""
     began = time.perf_counter()
-    earned = [row.earn(task, row.late, seed) for seed in seeds]
+    earned = [row.earn(task, row.late, seed, *CHOSEN[row.chosen]) for seed in seeds]
     seconds = time.perf_counter() - began
     means = [float(rewards.mean()) for rewards in earned]
     cut = round(len(task.rewards) * TUNING)
@@ -99,35 +95,87 @@ def measure(row: Row, task: Journey, seeds: range) -> dict[str, float]:
     }
 
 
-def plain(task: Journey, late: int, seed: int) -> Floats:
+def plain(
+    task: Journey,
+    late: int,
+    seed: int,
+    variance: float,
+    forgetting: float,
+    shared_scale: float,
+    own_variance: float,
+    gamma: float,
+) -> Floats:
     """Ours without a household's past."""
-    model = BayesianRanker(task.arms, contexts=list(task.contexts[0]), **PLAIN)
-    own = Own(task.customer, OWN_VARIANCE)
-    explore = Exploration(GAMMA, seed=seed)
+    model = BayesianRanker(
+        task.arms,
+        contexts=list(task.contexts[0]),
+        experts=[(variance, forgetting)],
+        shared_scale=shared_scale,
+    )
+    own = Own(task.customer, own_variance)
+    explore = Exploration(gamma, seed=seed)
     return ours.play(model, task.contexts, None, task.rewards, explore, late=late, own=own).earned
 
 
-def affinity(task: Journey, late: int, seed: int, settings: dict[str, Any] = AFFINITY) -> Floats:
+def affinity(
+    task: Journey,
+    late: int,
+    seed: int,
+    variance: float,
+    forgetting: float,
+    feature_scale: float,
+    bias_scale: float,
+    gamma: float,
+) -> Floats:
     """Ours with the streamed affinities."""
+    settings = {
+        "experts": [(variance, forgetting)],
+        "feature_scale": feature_scale,
+        "bias_scale": bias_scale,
+    }
+    return untuned(task, late, seed, gamma, **settings)
+
+
+def untuned(task: Journey, late: int, seed: int, gamma: float, **settings: Any) -> Floats:
+    """Ours with the streamed affinities and the model's defaults, but for what is given."""
     model = BayesianRanker(
         task.arms, contexts=list(task.contexts[0]), action_features=AFFINITIES, **settings
     )
-    explore = Exploration(GAMMA, seed=seed)
+    explore = Exploration(gamma, seed=seed)
     return ours.play(model, task.contexts, task.affinity, task.rewards, explore, late=late).earned
 
 
-def river(task: Journey, late: int, seed: int, *, affinities: bool = False) -> Floats:
-    """River's row, or the same with the streamed affinities."""
+def river(
+    task: Journey,
+    late: int,
+    seed: int,
+    rate: float,
+    epsilon: float,
+    delta: float | None = None,
+    *,
+    affinities: bool = False,
+) -> Floats:
+    """River's row, or the same with the streamed affinities; with delta, restarts by ADWIN."""
     shared = [
         {f"{name}={word}": 1.0 for name, word in context.items()} | {f"customer={customer}": 1.0}
         for context, customer in zip(task.contexts, task.customer.tolist(), strict=True)
     ]
     actions = task.affinity if affinities else task.affinity[:, :, :0]
-    policy = RiverPerArm(shared, actions, learning_rate=RIVER_RATE, seed=seed)
+    policy = RiverPerArm(
+        shared, actions, learning_rate=rate, epsilon=epsilon, delta=delta, seed=seed
+    )
     return play(policy, task.rewards, late)
 
 
-def vw(task: Journey, late: int, seed: int, *, affinities: bool = False) -> Floats:
+def vw(
+    task: Journey,
+    late: int,
+    seed: int,
+    exploration: str,
+    rate: float,
+    *,
+    affinities: bool = False,
+) -> Floats:
     """VW's row, or the same with the streamed affinities."""
     shared = [
         " ".join(re.sub(r"[\s:|]", "_", f"{name}={word}") for name, word in context.items())
@@ -135,22 +183,77 @@ def vw(task: Journey, late: int, seed: int, *, affinities: bool = False) -> Floa
         for context, customer in zip(task.contexts, task.customer.tolist(), strict=True)
     ]
     actions = task.affinity if affinities else task.affinity[:, :, :0]
-    policy = VowpalWabbit(shared, actions, VW_EXPLORATION, learning_rate=VW_RATE, seed=seed)
+    policy = VowpalWabbit(shared, actions, exploration, learning_rate=rate, seed=seed)
     earned = play(policy, task.rewards, late)
     policy.close()
     return earned
 
 
+river_affinity = functools.partial(river, affinities=True)
+vw_affinity = functools.partial(vw, affinities=True)
+
 ROWS: dict[str, Row] = {
-    "plain": Row(plain),
-    "affinity": Row(affinity),
-    "plain_late": Row(plain, LATE),
-    "affinity_late": Row(affinity, LATE),
-    "river": Row(river),
-    "vw": Row(vw, seeds=3, quick_seeds=1),
-    "river_late": Row(river, LATE),
-    "affinity_untuned": Row(lambda *of: affinity(*of, settings={})),
-    "river_affinity": Row(lambda *of: river(*of, affinities=True), seeds=3),
-    "vw_affinity": Row(lambda *of: vw(*of, affinities=True), seeds=1),
+    "plain": Row(plain, "plain"),
+    "affinity": Row(affinity, "affinity"),
+    "plain_late": Row(plain, "plain", LATE),
+    "affinity_late": Row(affinity, "affinity", LATE),
+    "river": Row(river, "river"),
+    "vw": Row(vw, "vw", quick_seeds=1),
+    "river_late": Row(river, "river", LATE),
+    "affinity_untuned": Row(untuned, "affinity_untuned"),
+    "river_affinity": Row(river_affinity, "river_affinity"),
+    "vw_affinity": Row(vw_affinity, "vw_affinity"),
+    "vw_epsilon": Row(vw, "vw_epsilon"),
+    "vw_cover": Row(vw, "vw_cover"),
 }
 FIGURES = ("plain", "affinity", "plain_late", "affinity_late", "river", "vw")
+
+_RIVER = list(itertools.product((0.1, 0.3, 1.0), (0.02, 0.05)))
+_SQUARECB, _EPSILON, _COVER = (
+    list(itertools.product(explorations, (0.1, 0.5, 2.0)))
+    for explorations in (
+        [f"--squarecb --gamma_scale {gamma}" for gamma in (100, 1_000, 10_000)],
+        ["--epsilon 0.05"],
+        ["--cover 3"],
+    )
+)
+GRID: dict[str, list[Setting]] = {
+    "plain": list(
+        itertools.product((0.01, 0.03, 0.1), (0.0, 1e-3), (0.1, 1.0), (1.0, 2.0), (500.0, 1_000.0))
+    ),
+    "affinity": list(
+        itertools.product((0.01, 0.03, 0.1), (0.0, 1e-3), (1.0, 100.0), (1.0, 3.0), (500.0, 1e3))
+    ),
+    "river": _RIVER,
+    "river_affinity": _RIVER,
+    "vw": _SQUARECB,
+    "vw_epsilon": _EPSILON,
+    "vw_cover": _COVER,
+    "vw_affinity": _SQUARECB,
+}
+CHOSEN: dict[str, Setting] = {
+    "plain": (0.03, 0.0, 1.0, 2.0, 1_000.0),
+    "affinity": (0.01, 0.0, 100.0, 3.0, 1_000.0),
+    "affinity_untuned": (1_000.0,),
+    "river": (0.3, 0.02),
+    "river_affinity": (0.3, 0.05),
+    "vw": ("--squarecb --gamma_scale 1000", 0.5),
+    "vw_epsilon": ("--epsilon 0.05", 0.5),
+    "vw_cover": ("--cover 3", 0.5),
+    "vw_affinity": ("--squarecb --gamma_scale 1000", 0.5),
+}
+
+
+def tune(names: Sequence[str] = tuple(GRID)) -> Tuned:
+    """Return each row's best settings by their mean reward on the first 20%, best first."""
+    task = load()
+    part = task.first(round(len(task.rewards) * TUNING))
+    found = {}
+    for name in names:
+        score = functools.partial(_score, ROWS[name].earn, part)
+        found[name] = ranked(GRID[name], score)
+    return found
+
+
+def _score(earn: Earn, task: Journey, seed: int, setting: Setting) -> float:
+    return float(earn(task, 0, seed, *setting).mean())
