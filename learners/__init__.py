@@ -13,39 +13,44 @@ bit for bit, in micro-batches too.
 * `ActionRanker` is the smallest ranker: one diagonal model and SquareCB.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import off_policy
-from .adf import ADFLogisticRegression
-from .adpredictor import AdPredictor
 from .bayesian import BayesianRanker
 from .columns import Columns
 from .drift import RewardDrop
 from .errors import LearnerError
 from .files import load, save
 from .journal import Example
-from .logistic import LogisticRegression
-from .metrics import (
-    AUC,
-    Brier,
-    Calibration,
-    Decayed,
-    LogLoss,
-    MeanReward,
-    NormalizedEntropy,
-    RecentReward,
-    Reliability,
-    Windowed,
-    reliability,
-    roc_auc,
-)
 from .one_person import OnePerson
 from .personal import SegmentOfOne
 from .policies import Bandit, Policy
 from .published import Choice, PublishedArms
 from .pull import Pull
-from .ranker import ActionRanker
 from .repair import RepairingLearner, Repairs
-from .tabular import TabularLogisticRegression
 from .teaching import learn_arm, learn_label, learn_person
+
+if TYPE_CHECKING:
+    from .adf import ADFLogisticRegression
+    from .adpredictor import AdPredictor
+    from .logistic import LogisticRegression
+    from .metrics import (
+        AUC,
+        Brier,
+        Calibration,
+        Decayed,
+        LogLoss,
+        MeanReward,
+        NormalizedEntropy,
+        RecentReward,
+        Reliability,
+        Windowed,
+        reliability,
+        roc_auc,
+    )
+    from .ranker import ActionRanker
+    from .tabular import TabularLogisticRegression
 
 __all__ = [
     "AUC",
@@ -86,3 +91,22 @@ __all__ = [
     "roc_auc",
     "save",
 ]
+
+# What needs River is imported when it is asked for: whoever only serves has no use for it.
+_WITH_RIVER = {
+    "ADFLogisticRegression": "adf",
+    "ActionRanker": "ranker",
+    "AdPredictor": "adpredictor",
+    "LogisticRegression": "logistic",
+    "TabularLogisticRegression": "tabular",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WITH_RIVER.get(name, 'metrics')}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

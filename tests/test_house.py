@@ -83,7 +83,7 @@ def loaded_by(statement: str) -> set[str]:
     [
         ("import nextbest.features, nextbest.features.online", HEAVY),
         ("import nextbest.features.state, nextbest.features.delta_log", HEAVY),
-        ("import nextbest.learners", ("pyarrow", "feast", "bytewax", "pandas", "redis")),
+        ("import nextbest.learners", ("pyarrow", "feast", "bytewax", "pandas", "redis", "river")),
         (
             "import nextbest.flows.pipeline, nextbest.flows.run, nextbest.flows.sources",
             ("feast", "pandas", "polars", "duckdb", "rich", "typer"),

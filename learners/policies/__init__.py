@@ -6,11 +6,15 @@ learns. `ClassifierArms` makes any River classifier a model of arms. Bandits for
 in `river_policy`, a module of its own: what it imports takes seconds to load.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .bandit import Bandit
-from .classifier_arms import ClassifierArms
 from .explorers import EpsilonGreedy, Explorer, Greedy, LinUCB, SquareCB, Thompson, Uniform
 from .limits import Budget, ControlGroup, Shortlist
 from .policy import Policy
+
+if TYPE_CHECKING:
+    from .classifier_arms import ClassifierArms
 
 __all__ = [
     "Bandit",
@@ -27,3 +31,11 @@ __all__ = [
     "Thompson",
     "Uniform",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "ClassifierArms":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .classifier_arms import ClassifierArms  # not before: it needs River
+
+    return ClassifierArms
