@@ -9,13 +9,11 @@ is SquareCB with action-dependent features, the household crossed with the arm; 
 best arm in hindsight.
 
 `tune` plays every row's `GRID` on the first 20% of the decisions, with seeds that no figure uses,
-and the setting of the best mean reward is to be `CHOSEN` (see `quality_tuning`). So it is for
-``plain``, ``affinity`` and ``river``. The settings of ``river_affinity`` and of VW's rows are of
-the same grids, but were compared before `tune` was written, which has not been run for them. A
-row whose rewards are late has the settings of the same row on time; ``affinity_untuned`` has the
-model's defaults and the gamma of ``affinity``; ``vw_epsilon`` and ``vw_cover`` are VW with
-another exploration than SquareCB. The detail has the mean over the other 80% too (``_rest``), and
-mean and standard deviation over the seeds.
+and the setting of the best mean reward is `CHOSEN` (see `quality_tuning`). A row whose rewards are
+late has the settings of the same row on time; ``affinity_untuned`` has the model's defaults and the
+gamma of ``affinity``; ``vw_epsilon`` and ``vw_cover`` are VW with another exploration than
+SquareCB. The detail has the mean over the other 80% too (``_rest``), and mean and standard
+deviation over the seeds.
 """
 
 from __future__ import annotations
@@ -236,11 +234,11 @@ CHOSEN: dict[str, Setting] = {
     "affinity": (0.01, 0.0, 100.0, 3.0, 1_000.0),
     "affinity_untuned": (1_000.0,),
     "river": (0.3, 0.02),
-    "river_affinity": (0.3, 0.05),
+    "river_affinity": (0.1, 0.02),
     "vw": ("--squarecb --gamma_scale 1000", 0.5),
-    "vw_epsilon": ("--epsilon 0.05", 0.5),
-    "vw_cover": ("--cover 3", 0.5),
-    "vw_affinity": ("--squarecb --gamma_scale 1000", 0.5),
+    "vw_epsilon": ("--epsilon 0.05", 2.0),
+    "vw_cover": ("--cover 3", 0.1),
+    "vw_affinity": ("--squarecb --gamma_scale 10000", 0.5),
 }
 
 
