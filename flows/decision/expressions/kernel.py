@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ....features.kernels._jit import kernel
+from ....features.kernels._jit import inline, kernel
 from ....features.kernels.layout import F64, I64, U8, Int
 
 # Instructions; a and b are their operands. What follows IS_PRESENT takes two from the stack.
@@ -72,7 +72,7 @@ ELIGIBLE, ELSEWHERE, CLOSED, EARLY, LATE = range(5)
 """Rules that every strategy has; the clauses' own come after them."""
 
 
-@kernel
+@inline
 def run(
     tables: ProgramTables, program: Int, values: F64, state: U8, extras: F64, stack: F64
 ) -> float:
@@ -256,7 +256,7 @@ def judge_rows(
         )  # fmt: skip
 
 
-@kernel
+@inline
 def _all(
     tables: ProgramTables,
     terms: I64,
