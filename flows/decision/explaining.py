@@ -75,6 +75,10 @@ def _listed(words: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.4g} %"
+
+
 def _said(description: str) -> str:
     return f" ({description.strip()})" if description.strip() else ""
 
@@ -197,13 +201,13 @@ def _exploration(how: Exploration) -> Iterator[str]:
                 f"gamma {how.gamma:g} · outcomes ^ {how.exponent:g}, so ever less."
             )
         case "epsilon":
-            yield f"{how.epsilon:.4g} of the decisions are drawn evenly; else the best wins."
+            yield f"{_percent(how.epsilon)} of the decisions are drawn evenly; else the best wins."
         case _:
             yield "the best action wins: nothing is tried out."
     if how.floor:
-        yield f"every eligible action has a chance of at least {how.floor:.4g}."
+        yield f"every eligible action has a chance of at least {_percent(how.floor)}."
     if how.budget < 1.0:
-        yield f"all actions but the best have at most {how.budget:.4g} together."
+        yield f"all actions but the best have at most {_percent(how.budget)} together."
 
 
 def _control(strategy: Strategy) -> Iterator[str]:
@@ -214,7 +218,7 @@ def _control(strategy: Strategy) -> Iterator[str]:
             if control.actions
             else "any eligible action, by lot"
         )
-        yield f"{control.share:.4g} of the customers never meet the models: they get {what}."
+        yield f"{_percent(control.share)} of the customers never meet the models: they get {what}."
 
 
 def _triggers(strategy: Strategy) -> Iterator[str]:

@@ -73,7 +73,10 @@ def _logic(node: Logic) -> Node:
         if isinstance(side, Constant):
             if (side.value is True) == decides:
                 return Constant(decides, node.at)
-            return Constant(other.value is True, node.at) if isinstance(other, Constant) else other
+            if isinstance(other, Constant):
+                return Constant(other.value is True, node.at)
+            if isinstance(other, Compare | In | Missing | Logic | Not):
+                return other  # of the others a missing one would be missing, not false
     return node
 
 

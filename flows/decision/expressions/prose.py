@@ -96,7 +96,10 @@ def _feature(node: Feature) -> str:
     name = f"{node.view}.{node.name}"
     if node.tag is not None:
         return f"{name} of the action's {node.tag}"
-    return name if node.key is None else f"{name} of {node.key}"
+    if node.key is None:
+        return name
+    # The keys of the last or the top few are places.
+    return f"{name} ({int(node.key) + 1}.)" if node.key.isdecimal() else f"{name} of {node.key}"
 
 
 def _inner(node: Node) -> str:
@@ -120,4 +123,4 @@ def _call(node: Call) -> str:
             return f"the size of {parts[0]}"
         case "clip":
             return f"{parts[0]} (at least {parts[1]}, at most {parts[2]})"
-    return f"the logarithm of 1 + {_inner(node.arguments[0])}"
+    return f"log(1 + {parts[0]})"
