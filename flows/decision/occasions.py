@@ -59,7 +59,8 @@ class Triggers:
                 self._programs.extras.fill(extras[row], {}, "", at)
         out: F64 = np.empty((len(values), len(self._programs)), np.float64)
         k.run_rows(self._tables, values, state, extras, np.empty(self._programs.depth), out)
-        return out[:, self._places] == 1.0
+        held: Flags = out[:, self._places] == 1.0
+        return held
 
 
 class Responses:

@@ -48,14 +48,16 @@ def test_the_example_is_read() -> None:
         ("caps: [{most: 1001, per: 1d}]", "caps[0].most: 1001 is not at most 1000"),
         ("caps: [{most: 1, per: 0d}]", "caps[0].per: '0d' is not a positive duration"),
         ("caps: [{most: 1, per: 1000w}]", "caps[0].per: '1000w' is more than ten years"),
-        ("caps: [{most: 1, per: soon}]", "caps[0].per: 'soon': a duration is such as 30m, 1h or 7d"),
+        ("caps: [{most: 1, per: soon}]",
+         "caps[0].per: 'soon': a duration is such as 30m, 1h or 7d"),
         ("caps: [3]", "caps[0]: keys with values are needed, not '3'"),
         ("cool_downs: [{pause: 1d, of: brand}]",
          "cool_downs[0].of: no tag 'brand'; there are: action, all, id, category"),
         ("control: {share: 1.5}", "control.share: 1.5 is not at most 1"),
         ("control: {share: yes}", "control.share: a number is needed, not 'yes'"),
         ("control: {share: .nan}", "control.share: a number is needed, not '.nan'"),
-        ("control: {actions: [tea]}", "control.actions[0]: no action 'tea'; there are: shoes, hats"),
+        ("control: {actions: [tea]}",
+         "control.actions[0]: no action 'tea'; there are: shoes, hats"),
         ("exploration: {method: thompson}",
          "exploration.method: no 'thompson'; there are: epsilon, greedy, squarecb"),
         ("exploration: {gamma: 0}", "exploration.gamma: 0 is not more than 0"),
@@ -81,7 +83,8 @@ def test_the_example_is_read() -> None:
         ("model: {contexts: {3a: channel}}",
          "model.contexts.3a: '3a': a name is letters, digits, _ and -, at most 64, and begins with "
          "a letter or _"),
-        ("triggers: {t: {event: leave, channel: web}}", "triggers.t.channel: 'web' is not outbound"),
+        ("triggers: {t: {event: leave, channel: web}}",
+         "triggers.t.channel: 'web' is not outbound"),
         ("triggers: {t: {event: left, channel: email}}",
          "triggers.t.event: no event type 'left'; there are: visit, view, cart, purchase, leave"),
         ("triggers: {t: {event: leave, channel: email, when: context.a > 1}}",
@@ -124,7 +127,8 @@ ACTION = "{channels: [web], tags: {category: hats}}"
          "actions.hats.value.by: no objective 'by'; did you mean 'buy'?"),
         (ACTION, "{channels: [web], value: much}",
          "actions.hats.value: a number or keys with values is needed, not 'much'"),
-        (ACTION, "{channels: [web], value: 1e10}", "actions.hats.value: 1e+10 is not at most 1e+09"),
+        (ACTION, "{channels: [web], value: 1e10}",
+         "actions.hats.value: 1e+10 is not at most 1e+09"),
         (ACTION, "{channels: [web], valid_from: soon}", "actions.hats.valid_from: 'soon' is not a "
          "date such as 2026-01-31, or a time such as 2026-01-31T08:00:00Z"),
         (ACTION, "{channels: [web], valid_from: 2026-02-30}", "actions.hats.valid_from: "
@@ -133,7 +137,8 @@ ACTION = "{channels: [web], tags: {category: hats}}"
          "actions.hats.valid_until: it is not later than valid_from"),
         (ACTION, "{channels: [web], tags: {id: a}}",
          "actions.hats.tags.id: every action has 'id' without a tag"),
-        (ACTION, "{channels: [web], content: {a: [1]}}", "actions.hats.content.a: a text or a whole "
+        (ACTION, "{channels: [web], content: {a: [1]}}",
+         "actions.hats.content.a: a text or a whole "
          "number or a number or true or false is needed, not a list"),
     ],
     ids=lambda item: item[:40],
