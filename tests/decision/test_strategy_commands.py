@@ -106,7 +106,8 @@ cool_downs: [{after: refuse, pause: 1d, of: all}]
         ("response: convert", "event: purchase, value: price, range: [0, 9]",
          "buy: an event `purchase` within 1d of the offer; each is worth its `price`, from 0 to "
          "9."),
-        ("[web], tags: {category: hats}", "[web], lever: 2, cost: 1, description: a hat,\n     tags: {category: hats}",
+        ("[web], tags: {category: hats}",
+         "[web], lever: 2, cost: 1, description: a hat,\n     tags: {category: hats}",
          "hats (a hat), on web, to anyone; it is worth 1 and costs 1; its score is multiplied "
          "by 2."),
     ],
