@@ -10,7 +10,8 @@ from ...features.catalog import Catalog
 from ...features.durations import microseconds
 from .converting import Converter, Path
 from .errors import ExpressionError
-from .expressions import Kind, Names, kind_of, nearest, parse, typed
+from .expressions import Names, kind_of, nearest, parse, typed
+from .expressions.nodes import Kind
 from .expressions.typing import OWN
 from .instants import instant
 from .reading import tags_of

@@ -9,8 +9,9 @@ import numpy as np
 from ...features.catalog import Catalog
 from ...features.kernels.layout import F64, I64, U8
 from .eligibility import Flags
-from .expressions import Names, Node, Programs, Scope, folded, holds, parse, typed
+from .expressions import Names, Programs, Scope, folded, holds, parse, typed
 from .expressions import kernel as k
+from .expressions.nodes import Node
 from .reading import action_values, reader, tags_of
 from .record import Value
 from .strategy import Strategy

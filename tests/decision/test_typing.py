@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nextbest.flows.decision.errors import ExpressionError
-from nextbest.flows.decision.expressions import Kind, Names, kind_of, parse, typed
+from nextbest.flows.decision.expressions import Names, kind_of, parse, typed
+from nextbest.flows.decision.expressions.nodes import Kind
 from tests.decision.shop import catalog
 
 TAGS = {

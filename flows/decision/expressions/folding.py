@@ -41,7 +41,7 @@ def folded(node: Node, action: Mapping[str, Value] | None = None) -> Node:
     --------
     >>> from nextbest.flows.decision.expressions import Names, parse, typed
     >>> node = typed(parse("action.kind == 'tea' and context.stock > 1 + 2"), "bool", Names())
-    >>> folded(node, {"kind": "tea"}).right.right.value, folded(node, {"kind": "hat"}).value
+    >>> folded(node, {"kind": "tea"}).right.value, folded(node, {"kind": "hat"}).value
     (3.0, False)
     """
     if isinstance(node, Feature):
