@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from ...features.durations import describe, microseconds
+from ...features.durations import microseconds
 from ...features.errors import SettingsError
 from ...features.events import MAX_TIMESTAMP
 from .contact_bytes import (
@@ -39,9 +39,10 @@ from .contact_bytes import (
     channel_key,
     check,
     hashed,
+    sealed,
     tag_key,
 )
-from .contact_kernels import open_actions
+from .contact_kernels import ACTION, RULES, add_offers, open_actions
 from .strategy import Action, Cap, Strategy
 
 FAIL, UNDELIVERED = "fail", "undelivered"
@@ -117,8 +118,8 @@ class Reply(NamedTuple):
 
 class _Channel(NamedTuple):
     key: int
+    rests_by: int
     words: npt.NDArray[np.int64]
-    caps: npt.NDArray[np.int64]
     rules: list[str]
     blocked_us: int
 
@@ -159,24 +160,20 @@ class CapRules:
             known.append((rest.of, _span("cool-down", rest.pause)))
         self._responses = {hashed(name): name for name in self._cool_downs}
         self._actions = strategy.actions
-        self._channels = {}
-        for name, channel in strategy.channels.items():
-            caps = [*strategy.caps, *channel.caps]
-            rules = [_rule("cap", cap) for cap in strategy.caps]
-            rules += [_rule(f"cap of {name}", cap) for cap in channel.caps]
-            words = np.array([hashed(name), channel_key(name)])
-            blocked = _span(f"channel {name}", channel.blocked_for)
-            self._channels[name] = _Channel(hashed(name), words, _table(caps), rules, blocked)
         self._hash_of = {name: hashed(name) for name in self.names}
-        self._hashes = np.array(list(self._hash_of.values()), np.int64)
         caps = [cap for action in strategy.actions.values() for cap in action.caps]
-        self._caps = _table(caps)
         self._rules = [_rule("cap of action", cap) for cap in caps]
-        keys = [_keys(name, action) for name, action in strategy.actions.items()]
-        self._keys = np.array([key for some in keys for key in some], np.int64)
-        self._ends = np.zeros((2, len(keys)), np.int64)
-        np.cumsum([len(action.caps) for action in strategy.actions.values()], out=self._ends[0])
-        np.cumsum([len(some) for some in keys], out=self._ends[1])
+        self._channels = {
+            name: _Channel(
+                hashed(name),
+                channel_key(name),
+                _words(strategy, name),
+                [_rule("cap", cap) for cap in strategy.caps]
+                + [_rule(f"cap of {name}", cap) for cap in channel.caps],
+                _span(f"channel {name}", channel.blocked_for),
+            )
+            for name, channel in strategy.channels.items()
+        }
         self._general_need = _longest(strategy.caps)
         self._channel_needs = {
             hashed(name): _longest(channel.caps) for name, channel in strategy.channels.items()
@@ -184,6 +181,10 @@ class CapRules:
         self._action_needs = {
             hashed(name): _longest(action.caps) for name, action in strategy.actions.items()
         }
+        needs = [self._general_need, len(self._channel_needs), len(self._action_needs)]
+        for pair in (*self._channel_needs.items(), *self._action_needs.items()):
+            needs += pair
+        self._needs = np.array(needs, np.int64)
 
     @classmethod
     def compile(cls, strategy: Strategy) -> Self:
@@ -224,34 +225,17 @@ class CapRules:
         """
         through = self._through(channel)
         _check_time(at_us)
-        words = _NO_WORDS
-        if contacts:
-            check(contacts)
-            words = np.frombuffer(contacts, "<i8")
-        codes = np.empty(len(self.names), np.int64)
-        room = open_actions(
-            words,
-            at_us,
-            SLACK_US,
-            through.words,
-            through.caps,
-            self._general,
-            self._hashes,
-            self._ends,
-            self._caps,
-            self._keys,
-            codes,
-        )
-        allowed: npt.NDArray[np.bool_] = codes == 0
+        codes = np.empty(len(self.names) + 1, np.int64)
+        room = open_actions(_read(contacts), through.words, at_us, SLACK_US, codes)
         reasons: dict[str, str] = {}
-        if not allowed.all():
+        if codes.item(-1):
             told: dict[int, str] = {}
-            for name, code in zip(self.names, codes.tolist(), strict=True):
+            for name, code in zip(self.names, codes.tolist(), strict=False):
                 if code:
                     if code not in told:
                         told[code] = self._told(code, contacts, through)
                     reasons[name] = told[code]
-        return Checked(allowed, reasons, int(room))
+        return Checked(codes[:-1] == 0, reasons, int(room))
 
     def offered(self, contacts: bytes, actions: Sequence[str], channel: str, at_us: int) -> Update:
         """Add offers, and drop what cannot matter any more.
@@ -263,12 +247,20 @@ class CapRules:
         """
         through = self._through(channel).key
         _check_time(at_us)
-        known = Contacts.unpack(contacts)
+        new: list[int] = []
         for name in actions:
             if name not in self._hash_of:
                 raise SettingsError(f"{name!r:.80} is no action of the strategy")
-            known.offers.append(Offered(at_us, self._hash_of[name], through))
-        return self._packed(known, at_us)
+            new += (at_us, self._hash_of[name], through)
+        words = _read(contacts)
+        out = np.empty(len(words) + len(new), np.int64)
+        added = np.array(new, np.int64)
+        last_us = int(add_offers(words, self._needs, at_us, SLACK_US, added, out))
+        if last_us < 0:
+            known = Contacts.unpack(contacts)
+            known.offers += map(Offered, new[::3], new[1::3], new[2::3])
+            return self._packed(known, at_us)
+        return Update(sealed(out), _milliseconds(last_us, at_us)) if last_us else Update(b"", 0)
 
     def touches(self, response: str, corrects: str | None = None) -> bool:
         """Whether such an outcome changes contacts."""
@@ -346,7 +338,7 @@ class CapRules:
         if not packed:
             return Update(b"", 0)
         last_us = max([end for _, end in kept] + [rest.until for rest in rests])
-        return Update(packed, max(1, -(-(last_us + SLACK_US - at) // 1000)))
+        return Update(packed, _milliseconds(last_us, at))
 
     def _need(self, offer: Offered) -> int:
         """For how long an offer counts for any cap."""
@@ -361,7 +353,7 @@ class CapRules:
             own = code - 1 - len(through.rules)
             return through.rules[code - 1] if own < 0 else self._rules[own]
         rest = Contacts.unpack(contacts).rests[-1 - code]
-        if rest.what == through.words[1]:
+        if rest.what == through.rests_by:
             return "channel blocked after a failed delivery"
         response = self._responses.get(rest.after)
         after = f" after {response}" if response else ""
@@ -390,13 +382,29 @@ def _keys(name: str, action: Action) -> list[int]:
     return [ALL, action_key(name), *(tag_key(tag, value) for tag, value in action.tags.items())]
 
 
-def _table(caps: Sequence[Cap]) -> npt.NDArray[np.int64]:
-    rows = [(cap.most, _span("cap", cap.per)) for cap in caps]
-    return np.array(rows, np.int64).reshape(len(rows), 2)
+def _words(strategy: Strategy, channel: str) -> npt.NDArray[np.int64]:
+    """The rules for a channel as the kernel reads them."""
+    shared = [*strategy.caps, *strategy.channels[channel].caps]
+    actions = strategy.actions
+    words = [hashed(channel), channel_key(channel), len(strategy.caps), len(shared), len(actions)]
+    assert len(words) == RULES
+    words += _pairs(shared)
+    caps = [_pairs(action.caps) for action in actions.values()]
+    keys = [_keys(name, action) for name, action in actions.items()]
+    first_cap = len(words) + ACTION * len(actions)
+    cap_ends = np.cumsum([len(some) for some in caps]) + first_cap
+    key_ends = np.cumsum([len(some) for some in keys]) + int(cap_ends[-1])
+    for name, cap_end, key_end in zip(actions, cap_ends, key_ends, strict=True):
+        words += (hashed(name), int(cap_end), int(key_end))
+    return np.array(words + [word for some in (*caps, *keys) for word in some], np.int64)
+
+
+def _pairs(caps: Sequence[Cap]) -> list[int]:
+    return [word for cap in caps for word in (cap.most, _span("cap", cap.per))]
 
 
 def _rule(name: str, cap: Cap) -> str:
-    return f"{name}: {cap.most} per {describe(_span('cap', cap.per))}"
+    return f"{name}: {cap.most} per {''.join(cap.per.split())}"
 
 
 def _longest(caps: Sequence[Cap]) -> int:
@@ -413,6 +421,18 @@ def _span(of: str, duration: str) -> int:
             f"{of}: {duration!r:.40} is longer than {LONGEST_US // 86_400_000_000}d"
         )
     return us
+
+
+def _read(contacts: bytes) -> npt.NDArray[np.int64]:
+    """The words of contacts that are whole."""
+    if not contacts:
+        return _NO_WORDS
+    check(contacts)
+    return np.frombuffer(contacts, np.int64)
+
+
+def _milliseconds(last_us: int, at: int) -> int:
+    return max(1, -(-(last_us + SLACK_US - at) // 1000))
 
 
 def _check_time(us: int) -> None:
