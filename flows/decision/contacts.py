@@ -4,12 +4,13 @@ The contacts of a customer are one short byte string in the store, see `contact_
 is here are pure functions of such bytes; the store compares and sets them, see `commit`.
 
 **Exact.** An offer at time t counts for a cap in (t - per, t]. What comes from the future, from a
-replica whose clock is ahead, counts as now. So whatever the clocks say, no stretch of time holds
-more offers than a cap allows, if each decision is made from all contacts committed before it.
+replica whose clock is ahead, counts as now. So no stretch of time holds more offers than a cap
+allows, if each decision is made from all contacts committed before it and the replicas' clocks
+differ by less than an hour.
 
 **Bounded.** What no cap, cool-down or block can need any more is dropped, an hour late, as another
-replica's clock may be behind. For a clock that is further behind, caps are full. Of more than
-`MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them is full. Of more than
+replica's clock may be behind. For a clock that is further behind, caps are full while any contacts
+are kept. Of more than `MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them is full. Of more than
 `MAX_RESTS` cool-downs and blocks the one that ends first is made a rest of all actions.
 
 A strategy that changes is followed at once, but counts only what the one before it had to keep.
