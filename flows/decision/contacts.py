@@ -10,8 +10,9 @@ differ by less than an hour.
 
 **Bounded.** What no cap, cool-down or block can need any more is dropped, an hour late, as another
 replica's clock may be behind. For a clock that is further behind, caps are full while any contacts
-are kept. Of more than `MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them is full. Of more than
-`MAX_RESTS` cool-downs and blocks the one that ends first is made a rest of all actions.
+are kept. Of more than `MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them
+is full. Of more than `MAX_RESTS` cool-downs and blocks the one that ends first is made a rest of
+all actions.
 
 A strategy that changes is followed at once, but counts only what the one before it had to keep.
 """
