@@ -44,9 +44,8 @@ def test_64_at_once_over_one_connection(store: redis.Redis, store_url: str) -> N
         async with AsyncCommitter(store_url, KEYS, LOG) as committer:
             many = (decided(committer, "ann", NOW + n, n) for n in range(64))
             found = await asyncio.gather(*many)
-            (decision,) = (
-                r for c, _ in found if (r := record_of(c.event)).offers and r.offers[0].action == "green"
-            )  # fmt: skip
+            made = [record_of(committed.event) for committed, _ in found]
+            (decision,) = (r for r in made if [o.action for o in r.offers] == ["green"])
             outcome = Response(decision_id=decision.id, response="leave")
             responded = await committer.respond("o-1", NOW + 99, outcome, RULES)
             assert responded.receipt.position >> 20 == 64

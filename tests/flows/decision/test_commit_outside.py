@@ -62,12 +62,15 @@ def test_decisions_and_outcomes_in_kafka(brokers: str, store: redis.Redis, store
     found = consume(brokers, "decided", done.receipt.partition, 2)
     assert found == [(b"ann", line) for line in lines]
     assert store.xlen(KEYS.outbound("web")) == 1
+
+
+def test_a_log_is_in_the_store_or_outside(store: redis.Redis, store_url: str) -> None:
+    store.set(KEYS.decision(MADE.id), b"- " + event_of(MADE))
     with (
-        Committer(store_url, KEYS, Log("log", None, 16)) as other,
+        Committer(store_url, KEYS, Log("log", None, 16)) as committer,
         pytest.raises(StateError, match="meant for a log outside"),
     ):
-        store.set(KEYS.decision(MADE.id), b"- " + event_of(MADE))
-        other.commit(MADE, UPDATE)
+        committer.commit(MADE, UPDATE)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["not-appended", "appended"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 
+from nextbest.features.errors import StoreError
 from nextbest.flows.decision.commit import Committer, Log
 from nextbest.flows.decision.contact_bytes import Contacts, Offered, hashed
 from nextbest.flows.decision.contacts import CapRules
@@ -33,29 +34,64 @@ def plan(most: int) -> Strategy:
     return strategy(actions=actions, caps=[Cap(most=most, per="1d")])
 
 
-def attempts(url: str, number: int, count: int, most: int, start: Any, told: Any) -> None:
-    """One replica: its clock differs from the others' by some minutes."""
-    rules = CapRules.compile(plan(most))
-    with Committer(url, KEYS, LOG) as committer:
-        committer.contacts("ann")
-        start.wait(120)
+def replica(number: int, tasks: Any) -> None:
+    """Decide as often as told; this replica's clock is some minutes from the others'."""
+    while (task := tasks.recv()) is not None:
+        url, count, most = task
+        rules = CapRules.compile(plan(most))
         conflicts = 0
-        for attempt in range(count):
-            at = NOW + attempt * 1000 + number * 60_000_000
-            found = decide(committer, rules, "ann", at, number << 32 | attempt, wanted=1)
-            conflicts += found[1]
-    told.put(conflicts)
+        try:
+            with Committer(url, KEYS, LOG) as committer:
+                for attempt in range(count):
+                    at = NOW + attempt * 1000 + number * 60_000_000
+                    found = decide(committer, rules, "ann", at, number << 32 | attempt)
+                    conflicts += found[1]
+        except StoreError as error:
+            tasks.send(error)
+        else:
+            tasks.send(conflicts)
 
 
-def begin(url: str, count: int, most: int) -> tuple[list[BaseProcess], Any, Any]:
-    start, told = SPAWN.Barrier(PROCESSES + 1), SPAWN.Queue()
-    processes = [
-        SPAWN.Process(target=attempts, args=(url, n, count, most, start, told))
-        for n in range(PROCESSES)
-    ]
-    for process in processes:
-        process.start()
-    return list(processes), start, told
+class Replicas:
+    """Processes that decide at the same time."""
+
+    def __init__(self) -> None:
+        self.running: list[tuple[BaseProcess, Any]] = []
+
+    def start(self, url: str, count: int, most: int) -> None:
+        fresh = []
+        while len(self.running) < PROCESSES:
+            ours, theirs = SPAWN.Pipe()
+            process = SPAWN.Process(target=replica, args=(len(self.running), theirs))
+            process.start()
+            theirs.close()
+            self.running.append((process, ours))
+            ours.send((url, 0, most))
+            fresh.append(ours)
+        for pipe in fresh:
+            pipe.recv()  # it has imported everything
+        for _, pipe in self.running:
+            pipe.send((url, count, most))
+
+    def ended(self) -> list[int | StoreError]:
+        return [pipe.recv() for _, pipe in self.running]
+
+    def kill_last(self) -> int | None:
+        """End the last one at once; return how it ended."""
+        process, pipe = self.running.pop()
+        process.kill()
+        process.join()
+        pipe.close()
+        return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def replicas() -> Iterator[Replicas]:
+    found = Replicas()
+    yield found
+    for process, pipe in found.running:
+        pipe.send(None)
+        process.join(60)
 
 
 def agreed(store: redis.Redis, most: int) -> list[Record]:
@@ -86,51 +122,38 @@ def agreed(store: redis.Redis, most: int) -> list[Record]:
 
 @pytest.mark.parametrize("most", [20, 1000])
 def test_64_attempts_at_once_exceed_no_cap_and_lose_nothing(
-    most: int, store: redis.Redis, store_url: str
+    most: int, replicas: Replicas, store: redis.Redis, store_url: str
 ) -> None:
-    processes, start, told = begin(store_url, EACH, most)
-    start.wait(120)
-    conflicts = [told.get(timeout=120) for _ in processes]
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
+    replicas.start(store_url, EACH, most)
+    conflicts = replicas.ended()
     records = agreed(store, most)
     assert len(records) == PROCESSES * EACH
     assert sum(len(record.offers) for record in records) == min(most, 10 * 3)
-    assert sum(conflicts) > 0  # they did meet
+    assert all(isinstance(found, int) for found in conflicts)
 
 
 def test_a_process_that_is_killed_leaves_no_half_decision(
-    store: redis.Redis, store_url: str
+    replicas: Replicas, store: redis.Redis, store_url: str
 ) -> None:
-    processes, start, told = begin(store_url, 400, 1000)
-    start.wait(120)
-    while store.xlen("log") < 50:
+    replicas.start(store_url, 200, 1000)
+    while store.xlen("log") < 20:
         time.sleep(0.001)
-    assert processes[0].pid is not None
-    os.kill(processes[0].pid, signal.SIGKILL)
-    for _ in processes[1:]:
-        told.get(timeout=120)
-    for process in processes:
-        process.join(60)
-    assert processes[0].exitcode == -signal.SIGKILL
+    assert replicas.kill_last() == -signal.SIGKILL
+    conflicts = replicas.ended()
     records = agreed(store, 1000)
-    assert 3 * 400 <= len(records) < 4 * 400
+    assert 3 * 200 <= len(records) < 4 * 200
+    assert sum(found for found in conflicts if isinstance(found, int)) > 0  # they did meet
 
 
-def test_a_store_that_is_killed_has_no_half_decision(tmp_path: Path) -> None:
+def test_a_store_that_is_killed_has_no_half_decision(replicas: Replicas, tmp_path: Path) -> None:
     url = ensure_server(tmp_path)
     try:
-        processes, start, told = begin(url, 100_000, 1000)
-        start.wait(120)
+        replicas.start(url, 100_000, 1000)
         with redis.Redis.from_url(url) as client:
             while client.xlen("log") < 50:
                 time.sleep(0.001)
         kill(url)
-        for process in processes:
-            process.join(60)
-            assert process.exitcode == 1
-        assert told.empty()
+        assert all(isinstance(found, StoreError) for found in replicas.ended())
         assert ensure_server(tmp_path) == url
         with redis.Redis.from_url(url) as client:
             assert len(agreed(client, 1000)) >= 50

@@ -42,7 +42,7 @@ def test_a_refusal_is_logged_and_begins_its_cool_down(store: redis.Redis, store_
         contacts = committer.contacts("ann")
         reasons = RULES.check(contacts, "web", NOW + 2).reasons
         assert reasons == {"green": "cool-down after refuse until 2026-09-28T14:13:21Z"}
-        assert 6 * 24 * HOUR // 1000 < store.pttl(KEYS.contacts("ann"))
+        assert store.pttl(KEYS.contacts("ann")) > 6 * 24 * HOUR // 1000
         again = committer.respond("o-1", NOW + 5, refused, RULES)
         assert again == done._replace(repeated=True)
         assert committer.contacts("ann") == contacts
@@ -128,14 +128,11 @@ def test_trying_again_ends(store_url: str) -> None:
     steps = Committing(KEYS, LOG, 100.0, 10)
     running = steps.respond("o-1", NOW + 1, outcome(decision, "refuse"), RULES, decision)
     next(running)
-    reply: Any = b""
-    tries = 0
+    running.send(b"")
+    for _ in range(TRIES - 1):
+        assert isinstance(running.send((2, b"")), Called)
     with pytest.raises(StoreError, match="changed 100 times"):
-        while True:
-            running.send(reply)
-            tries += 1
-            reply = (2, b"")
-    assert tries == TRIES
+        running.send((2, b""))
 
 
 def test_a_customers_keys_are_found_and_erased(store: redis.Redis, store_url: str) -> None:
