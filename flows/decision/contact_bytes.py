@@ -18,6 +18,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -57,6 +58,7 @@ class Rest(NamedTuple):
     cause: int
 
 
+@lru_cache(maxsize=1 << 14)
 def hashed(text: str) -> int:
     """Return the hash of a name as a signed word.
 

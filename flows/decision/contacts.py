@@ -26,9 +26,9 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from ...features.durations import microseconds
 from ...features.errors import SettingsError
 from ...features.events import MAX_TIMESTAMP
+from .cap_tables import kernel_rules, longest, rule_name, span
 from .contact_bytes import (
     ALL,
     MAX_NOTES,
@@ -44,14 +44,13 @@ from .contact_bytes import (
     sealed,
     tag_key,
 )
-from .contact_kernels import ACTION, RULES, add_offers, open_actions
-from .strategy import Action, Cap, Strategy
+from .contact_kernels import add_offers, open_actions
+from .strategy import Strategy
 
 FAIL, UNDELIVERED = "fail", "undelivered"
 """Responses after which an offer no longer counts; the first also blocks its channel."""
 SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
-LONGEST_US = 36_525 * 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
 _NOTE = hashed("note:")
@@ -159,29 +158,29 @@ class CapRules:
         self._cool_downs: dict[str, list[tuple[str, int]]] = {}
         for rest in strategy.cool_downs:
             known = self._cool_downs.setdefault(rest.after, [])
-            known.append((rest.of, _span("cool-down", rest.pause)))
+            known.append((rest.of, span("cool-down", rest.pause)))
         self._responses = {hashed(name): name for name in self._cool_downs}
         self._actions = strategy.actions
         self._hash_of = {name: hashed(name) for name in self.names}
         caps = [cap for action in strategy.actions.values() for cap in action.caps]
-        self._rules = [_rule("cap of action", cap) for cap in caps]
+        self._rules = [rule_name("cap of action", cap) for cap in caps]
         self._channels = {
             name: _Channel(
                 hashed(name),
                 channel_key(name),
-                _words(strategy, name),
-                [_rule("cap", cap) for cap in strategy.caps]
-                + [_rule(f"cap of {name}", cap) for cap in channel.caps],
-                _span(f"channel {name}", channel.blocked_for),
+                kernel_rules(strategy, name),
+                [rule_name("cap", cap) for cap in strategy.caps]
+                + [rule_name(f"cap of {name}", cap) for cap in channel.caps],
+                span(f"channel {name}", channel.blocked_for),
             )
             for name, channel in strategy.channels.items()
         }
-        self._general_need = _longest(strategy.caps)
+        self._general_need = longest(strategy.caps)
         self._channel_needs = {
-            hashed(name): _longest(channel.caps) for name, channel in strategy.channels.items()
+            hashed(name): longest(channel.caps) for name, channel in strategy.channels.items()
         }
         self._action_needs = {
-            hashed(name): _longest(action.caps) for name, action in strategy.actions.items()
+            hashed(name): longest(action.caps) for name, action in strategy.actions.items()
         }
         needs = [self._general_need, len(self._channel_needs), len(self._action_needs)]
         for pair in (*self._channel_needs.items(), *self._action_needs.items()):
@@ -294,8 +293,11 @@ class CapRules:
 
     def _take_in(self, known: Contacts, reply: Reply, cause: int, offer: Offered) -> None:
         after = hashed(reply.response)
-        begun = [(what, span) for of, span in self._cool_downs.get(reply.response, [])
-                 if (what := self._what(of, reply.action)) is not None]  # fmt: skip
+        begun: list[tuple[int, int]] = []
+        for of, pause in self._cool_downs.get(reply.response, []):
+            what = self._what(of, reply.action)
+            if what is not None:
+                begun.append((what, pause))
         if reply.response in (FAIL, UNDELIVERED) and offer in known.offers:
             known.offers.remove(offer)
             begun.append((_NOTE, self._need(offer)))
@@ -326,7 +328,7 @@ class CapRules:
             kept = kept[-MAX_OFFERS:]
         known.offers = [offer for offer, _ in kept]
         rests = [rest for rest in known.rests if rest.until + SLACK_US > at]
-        rests.sort(key=_in_order)
+        rests.sort(key=lambda rest: (rest.until, rest))
         notes = [rest for rest in rests if rest.what == _NOTE]
         for note in notes[: max(0, len(notes) - MAX_NOTES)]:
             rests.remove(note)
@@ -373,56 +375,6 @@ def _take_back(known: Contacts, cause: int, offer: Offered) -> None:
     if any(rest.what == _NOTE for rest in known.rests if rest.cause == cause):
         known.offers.append(offer)
     known.rests = [rest for rest in known.rests if rest.cause != cause]
-
-
-def _in_order(rest: Rest) -> tuple[int, Rest]:
-    return rest.until, rest
-
-
-def _keys(name: str, action: Action) -> list[int]:
-    """By what an action rests."""
-    return [ALL, action_key(name), *(tag_key(tag, value) for tag, value in action.tags.items())]
-
-
-def _words(strategy: Strategy, channel: str) -> npt.NDArray[np.int64]:
-    """The rules for a channel as the kernel reads them."""
-    shared = [*strategy.caps, *strategy.channels[channel].caps]
-    actions = strategy.actions
-    words = [hashed(channel), channel_key(channel), len(strategy.caps), len(shared), len(actions)]
-    assert len(words) == RULES
-    words += _pairs(shared)
-    caps = [_pairs(action.caps) for action in actions.values()]
-    keys = [_keys(name, action) for name, action in actions.items()]
-    first_cap = len(words) + ACTION * len(actions)
-    cap_ends = np.cumsum([len(some) for some in caps]) + first_cap
-    key_ends = np.cumsum([len(some) for some in keys]) + int(cap_ends[-1])
-    for name, cap_end, key_end in zip(actions, cap_ends, key_ends, strict=True):
-        words += (hashed(name), int(cap_end), int(key_end))
-    return np.array(words + [word for some in (*caps, *keys) for word in some], np.int64)
-
-
-def _pairs(caps: Sequence[Cap]) -> list[int]:
-    return [word for cap in caps for word in (cap.most, _span("cap", cap.per))]
-
-
-def _rule(name: str, cap: Cap) -> str:
-    return f"{name}: {cap.most} per {''.join(cap.per.split())}"
-
-
-def _longest(caps: Sequence[Cap]) -> int:
-    return max((_span("cap", cap.per) for cap in caps), default=0)
-
-
-def _span(of: str, duration: str) -> int:
-    try:
-        us = microseconds(duration)
-    except ValueError as error:
-        raise SettingsError(f"{of}: {error}") from None
-    if us > LONGEST_US:
-        raise SettingsError(
-            f"{of}: {duration!r:.40} is longer than {LONGEST_US // 86_400_000_000}d"
-        )
-    return us
 
 
 def _read(contacts: bytes) -> npt.NDArray[np.int64]:
