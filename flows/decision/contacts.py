@@ -135,7 +135,7 @@ class CapRules:
 
     Examples
     --------
-    >>> from nextbest.flows.decision.strategy import Objective, Channel
+    >>> from nextbest.flows.decision.strategy import Action, Cap, Channel, Objective
     >>> strategy = Strategy(
     ...     name="tea",
     ...     objectives={"sale": Objective(response="accept")},
