@@ -131,6 +131,7 @@ class Policy:
         customer: str | None = None,
         arms: Sequence[str] = (),
         version: str | None = None,
+        draw: float | None = None,
     ) -> Pull:
         """Choose an arm.
 
@@ -148,15 +149,22 @@ class Policy:
             The names of the arms, for a control group with fixed ones.
         version
             What the pull names; None for the policy's own.
+        draw
+            The number in [0, 1) that chooses, where it is made elsewhere and the decision's number
+            is only the clock of the exploration; None for that of the seed and the number.
 
         Raises
         ------
         LearnerError
             If no arm is eligible, shapes differ, an eligible arm's belief is not finite or no
-            probability, the decision's number is below 1, or the customer is missing.
+            probability, the decision's number is below 1, the customer is missing, or the draw
+            is out of range.
         """
         plan = self._plan(belief, eligible, decision, customer, arms)
-        draw = squarecb.uniform(self.seed, decision)
+        if draw is None:
+            draw = squarecb.uniform(self.seed, decision)
+        elif not 0.0 <= draw < 1.0:
+            raise LearnerError(f"a draw must be in [0, 1), got {draw!r}")
         arm, floored = explore.choose(plan.propensities, plan.wanted, plan.floor, draw)
         scores = belief.probability.copy()
         scores.flags.writeable = plan.propensities.flags.writeable = False  # for the log
