@@ -37,7 +37,8 @@ from .metrics import (
     reliability,
     roc_auc,
 )
-from .personal import OnePerson, SegmentOfOne
+from .one_person import OnePerson
+from .personal import SegmentOfOne
 from .policies import Bandit, Policy
 from .published import Choice, PublishedArms
 from .pull import Pull

@@ -178,6 +178,7 @@ class ArmWeights:
     def learn(
         self,
         rows: Indices,
+        known: int,
         x: Floats,
         features: Floats,
         arm: int,
@@ -185,14 +186,14 @@ class ArmWeights:
         offset_mean: float,
         offset_variance: float,
     ) -> Step:
-        """Learn one reward."""
-        out = np.empty(2)
-        parts.learn(
+        """Learn one reward; rows from `known` on are new."""
+        step, before = np.empty(2), np.empty(3)
+        bayes_belief.learn(
             self.mean, self.variance, self.centre, self.root, self.action_mean,
             self.action_variance, self.prior, self.forgetting, self.chances, self.share,
-            rows, x, features, arm, reward, offset_mean, offset_variance, out,
+            rows, known, x, features, arm, reward, offset_mean, offset_variance, step, before,
         )  # fmt: skip
-        return Step(float(out[0]), float(out[1]))
+        return Step(*step.tolist(), *before.tolist())
 
     def learn_rows(
         self,

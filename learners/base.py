@@ -38,10 +38,20 @@ class Step(NamedTuple):
 
     A weight with value ``x`` and belief ``N(m, v)`` becomes ``m + v x slope`` and
     ``v - v² x² curvature``.
+
+    Attributes
+    ----------
+    slope, curvature
+        Of the logit.
+    mean, variance, probability
+        What `ArmModel.belief` said of the arm before it was learned: without weights outside.
     """
 
     slope: float
     curvature: float
+    mean: float
+    variance: float
+    probability: float
 
 
 NOTHING = Offset(0.0, 0.0)

@@ -246,8 +246,8 @@ class BayesianRanker:
 
         Returns
         -------
-        What the observation says to the weights outside: the average over the experts, by their
-        weights before this observation.
+        What the observation says to the weights outside, the average over the experts by their
+        weights before it; and the arm's entry of `belief` before it, bit for bit.
 
         Raises
         ------
@@ -255,12 +255,12 @@ class BayesianRanker:
             If a value cannot be used, a shape is wrong or there is no such arm; then nothing is
             learned.
         """
-        row = self._row(features, arm)
-        y = check.reward(reward)
+        row, y = self._row(features, arm), check.reward(reward)
         mean, variance = check.offset(offset)
+        known = len(self._encoder.names)
         rows, x = self._encoder.learn(context, self._most_rows(len(self._arms)))
         self._weights.grow(len(self._encoder.names), 0)
-        step = self._weights.learn(rows, x, row, arm, y, mean, variance)
+        step = self._weights.learn(rows, known, x, row, arm, y, mean, variance)
         self.updates += 1
         return step
 

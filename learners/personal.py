@@ -12,7 +12,10 @@ from .candidates import VARIANCES, Candidates, Variances
 from .checkpoint import fill, pack, reading, unpack
 from .errors import LearnerError
 from .kernels import levels
+from .one_person import OnePerson
 from .person import MOST_ARMS, Person, block_bytes, pack_person, unpack_person
+from .published import PublishedArms
+from .published_levels import PublishedLevels
 from .segments import SegmentWeights
 
 _KIND = "SegmentOfOne"
@@ -184,7 +187,7 @@ class SegmentOfOne:
         """
         return self._learn(context, features, arm, reward, person, NOTHING)[1]
 
-    def of(self, person: bytes) -> "OnePerson":
+    def of(self, person: bytes) -> OnePerson:
         """Return the model of one person, for whoever wants a model of arms."""
         unpack_person(person)
         return OnePerson(self, person)
@@ -199,16 +202,34 @@ class SegmentOfOne:
         LearnerError
             As `belief`, or if there is no such place.
         """
-        self._rows.follow(self.model.arms)
-        self._check_place(arm)
-        known = None if person is None else unpack_person(person)
+        parts = self._moments(context, arm, person)
         labels = [
             f"{name} = {self._rows.category(i, context)}" for i, name in enumerate(self.segments)
         ]
         labels += ["person", f"person & {self.arms[arm]}"]
-        evidence = self._at(self._rows.active(context), known, arm)
-        parts = zip(labels, self._levels, evidence, strict=False)  # without a person, fewer
-        return [(label, level.moments(*each)[0]) for label, level, each in parts]
+        return [(label, mean) for label, (mean, _) in zip(labels, parts, strict=False)]
+
+    def publish(self, fold: bool = False) -> PublishedArms:
+        """Return a fast copy of the model, with all its levels, that no longer learns.
+
+        Parameters
+        ----------
+        fold
+            As of `BayesianRanker.publish`.
+
+        Raises
+        ------
+        LearnerError
+            If the shared model cannot be published.
+        """
+        publish = getattr(self.model, "publish", None)
+        if publish is None:
+            raise LearnerError(f"a {type(self.model).__name__} has no publish")
+        self._rows.follow(self.model.arms)
+        most = self._settings["max_categories"]
+        levels = PublishedLevels.of(self._rows, most, self._levels)
+        shared: PublishedArms = publish(fold)
+        return shared.with_levels(levels)
 
     def to_bytes(self) -> bytes:
         """Return a snapshot of all but the persons, from which `from_bytes` makes an equal model.
@@ -285,19 +306,14 @@ class SegmentOfOne:
         beliefs = [level.moments(*each) for level, each in zip(used, evidence, strict=True)]
         mean = math.fsum(m for m, _ in beliefs) + offset.mean
         variance = math.fsum(v for _, v in beliefs) + offset.variance
-        tuned = any(level.several for level in used)
-        shared, spread = 0.0, 0.0
-        if tuned:
-            known_of_all = self.model.belief(context, features)
-            shared, spread = float(known_of_all.mean[arm]), float(known_of_all.variance[arm])
         step = self.model.learn(context, features, arm, reward, Offset(mean, variance))
 
         learned = []
         for level, each, (m, v) in zip(used, evidence, beliefs, strict=True):
             if level.several:
-                rest = max(spread + variance - v, 0.0)
-                level.reweigh(*each, shared + mean - m, rest, reward)
-            learned.append(levels.observe(*each, m, v, float(step.slope), float(step.curvature)))
+                rest = max(step.variance + variance - v, 0.0)
+                level.reweigh(*each, step.mean + mean - m, rest, reward)
+            learned.append(levels.observe(*each, m, v, step.slope, step.curvature))
         for i, row in enumerate(rows):
             self._rows.put(i, row, context, arm, learned[i])
         self.updates += 1
@@ -307,6 +323,17 @@ class SegmentOfOne:
         key, room = int(self._rows.keys[arm]), self._person_arms
         new = known.learned(intercept, key, own, self._rows.places, room)
         return step, pack_person(new, room)
+
+    def _moments(
+        self, context: Mapping[str, Any], arm: int, person: bytes | None
+    ) -> list[tuple[float, float]]:
+        """Return mean and variance of what each level adds to an arm's logit."""
+        self._rows.follow(self.model.arms)
+        self._check_place(arm)
+        known = None if person is None else unpack_person(person)
+        evidence = self._at(self._rows.active(context), known, arm)
+        # Without a person there are fewer.
+        return [level.moments(*each) for level, each in zip(self._levels, evidence, strict=False)]
 
     def _check_place(self, arm: int) -> None:
         if not 0 <= arm < len(self._rows.keys) or not self._rows.keys[arm]:
@@ -340,48 +367,3 @@ class SegmentOfOne:
             found.append((known.information, known.precision))
             found.append(known.at(int(self._rows.keys[arm])))
         return found
-
-
-class OnePerson:
-    """A model of arms for one person: the shared model, their segments and their own weights.
-
-    Examples
-    --------
-    >>> from nextbest.learners import BayesianRanker
-    >>> one = SegmentOfOne(BayesianRanker(["tea", "coffee"]))
-    >>> ann = one.of(b"")
-    >>> step = ann.learn({}, None, 1, 1.0)
-    >>> bool(ann.belief({}).mean[1] > one.belief({}).mean[1]), len(ann.block)
-    (True, 276)
-    """
-
-    def __init__(self, one: SegmentOfOne, block: bytes) -> None:
-        self.one = one
-        self.block = block
-        """The person's weights, as of the last `learn`."""
-
-    @property
-    def arms(self) -> Sequence[str]:
-        """The name of the arm at each place."""
-        return self.one.arms
-
-    @property
-    def live(self) -> Bools:
-        """bool[K], which places have an arm."""
-        return self.one.live
-
-    def belief(self, context: Mapping[str, Any], features: Floats | None = None) -> Belief:
-        """Return what is believed of every place for this person."""
-        return self.one.belief(context, features, self.block)
-
-    def learn(
-        self,
-        context: Mapping[str, Any],
-        features: Floats | None,
-        arm: int,
-        reward: float,
-        offset: Offset = NOTHING,
-    ) -> Step:
-        """Learn that an arm got a reward from this person, at all levels."""
-        step, self.block = self.one._learn(context, features, arm, reward, self.block, offset)
-        return step

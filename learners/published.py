@@ -1,19 +1,27 @@
 """A model of arms as it is served: read only, single precision, as fast as the machine adds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import arm_checks as check
+from .arm_weights import MAX_EXPERTS
+from .base import Belief
+from .checkpoint import Arrays, Data, pack, reading, unpack
+from .checks import names
 from .context_encoder import ContextEncoder
 from .errors import LearnerError
 from .kernels import bayes_serve
+from .published_levels import PublishedLevels
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+
+_KIND = "PublishedArms"
+_ARRAYS = ("table", "dense", "action", "weights")
 
 LARGEST_SERVED = 1e12
 """The largest magnitude of a number in a decision."""
@@ -41,12 +49,14 @@ class Choice(NamedTuple):
 
 
 class PublishedArms:
-    """What `BayesianRanker.publish` returns: scores all arms and chooses among them.
+    """What `BayesianRanker` and `SegmentOfOne` publish: all that a decision needs of a model.
 
-    Its scores are the ranker's probabilities, to single precision. If it was published with
-    `fold`, they are those of one Gaussian, with the mean of the ranker's belief and the average
-    variance of the experts: the same with one expert, near with experts that agree. A propensity
-    is exact for the scores that it comes with.
+    A replica makes it of bytes, and serves it with a `Policy`, or with `decide` for the fastest
+    way to SquareCB. Its beliefs are the live model's, to single precision: probabilities within
+    2e-6, means and variances within 2e-6 of the largest weight that they add up. If it was
+    published with `fold`, they are those of one Gaussian, with the mean of the ranker's belief and
+    the average variance of the experts: the same with one expert, near with experts that agree. A
+    propensity is exact for the scores that it comes with.
 
     Attributes
     ----------
@@ -55,7 +65,7 @@ class PublishedArms:
     live
         bool[K], which places have an arm; others are never chosen.
     version
-        The ranker's `updates` when it was published.
+        The model's `updates` when it was published.
     arrays
         `table`, `dense`, `action` and `weights` of `kernels.bayes_serve`; not to be changed.
 
@@ -68,6 +78,20 @@ class PublishedArms:
     >>> choice = ranker.publish().decide({"hour": "morning"}, gamma=100.0, draw=0.5)
     >>> choice.arm, round(choice.propensity, 2)
     (1, 0.99)
+
+    A replica, which has the model's bytes, the customer's block and a policy:
+
+    >>> from nextbest.learners import Policy, SegmentOfOne
+    >>> from nextbest.learners.policies import Greedy
+    >>> one = SegmentOfOne(ranker)
+    >>> ann = b""
+    >>> for _ in range(30):
+    ...     ann = one.learn({"hour": "morning"}, None, 0, 1.0, person=ann)
+    >>> served = PublishedArms.from_bytes(one.publish().to_bytes())
+    >>> policy = Policy(Greedy(), floor=0.05)
+    >>> pull = policy.pull(served.of(ann), {"hour": "morning"}, decision=1)
+    >>> served.arms[pull.arm], pull.version.split(".")[1]
+    ('tea', '330')
     """
 
     def __init__(
@@ -77,6 +101,7 @@ class PublishedArms:
         version: int,
         encoder: ContextEncoder,
         arrays: tuple[Singles, Singles, Singles, Floats],
+        levels: PublishedLevels | None = None,
     ) -> None:
         self.arms, self.action_features = tuple(arms), tuple(action_features)
         self.live = np.array([arm != "" for arm in self.arms])
@@ -84,6 +109,49 @@ class PublishedArms:
         self._encoder = encoder
         self.arrays = arrays
         self._unseen = arrays[0].shape[1] - 1
+        self._levels = levels
+
+    def belief(
+        self,
+        context: Mapping[str, Any],
+        features: ArrayLike | None = None,
+        person: bytes | None = None,
+    ) -> Belief:
+        """Return what is believed of every place.
+
+        Parameters
+        ----------
+        context, features, person
+            As in `BayesianRanker.belief` and `SegmentOfOne.belief`.
+
+        Raises
+        ------
+        LearnerError
+            If a value cannot be used, a shape is wrong or the block is damaged; or if there is a
+            person, and the model has no weights of persons.
+        """
+        shape = (len(self.arms), len(self.action_features))
+        matrix = check.features(features, shape, self.action_features)
+        rows, x = self._encoder.rows_and_numbers(context, self._unseen)
+        out = np.empty((3, len(self.arms)))
+        bayes_serve.believe(
+            *self.arrays, rows[None], _single("contexts", x)[None],
+            _single("features", matrix)[None], out,
+        )  # fmt: skip
+        if self._levels is not None:
+            self._levels.move(context, person, out)
+        elif person is not None:
+            raise LearnerError("a model that was published without weights of persons got one")
+        return Belief(out[0], out[1], out[2])
+
+    def with_levels(self, levels: PublishedLevels) -> "PublishedArms":
+        """Return a model with the same shared weights, and levels above them."""
+        shared = self.arms, self.action_features, self.version, self._encoder, self.arrays
+        return PublishedArms(*shared, levels)
+
+    def of(self, person: bytes | None) -> "PublishedPerson":
+        """Return the model of one person, for a policy to choose with."""
+        return PublishedPerson(self, person)
 
     def decide(
         self,
@@ -159,6 +227,48 @@ class PublishedArms:
         arms, propensities, _, _ = self._run(rows, x, matrix, mask, gammas, draws)
         return arms, propensities
 
+    def to_bytes(self) -> bytes:
+        """Return the model as bytes, of which `from_bytes` makes an equal one."""
+        values: dict[str, Any] = {
+            "arms": self.arms,
+            "action_features": self.action_features,
+            "numbers": self._encoder.numbers,
+            "contexts": self._encoder.contexts,
+            "version": self.version,
+            "categories": self._encoder.names,
+            "closed": sorted(self._encoder.closed),
+            "levels": None,
+        }
+        arrays: Arrays = dict(zip(_ARRAYS, self.arrays, strict=True))
+        if self._levels is not None:
+            values["levels"], more = self._levels.state()
+            arrays |= more
+        return pack(_KIND, values, arrays)
+
+    @classmethod
+    def from_bytes(cls, data: Data) -> Self:
+        """Return the model of `to_bytes`; it decides alike, bit for bit.
+
+        Raises
+        ------
+        LearnerError
+            If the bytes are damaged, of another version or kind, or hold no such model.
+        """
+        values, arrays = unpack(data, _KIND)
+        with reading(_KIND):
+            arms, features = values["arms"], values["action_features"]
+            names("arm", (arm for arm in arms if arm != ""))
+            names("action feature", features)
+            names("context", [*values["numbers"], *values["contexts"]])
+            encoder = ContextEncoder(values["numbers"], values["contexts"], 1)  # it learns nothing
+            encoder.restore(values["categories"], values["closed"])
+            found = _checked(arrays, len(arms), len(features), encoder)
+            known = values["levels"]
+            levels = None if known is None else PublishedLevels.restored(known, arrays)
+            if levels is not None and levels.arms != tuple(arms):
+                raise LearnerError("published levels of other arms than the model's")
+            return cls(arms, features, int(values["version"]), encoder, found, levels)
+
     def _run(
         self,
         rows: NDArray[np.int64],
@@ -188,6 +298,49 @@ class PublishedArms:
         if not mask.any():
             raise LearnerError("no arm is eligible")
         return mask
+
+
+class PublishedPerson:
+    """A published model of arms for one person: what a policy asks.
+
+    Attributes
+    ----------
+    arms, live, version
+        As of `PublishedArms`.
+    """
+
+    def __init__(self, model: PublishedArms, person: bytes | None) -> None:
+        self._model, self._person = model, person
+        self.arms, self.live, self.version = model.arms, model.live, model.version
+
+    def belief(self, context: Mapping[str, Any], features: ArrayLike | None = None) -> Belief:
+        """Return what is believed of every place for this person."""
+        return self._model.belief(context, features, self._person)
+
+
+def _checked(
+    arrays: Arrays, arms: int, features: int, encoder: ContextEncoder
+) -> tuple[Singles, Singles, Singles, Floats]:
+    """Return the arrays of a model as it says it is."""
+    table, dense, action, weights = (arrays[name] for name in _ARRAYS)
+    experts, d = len(weights), 1 + len(encoder.numbers)
+    if arms < 1 or not 1 <= experts <= MAX_EXPERTS:
+        raise LearnerError(f"published model of {arms} arms and {experts} experts")
+    shapes = {
+        "table": (experts, len(encoder.names) + 1, 2 * arms),
+        "dense": (experts, d * (d + 1) // 2, 2 * arms),
+        "action": (experts, 2, features),
+        "weights": (experts,),
+    }
+    for (name, shape), array in zip(shapes.items(), (table, dense, action, weights), strict=True):
+        type_ = np.float64 if name == "weights" else np.float32
+        if array.shape != shape or array.dtype != type_:
+            raise LearnerError(f"array {name!r} of a published model is {array.dtype}{array.shape}")
+        if not np.isfinite(array).all():
+            raise LearnerError(f"array {name!r} of a published model is not finite")
+    if (weights < 0.0).any() or abs(float(weights.sum()) - 1.0) > 1e-6:
+        raise LearnerError("published model of experts whose weights are no probabilities")
+    return table, dense, action, weights
 
 
 def _single(what: str, values: Floats) -> Singles:

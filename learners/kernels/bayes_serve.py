@@ -1,4 +1,4 @@
-"""Deciding with a published model: float32, arms contiguous, one pass a decision.
+"""Serving a published model: float32, arms contiguous, one pass a decision.
 
 A model of K arms, with the shared level folded into every arm, for E experts. A row is the K
 means, then the K variances:
@@ -36,25 +36,23 @@ _ZERO = np.float32(0.0)
 
 
 @kernel
-def score(
+def gather(
     table: Singles,
     dense: Singles,
     action: Singles,
     e: int,
-    weight: float,
     rows: Indices,
     x: Singles,
     features: Singles,
     n: int,
     sums: Singles,
-    out: Floats,
 ) -> None:
-    """Add `weight` times an expert's probability of reward 1 of each arm to `out`, float64[K].
+    """Write an expert's means, then variances, of each arm's logit to `sums`, float32[2 K].
 
     `e` says which expert, `n` which of `rows` int64[N, C], `x` float32[N, D] with 1 first, and
-    `features` float32[N, K, A] with NaN for missing; `sums`, float32[2 K], is scratch.
+    `features` float32[N, K, A] with NaN for missing.
     """
-    k = out.shape[0]
+    k = sums.shape[0] // 2
     for a in range(2 * k):
         sums[a] = dense[e, 0, a]
     for c in range(rows.shape[1]):
@@ -79,6 +77,15 @@ def score(
             if not math.isnan(value):
                 sums[a] += m * value
                 sums[k + a] += v * value * value
+
+
+@kernel
+def score(sums: Singles, weight: float, out: Floats) -> None:
+    """Add `weight` times the probability of reward 1 of each arm to `out`, float64[K].
+
+    `sums` is as of `gather`, and scratch from then on.
+    """
+    k = out.shape[0]
     for a in range(k):
         sums[a] = -sums[a] / math.sqrt(_ONE + _EIGHTH_OF_PI * max(sums[k + a], _ZERO))
     for a in range(k):
@@ -114,9 +121,47 @@ def decide_rows(
         for a in range(k):
             scores[a] = 0.0
         for e in range(weights.shape[0]):
-            score(table, dense, action, e, weights[e], rows, x, features, n, sums, scores)
+            gather(table, dense, action, e, rows, x, features, n, sums)
+            score(sums, weights[e], scores)
         arm = -1
         if squarecb.probabilities(scores, eligible, gammas[n], chances) >= 0:
             arm = squarecb.sample(chances, draws[n])
         arms[n] = arm
         propensities[n] = chances[arm] if arm >= 0 else math.nan
+
+
+@kernel
+def believe(
+    table: Singles,
+    dense: Singles,
+    action: Singles,
+    weights: Floats,
+    rows: Indices,
+    x: Singles,
+    features: Singles,
+    out: Floats,
+) -> None:
+    """Write mean, variance and probability of K arms to `out`, float64[3, K], for one context.
+
+    As `bayes_belief.belief`; the probabilities are the scores of `decide_rows`, bit for bit.
+    """
+    experts, k = weights.shape[0], out.shape[1]
+    sums = np.empty(2 * k, np.float32)
+    logits = np.empty((experts, 2 * k), np.float32)
+    mean, variance, probability = out
+    out[:] = 0.0
+    for e in range(experts):
+        weight = weights[e]
+        gather(table, dense, action, e, rows, x, features, 0, sums)
+        for a in range(k):
+            mean[a] += weight * sums[a]
+        for a in range(2 * k):
+            logits[e, a] = sums[a]
+        score(sums, weight, probability)
+    for e in range(experts):
+        weight = weights[e]
+        for a in range(k):
+            away = logits[e, a] - mean[a]
+            variance[a] += weight * (max(logits[e, k + a], _ZERO) + away * away)
+    for a in range(k):
+        probability[a] = min(probability[a], 1.0)

@@ -18,6 +18,8 @@ from . import adf
 from ._jit import kernel
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Indices = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
 LEAST = 1e-12
@@ -70,24 +72,79 @@ def scatter(keys: Keys, evidence: Floats, arms: Keys, out: Floats) -> None:
 
 
 @kernel
+def moved(mean: float, variance: float, p: float, shift: float, more: float) -> float:
+    """Return the predictive probability of a logit that weights outside of a model move.
+
+    `p` is what the model says with belief `N(mean, variance)`; it may know better than that
+    Gaussian, so what is moved is its own logit. Where `shift` and `more` are zero, it stays.
+    """
+    if shift == 0.0 and more == 0.0:
+        return p
+    if 0.0 < p < 1.0:
+        scale = np.sqrt(1.0 + np.pi * variance / 8.0)
+        z = np.log(p / (1.0 - p)) * scale
+        return adf.moderated(z + shift, variance + more)
+    return adf.moderated(mean + shift, variance + more)
+
+
+@kernel
 def moderate(
     mean: Floats, variance: Floats, probability: Floats, shift: Floats, more: Floats, out: Floats
 ) -> None:
-    """Write the predictive probabilities of logits that weights outside of a model move.
-
-    `probability` is what the model says with belief `N(mean, variance)`; it may know better than
-    that Gaussian, so what is moved is its own logit. Where `shift` and `more` are zero, it stays.
-    """
+    """Write what `moved` returns for each arm."""
     for a in range(mean.shape[0]):
-        p = probability[a]
-        if shift[a] == 0.0 and more[a] == 0.0:
-            out[a] = p
-        elif 0.0 < p < 1.0:
-            scale = np.sqrt(1.0 + np.pi * variance[a] / 8.0)
-            z = np.log(p / (1.0 - p)) * scale
-            out[a] = adf.moderated(z + shift[a], variance[a] + more[a])
-        else:
-            out[a] = adf.moderated(mean[a] + shift[a], variance[a] + more[a])
+        out[a] = moved(mean[a], variance[a], probability[a], shift[a], more[a])
+
+
+@kernel
+def move(
+    moments: Singles,
+    rows: Indices,
+    unseen: Floats,
+    arms: Keys,
+    known: bool,
+    information: float,
+    precision: float,
+    keys: Keys,
+    evidence: Floats,
+    variances: Floats,
+    weights: Floats,
+    out: Floats,
+) -> None:
+    """Move the belief in K arms, `out` float64[3, K], by weights of segments and of a person.
+
+    `moments`, float32[2, R, K], holds mean and variance of every segment's weights. Of each
+    context's row in `rows` a negative one was not seen yet: `unseen` says its variance. If a person
+    is `known`: information and precision of the intercept, `keys` and `evidence` of the arms as
+    `scatter` takes them, and the candidates of both levels, `variances`, `weights` float64[2, C].
+    """
+    k = out.shape[1]
+    shift, more = np.zeros(k), np.zeros(k)
+    for i in range(rows.shape[0]):
+        r = rows[i]
+        for a in range(k):
+            if r >= 0:
+                shift[a] += moments[0, r, a]
+                more[a] += moments[1, r, a]
+            else:
+                more[a] += unseen[i]
+    if known:
+        at = np.zeros((2, k))
+        scatter(keys, evidence, arms, at)
+        m, v = mixture(information, precision, variances[0], weights[0])
+        _, nothing = mixture(0.0, 0.0, variances[1], weights[1])
+        for a in range(k):
+            own_m, own_v = 0.0, nothing
+            if at[1, a] != 0.0 or at[0, a] != 0.0:
+                own_m, own_v = mixture(at[0, a], at[1, a], variances[1], weights[1])
+            shift[a] += m
+            shift[a] += own_m
+            more[a] += v
+            more[a] += own_v
+    moderate(out[0], out[1], out[2], shift, more, out[2])
+    for a in range(k):
+        out[0, a] += shift[a]
+        out[1, a] += more[a]
 
 
 @kernel

@@ -1,20 +1,17 @@
 """A model of arms and a policy, put together: decide, learn, let arms come and go."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..base import ArmModel
 from ..errors import LearnerError
 from ..pull import Pull
+from .asking import Eligible, matrix
 from .explorers import Explorer
 from .policy import Policy
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Eligible = Bools | Sequence[bool] | Iterable[str]
 
 
 class Bandit:
@@ -121,14 +118,13 @@ class Bandit:
             `Policy.choose` raise.
         """
         number = self.decisions + 1 if decision is None else decision
-        mask = self._mask(eligible)
-        belief = self.model.belief(context, _matrix(features))
-        pull = self.policy.choose(
-            belief,
-            mask,
-            number,
+        pull = self.policy.pull(
+            self.model,
+            context,
+            features,
+            eligible,
+            decision=number,
             customer=customer,
-            arms=self.model.arms if self.policy.control is not None else (),
             version=self.version,
         )
         if decision is None:
@@ -161,7 +157,7 @@ class Bandit:
             raises.
         """
         place = self._place(arm)
-        self.model.learn(context, _matrix(features), place, self.scaled(reward))
+        self.model.learn(context, matrix(features), place, self.scaled(reward))
         self.updates += 1
 
     def scaled(self, reward: float) -> float:
@@ -215,35 +211,3 @@ class Bandit:
         if not 0 <= arm < len(self.model.live) or not self.model.live[arm]:
             raise LearnerError(f"unknown arm {arm!r}: no arm is at this place")
         return int(arm)
-
-    def _mask(self, eligible: Eligible | None) -> Bools:
-        live = np.asarray(self.model.live)
-        if eligible is None:
-            return live
-        if not isinstance(eligible, np.ndarray):
-            eligible = list(eligible)
-            if eligible and isinstance(eligible[0], str):
-                mask = np.zeros(len(live), np.bool_)
-                places = {name: i for i, name in enumerate(self.model.arms) if live[i]}
-                for name in eligible:
-                    if name not in places:
-                        raise LearnerError(f"unknown arm {name!r} among the eligible")
-                    mask[places[name]] = True
-                return mask
-        given = np.asarray(eligible)
-        if given.size == 0:
-            raise LearnerError("no arm is eligible")
-        if given.shape != live.shape or given.dtype != np.bool_:
-            raise LearnerError(
-                f"eligible must be names or bool[{len(live)}], got {given.dtype}{list(given.shape)}"
-            )
-        return given & live
-
-
-def _matrix(features: ArrayLike | None) -> Floats | None:
-    if features is None:
-        return None
-    try:
-        return np.ascontiguousarray(features, np.float64)
-    except (TypeError, ValueError) as error:
-        raise LearnerError(f"features must be numbers: {error}") from None

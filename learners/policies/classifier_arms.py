@@ -182,12 +182,12 @@ class ClassifierArms:
         if offset != NOTHING:
             raise LearnerError("a classifier cannot learn jointly with weights outside of it")
         x = self._observation(context, features, arm)
-        z, s, _ = self._moments(x, arm)
+        z, s, foretold = self._moments(x, arm)
         self._models[arm].learn_one(x, bool(reward))
         self._counts[arm] += 1
         p = adf.sigmoid(z)
         h = p * (1.0 - p)
-        return Step((reward - p) / (1.0 + h * s), h / (1.0 + h * s))
+        return Step((reward - p) / (1.0 + h * s), h / (1.0 + h * s), z, s, foretold)
 
     def _observation(
         self, context: Mapping[str, Any], features: Floats | None, place: int

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..base import Belief
 from ..errors import LearnerError
 from ..kernels import explore, squarecb
 from ..pull import Pull
+from .asking import Believer, Eligible, mask, matrix
 from .explorers import Explorer, check
 from .limits import Budget, ControlGroup, Shortlist
 
@@ -180,6 +181,54 @@ class Policy:
             floored,
             self.version if version is None else version,
         )
+
+    def pull(
+        self,
+        model: Believer,
+        context: Mapping[str, Any],
+        features: ArrayLike | None = None,
+        eligible: Eligible | None = None,
+        *,
+        decision: int,
+        customer: str | None = None,
+        version: str | None = None,
+    ) -> Pull:
+        """Choose an arm by what a model believes.
+
+        Parameters
+        ----------
+        model
+            Of the arms; one that is published will do, and so will that of one person (`of`).
+        context, features
+            As the model takes them.
+        eligible
+            The arms that may be chosen, bool[K] or names; None for all there are. Places without
+            an arm never are.
+        decision, customer
+            As of `choose`.
+        version
+            What the pull names; None for the policy's own, with the model's `version` behind a dot
+            if it has one.
+
+        Raises
+        ------
+        LearnerError
+            If an arm is unknown, or as the model and `choose` raise.
+
+        Examples
+        --------
+        >>> from nextbest.learners import BayesianRanker
+        >>> from nextbest.learners.policies import Uniform
+        >>> served = BayesianRanker(["tea", "coffee"]).publish()
+        >>> Policy(Uniform()).pull(served, {}, decision=1).propensities.tolist()
+        [0.5, 0.5]
+        """
+        if version is None and hasattr(model, "version"):
+            version = f"{self.version}.{model.version}"
+        chosen = mask(model, eligible)
+        belief = model.belief(context, matrix(features))
+        arms = model.arms if self.control is not None else ()
+        return self.choose(belief, chosen, decision, customer=customer, arms=arms, version=version)
 
     def _plan(
         self,

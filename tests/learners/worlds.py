@@ -33,7 +33,8 @@ class PlainArms:
         s = sum(self.variance[w] for w in weights) + offset.variance
         p = 1.0 / (1.0 + np.exp(-z))
         h = p * (1.0 - p)
-        step = Step((reward - p) / (1.0 + h * s), h / (1.0 + h * s))
+        before = (float(part[arm]) for part in self.belief(context))
+        step = Step((reward - p) / (1.0 + h * s), h / (1.0 + h * s), *before)
         for w in weights:
             self.mean[w] += self.variance[w] * step.slope
             self.variance[w] -= self.variance[w] ** 2 * step.curvature

@@ -104,4 +104,4 @@ class NaiveSegmentOfOne:
         z, s = shared.mean[arm] + offset.mean, shared.variance[arm] + offset.variance
         step = self.model.learn(context, None, arm, reward, offset)
         for name, key in keys.items():
-            self.levels[name].learn(key, z, s, reward, *step, rounded=name.startswith("person"))
+            self.levels[name].learn(key, z, s, reward, *step[:2], rounded=name.startswith("person"))
