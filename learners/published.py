@@ -149,6 +149,47 @@ class PublishedArms:
         shared = self.arms, self.action_features, self.version, self._encoder, self.arrays
         return PublishedArms(*shared, levels)
 
+    def arranged(self, arms: Sequence[str]) -> "PublishedArms":
+        """Return the same model of these arms, in this order.
+
+        One that it does not know is believed of as one that nobody has tried, which takes a place
+        without an arm: whoever publishes leaves one free.
+
+        Parameters
+        ----------
+        arms
+            Names, each given once.
+
+        Raises
+        ------
+        LearnerError
+            If a name is empty or given twice, or an arm is not known and no place is free.
+
+        Examples
+        --------
+        >>> from nextbest.learners import BayesianRanker
+        >>> ranker = BayesianRanker(["tea", "coffee", "free"])
+        >>> place = ranker.retire_arm("free")
+        >>> for i in range(40):
+        ...     step = ranker.learn({}, None, i % 2, float(i % 2))
+        >>> model = ranker.publish().arranged(["water", "tea"])
+        >>> model.belief({}).probability.round(1).tolist()
+        [0.5, 0.1]
+        """
+        names("arm", arms)
+        known = {name: place for place, name in enumerate(self.arms) if name}
+        free = self.arms.index("") if "" in self.arms else -1
+        take = np.array([known.get(name, free) for name in arms], np.int64)
+        if (take < 0).any():
+            new = arms[int(np.argmin(take))]
+            raise LearnerError(f"the model does not know arm {new!r} and has no place free")
+        table, dense, action, weights = self.arrays
+        both = np.concatenate((take, take + len(self.arms)))
+        arrays = np.ascontiguousarray(table[:, :, both]), np.ascontiguousarray(dense[:, :, both])
+        levels = None if self._levels is None else self._levels.arranged(arms)
+        own = arms, self.action_features, self.version, self._encoder
+        return PublishedArms(*own, (*arrays, action, weights), levels)
+
     def of(self, person: bytes | None) -> "PublishedPerson":
         """Return the model of one person, for a policy to choose with."""
         return PublishedPerson(self, person)

@@ -98,6 +98,26 @@ class PublishedLevels:
         """The names of the arms that they are of."""
         return tuple(self._rows.state()[0]["arms"])
 
+    def arranged(self, arms: Sequence[str]) -> Self:
+        """Return the levels of other arms; of one that is not known here nothing is known."""
+        known = {name: place for place, name in enumerate(self.arms) if name}
+        take = np.array([known.get(name, -1) for name in arms], np.int64)
+        places = self._rows.state()[0]
+        moments = np.ascontiguousarray(self._moments[:, :, take])
+        for unseen, categories in zip(self._unseen, places["categories"], strict=True):
+            for *_, row in categories:
+                moments[0, row, take < 0] = 0.0
+                moments[1, row, take < 0] = unseen
+        names = [*arms]
+        return type(self)(
+            self._rows.names,
+            self._max,
+            {"arms": names, "owners": names, "categories": places["categories"]},
+            moments,
+            self._unseen,
+            self._persons,
+        )
+
     def move(self, context: Mapping[str, Any], person: bytes | None, out: Floats) -> None:
         """Move a shared model's belief, float64[3, K], in place.
 

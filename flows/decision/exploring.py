@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +17,11 @@ from .strategy import Exploration, Strategy
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-Narrow = Callable[[list[int]], Bools]
-"""From the actions that are offered already, in order, to those that may still be: bool[K]."""
+_METHODS = {
+    "squarecb": arbitrate.SQUARECB,
+    "epsilon": arbitrate.EPSILON,
+    "greedy": arbitrate.GREEDY,
+}
 
 
 class Pick(NamedTuple):
@@ -52,6 +54,9 @@ class Exploring:
         self.arms = tuple(strategy.actions)
         self.seed = seed_of(strategy.name)
         self.policy = _policy(strategy, self.seed)
+        self._wanted = strategy.exploration
+        self._method = _METHODS[self._wanted.method]
+        self._floor, self._share = self.policy.floor, self._wanted.budget
         self._none = np.zeros(len(self.arms))
 
     @property
@@ -73,7 +78,6 @@ class Exploring:
         customer: str,
         clock: int,
         decision_id: str,
-        narrow: Narrow | None = None,
     ) -> list[Pick]:
         """Choose up to ``wanted`` actions, rank by rank, none of them twice.
 
@@ -83,34 +87,49 @@ class Exploring:
             float64[K] and bool[K] of all actions.
         clock
             How many outcomes were learned.
-        narrow
-            What may still be offered beside those that are chosen; None: all but them.
         """
+        control = self.control(customer)
+        strength = self._strength(clock)
+        relatives, chances = np.empty(len(scores)), np.empty(len(scores))
         left = eligible
         chosen: list[int] = []
         picks: list[Pick] = []
-        for rank in range(min(wanted, int(np.count_nonzero(eligible)))):
+        for rank in range(wanted):
             if chosen:
                 left = left.copy()
                 left[chosen[-1]] = False
-                if narrow is not None:
-                    left &= narrow(chosen)
-                if not left.any():
-                    break
-            relative = np.empty(len(scores))
-            arbitrate.relative(scores, left, relative)
             draw = draw_of(self.seed, decision_id, rank)
-            pull = self.policy.choose(
-                Belief(relative, self._none, relative),
-                left,
-                max(clock, 1),
-                customer=customer,
-                arms=self.arms,
-                draw=draw,
-            )
-            chosen.append(pull.arm)
-            picks.append(Pick(pull.arm, pull.propensity, draw, bool(relative[pull.arm] == 1.0)))
+            if control:
+                place = self._by_lot(scores, left, customer, draw, relatives, chances)
+            else:
+                place = arbitrate.pick(
+                    scores, left, self._method, strength, self._floor, self._share, draw,
+                    relatives, chances,
+                )  # fmt: skip
+            if place < 0:
+                break
+            chosen.append(place)
+            best = bool(relatives[place] == 1.0)
+            picks.append(Pick(place, float(chances[place]), draw, best))
         return picks
+
+    def _strength(self, clock: int) -> float:
+        wanted = self._wanted
+        if wanted.method == "squarecb":
+            return wanted.gamma * max(clock, 1) ** wanted.exponent
+        return wanted.epsilon
+
+    def _by_lot(
+        self, scores: F64, left: Bools, customer: str, draw: float, relatives: F64, chances: F64
+    ) -> int:
+        """Choose for a customer of the control group, as the policy does."""
+        if not left.any():
+            return -1
+        arbitrate.relative(scores, left, relatives)
+        belief = Belief(relatives, self._none, relatives)
+        pull = self.policy.choose(belief, left, 1, customer=customer, arms=self.arms, draw=draw)
+        chances[:] = pull.propensities
+        return pull.arm
 
 
 def _policy(strategy: Strategy, seed: int) -> Policy:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ...features.events import MAX_TIMESTAMP
 from ...features.rows import FeatureRows
 from .errors import RequestError
 from .record import Value
@@ -22,8 +23,6 @@ LONGEST_NAME, LONGEST_TEXT, LONGEST_CUSTOMER = 64, 1024, 256
 """Characters of a context's name and of its text, and bytes of a customer's id."""
 LARGEST_INTEGER = 2**53
 """The largest magnitude of an integer: the last that a float64 can hold with its neighbours."""
-FURTHEST = 2**62
-"""Microseconds."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,7 +98,7 @@ def check(request: Request, channels: Container[str], at: int) -> None:
     n = request.n
     if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MOST_OFFERS:
         raise RequestError("n", f"is {n!r:.80}, not 1 to {MOST_OFFERS}")
-    if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at <= FURTHEST:
+    if not isinstance(at, int) or isinstance(at, bool) or not 0 < at <= MAX_TIMESTAMP:
         raise RequestError("at", f"is {at!r:.80}, not microseconds since 1970")
     if request.context:
         _check_context(request.context)

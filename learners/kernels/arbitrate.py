@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from . import explore
+from . import explore, squarecb
 from ._jit import kernel
 
 Floats = NDArray[np.float64]
@@ -56,3 +56,40 @@ def relative(worths: Floats, eligible: Bools, out: Floats) -> None:
             unit = abs(worths[winner])
             gap = worths[winner] - worths[a]
             out[a] = 1.0 - gap / unit if gap < unit else 0.0
+
+
+SQUARECB, EPSILON, GREEDY = 0, 1, 2
+"""What `pick` explores by."""
+
+
+@kernel
+def pick(
+    worths: Floats,
+    eligible: Bools,
+    method: int,
+    strength: float,
+    floor: float,
+    share: float,
+    draw: float,
+    relatives: Floats,
+    chances: Floats,
+) -> int:
+    """Choose an arm by its worth; return it, -1 if none is eligible.
+
+    What `Policy.choose` does with an explorer, a floor and a budget's share, in one step.
+    `strength` is SquareCB's gamma (finite), or epsilon. Writes to `relatives` what `relative` says,
+    and to `chances` the exact probability of each arm.
+    """
+    if explore.best(worths, eligible) < 0:
+        return -1
+    relative(worths, eligible, relatives)
+    wanted = chances if floor == 0.0 and share >= 1.0 else np.empty(chances.shape[0])
+    if method == SQUARECB:
+        explore.inverse_gap(relatives, eligible, strength, 1.0, wanted)
+    elif method == EPSILON:
+        explore.epsilon_greedy(relatives, eligible, strength, wanted)
+    else:
+        explore.top(relatives, eligible, wanted)
+    if floor > 0.0 or share < 1.0:
+        explore.limit(relatives, eligible, wanted, floor, share, 1.0, chances)
+    return squarecb.sample(chances, draw)
