@@ -138,6 +138,29 @@ class PublishedLevels:
             precision, keys, evidence, self._persons[0], self._persons[1], out,
         )  # fmt: skip
 
+    def reasons(
+        self, context: Mapping[str, Any], person: bytes | None, arm: int
+    ) -> list[tuple[str, float]]:
+        """Return what each segment and the person add to the mean of an arm's logit.
+
+        Raises
+        ------
+        LearnerError
+            As `move`.
+        """
+        parts = []
+        for i, row in enumerate(self._rows.active(context)):
+            label = f"{self._rows.names[i]} = {self._rows.category(i, context)}"
+            parts.append((label, float(self._moments[0, row, arm]) if row >= 0 else 0.0))
+        if person:
+            known = unpack_person(person)
+            evidence = (known.information, known.precision), known.at(int(self._rows.keys[arm]))
+            variances, weights = self._persons
+            labels = "person", f"person & {self.arms[arm]}"
+            for i, (label, each) in enumerate(zip(labels, evidence, strict=True)):
+                parts.append((label, levels.mixture(*each, variances[i], weights[i])[0]))
+        return parts
+
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what `restored` needs: plain values and arrays."""
         values = {
