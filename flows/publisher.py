@@ -42,7 +42,7 @@ return redis.error_reply('NOCOUNT this server does not count the entries of a st
 """
 
 
-_ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 
 
@@ -118,10 +118,10 @@ class Publisher:
     def __init__(
         self, client_or_url: redis.Redis | str, stream: str, *, partitions: int | None, shards: int
     ) -> None:
-        self._keys = _keys(stream, partitions, shards)
+        self._keys = log_keys(stream, partitions, shards)
         self._shards = shards
         self._where = client_or_url if isinstance(client_or_url, str) else stream
-        connections = _own(client_or_url, redis.ConnectionPool, Retry(NoBackoff(), 0))
+        connections = own_connections(client_or_url, redis.ConnectionPool, Retry(NoBackoff(), 0))
         self._client = redis.Redis(connection_pool=connections)
 
     def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
@@ -188,11 +188,11 @@ class AsyncPublisher:
         partitions: int | None,
         shards: int,
     ) -> None:
-        self._keys = _keys(stream, partitions, shards)
+        self._keys = log_keys(stream, partitions, shards)
         self._shards = shards
         self._where = client_or_url if isinstance(client_or_url, str) else stream
         none = redis.asyncio.retry.Retry(NoBackoff(), 0)
-        connections = _own(client_or_url, redis.asyncio.ConnectionPool, none)
+        connections = own_connections(client_or_url, redis.asyncio.ConnectionPool, none)
         self._client = redis.asyncio.Redis(connection_pool=connections)
 
     async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
@@ -320,13 +320,14 @@ class KafkaPublisher:
         return StoreError(f"{where}: a message was not delivered: {why}")
 
 
-def _keys(stream: str, partitions: int | None, shards: int) -> list[str]:
+def log_keys(stream: str, partitions: int | None, shards: int) -> list[str]:
+    """The keys of a log's partitions, if there can be so many and as many shards."""
     if shards < 1 or (partitions is not None and partitions < 1):
         raise SettingsError(f"{partitions} partitions of {shards} shards: at least one of each")
     return stream_keys(stream, partitions)
 
 
-def _own(client_or_url: Any, kind: Any, no_retry: Any) -> Any:
+def own_connections(client_or_url: Any, kind: Any, no_retry: Any) -> Any:
     """Connections that send nothing twice: the client's own setting may be to try again."""
     if not isinstance(client_or_url, str):
         known = client_or_url.connection_pool
@@ -335,7 +336,7 @@ def _own(client_or_url: Any, kind: Any, no_retry: Any) -> Any:
     try:
         return kind.from_url(
             client_or_url,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
             socket_connect_timeout=_CONNECT_SECONDS,
             retry=no_retry,
         )

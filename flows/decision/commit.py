@@ -1,0 +1,400 @@
+"""Committing decisions and taking in outcomes: at once or not at all.
+
+One script in the store (`scripts.COMMIT`) compares the customer's contacts with those that the
+decision was made from, sets the new ones, appends the event to the log, keeps the record under its
+id and appends what goes out. Nobody sees half of it, and the same id a second time returns what is
+kept. What it needs of the store's permissions: ``evalsha eval get mget set del unlink scan xadd
+xdel xinfo|stream`` on the keys of `Keys` and of the log.
+
+Outcomes pass through the same script. Their contacts are computed here and compared there too,
+rather than computed in the script: so what contacts mean stands in one place, 64-bit times are
+exact, which they are not in Lua, and a conflict is as rare as two writes for one customer within a
+round trip.
+
+A log that is not in the store (Kafka) is written between two scripts: the first counts the contact
+and keeps the record as pending, then the line is appended, then the record is told its place and
+what goes out is appended. A crash in between counts a contact that was not offered, never the other
+way round. The same id again appends the line again, so it may be in the log twice, under the id of
+its event; the contact counts once, and once it goes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Sequence
+from typing import Any, Protocol, Self, TypeVar
+
+import hiredis
+import redis
+import redis.asyncio
+import redis.asyncio.retry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ...features.errors import SettingsError
+from ...features.online.shared_connection import SharedConnection
+from ...features.receipts import Receipt
+from ..connection import explained
+from ..publisher import ANSWER_SECONDS, own_connections
+from .committing import (
+    Appended,
+    Called,
+    Committed,
+    Committing,
+    Conflict,
+    Kept,
+    Log,
+    Responded,
+    Step,
+)
+from .contacts import CapRules, Update
+from .keys import Keys
+from .record import Record, Response
+
+__all__ = [
+    "AsyncCommitter",
+    "Committed",
+    "Committer",
+    "Conflict",
+    "InThread",
+    "Kept",
+    "Log",
+    "Responded",
+]
+
+_T = TypeVar("_T")
+
+
+class Appender(Protocol):
+    """Appends events to a log that is not in the store, such as `KafkaPublisher`."""
+
+    def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
+        """See `Publisher.publish`."""
+        ...
+
+
+class AsyncAppender(Protocol):
+    """As `Appender`, with ``await``."""
+
+    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
+        """See `Publisher.publish`."""
+        ...
+
+
+class InThread:
+    """Makes an `AsyncAppender` of one that blocks and may be used by several threads."""
+
+    def __init__(self, appender: Appender) -> None:
+        self._appender = appender
+
+    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
+        """See `Publisher.publish`."""
+        return await asyncio.to_thread(self._appender.publish, events, customers)
+
+
+class Committer:
+    """Commits decisions and takes outcomes in; any number of threads may use it.
+
+    Parameters
+    ----------
+    client_or_url
+        The store; of a client its settings are used, not its connections.
+    keys
+        The strategy's.
+    log
+        A `Log` in the same store, or what appends to another.
+    record_seconds
+        For how long records and outcomes are kept.
+    outbound_length
+        About how many entries each outbound stream has at most; the oldest go.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot be used.
+
+    Examples
+    --------
+    >>> committer = Committer(url, Keys("shop", "tea"), Log("events", 4, 16))  # doctest: +SKIP
+    >>> committer.commit(record, rules.offered(record.contacts, ["green"], "web", record.at))
+    ... # doctest: +SKIP
+    Committed(event=b'{"event_id":...', receipt=Receipt(...), repeated=False)
+    """
+
+    def __init__(
+        self,
+        client_or_url: redis.Redis | str,
+        keys: Keys,
+        log: Log | Appender,
+        *,
+        record_seconds: float = 86_400.0,
+        outbound_length: int = 10_000,
+    ) -> None:
+        here = log if isinstance(log, Log) else None
+        self._appender = None if isinstance(log, Log) else log
+        self._steps = Committing(keys, here, record_seconds, outbound_length)
+        self._where = _where(client_or_url, keys)
+        connections = own_connections(client_or_url, redis.ConnectionPool, Retry(NoBackoff(), 0))
+        _check_bytes(connections)
+        self._client: Any = redis.Redis(connection_pool=connections)
+
+    def commit(
+        self, record: Record, update: Update, *, outbound: bytes | None = None
+    ) -> Committed | Conflict:
+        """Commit a decision, unless the contacts are no longer those that it was made from.
+
+        Parameters
+        ----------
+        record
+            The decision; its ``contacts`` are those that it was made from.
+        update
+            The contacts that are to be, from `CapRules.offered`.
+        outbound
+            What is appended to the outbound stream of the record's channel; None: nothing.
+
+        Returns
+        -------
+        Committed or Conflict
+            A decision of the same id that was there before is returned as it is kept, and this
+            one forgotten. After a conflict decide again, from the contacts that it has.
+
+        Raises
+        ------
+        EventError
+            The id or the customer cannot be an event's.
+        StoreError
+            The store or the log is away or refuses. It may have been committed: try again.
+        StateError
+            What is kept under the id is no record.
+        """
+        return self._run(self._steps.commit(record, update, outbound))
+
+    def respond(
+        self,
+        outcome_id: str,
+        at_us: int,
+        outcome: Response,
+        rules: CapRules,
+        record: Record | None = None,
+    ) -> Responded:
+        """Take in an outcome: log it, and change the contacts as its response asks.
+
+        Parameters
+        ----------
+        outcome_id
+            The event's id; the same a second time returns what the first one did.
+        at_us
+            When it happened, microseconds.
+        outcome
+            What happened.
+        rules
+            The strategy's.
+        record
+            The decision's; None: it is read from the store.
+
+        Raises
+        ------
+        EventError
+            There is no such decision (any more), it made no such offer, or an id or time is wrong.
+        StoreError, StateError
+            See `commit`.
+        """
+        return self._run(self._steps.respond(outcome_id, at_us, outcome, rules, record))
+
+    def kept(self, decision: str) -> Kept | None:
+        """Return what is kept of a decision; None: nothing, or no longer."""
+        return self._run(self._steps.kept(decision))
+
+    def contacts(self, customer: str) -> bytes:
+        """Return a customer's packed contacts; empty: none."""
+        return self._run(self._steps.contacts(customer))
+
+    def keys_of(self, customer: str) -> list[bytes]:
+        """Return all keys of the strategy that belong to a customer; walks through the store."""
+        return self._run(self._steps.keys.of_customer(customer))
+
+    def erase(self, customer: str) -> int:
+        """Delete them; return how many there were. The log is not touched."""
+        return self._run(self._steps.erase(customer))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.connection_pool.disconnect()
+
+    def __enter__(self) -> Self:
+        """Nothing is opened before it is needed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def _run(self, steps: Generator[Step, Any, _T]) -> _T:
+        reply: Any = None
+        try:
+            while True:
+                step = steps.send(reply)
+                if isinstance(step, Appended):
+                    assert self._appender is not None
+                    reply = self._appender.publish([step.line], [step.customer])[0]
+                else:
+                    reply = self._ask(step)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the steps return
+        except redis.RedisError as error:
+            raise explained(self._where, error) from error
+
+    def _ask(self, step: Called | tuple[Any, ...]) -> Any:
+        if not isinstance(step, Called):
+            return self._execute(step)
+        try:
+            return self._execute(_by_sha(step))
+        except redis.ResponseError as error:
+            if not _unknown_script(error):
+                raise
+        return self._execute(_by_text(step))
+
+    def _execute(self, command: tuple[Any, ...]) -> Any:
+        try:
+            return self._client.execute_command(*command)
+        except redis.ConnectionError as error:
+            if _final(error):
+                raise
+            # It was left idle, or the store began anew: an id counts once, so nothing is doubled.
+            return self._client.execute_command(*command)
+
+
+class AsyncCommitter:
+    """As `Committer`, with ``await``; of one event loop.
+
+    All that is asked at once shares one connection, and what is asked in one turn of the loop is
+    one packet to the store.
+
+    Examples
+    --------
+    >>> async with AsyncCommitter(url, keys, Log("events", 4, 16)) as c:  # doctest: +SKIP
+    ...     await c.commit(record, update)
+    """
+
+    def __init__(
+        self,
+        client_or_url: redis.asyncio.Redis | str,
+        keys: Keys,
+        log: Log | AsyncAppender,
+        *,
+        record_seconds: float = 86_400.0,
+        outbound_length: int = 10_000,
+    ) -> None:
+        here = log if isinstance(log, Log) else None
+        self._appender = None if isinstance(log, Log) else log
+        self._steps = Committing(keys, here, record_seconds, outbound_length)
+        self._where = _where(client_or_url, keys)
+        none = redis.asyncio.retry.Retry(NoBackoff(), 0)
+        connections = own_connections(client_or_url, redis.asyncio.ConnectionPool, none)
+        _check_bytes(connections)
+        self._connection = SharedConnection(connections, ANSWER_SECONDS)
+
+    async def commit(
+        self, record: Record, update: Update, *, outbound: bytes | None = None
+    ) -> Committed | Conflict:
+        """See `Committer.commit`."""
+        return await self._run(self._steps.commit(record, update, outbound))
+
+    async def respond(
+        self,
+        outcome_id: str,
+        at_us: int,
+        outcome: Response,
+        rules: CapRules,
+        record: Record | None = None,
+    ) -> Responded:
+        """See `Committer.respond`."""
+        return await self._run(self._steps.respond(outcome_id, at_us, outcome, rules, record))
+
+    async def kept(self, decision: str) -> Kept | None:
+        """See `Committer.kept`."""
+        return await self._run(self._steps.kept(decision))
+
+    async def contacts(self, customer: str) -> bytes:
+        """See `Committer.contacts`."""
+        return await self._run(self._steps.contacts(customer))
+
+    async def keys_of(self, customer: str) -> list[bytes]:
+        """See `Committer.keys_of`."""
+        return await self._run(self._steps.keys.of_customer(customer))
+
+    async def erase(self, customer: str) -> int:
+        """See `Committer.erase`."""
+        return await self._run(self._steps.erase(customer))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before it is needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection."""
+        await self.close()
+
+    async def _run(self, steps: Generator[Step, Any, _T]) -> _T:
+        reply: Any = None
+        try:
+            while True:
+                step = steps.send(reply)
+                if isinstance(step, Appended):
+                    assert self._appender is not None
+                    reply = (await self._appender.publish([step.line], [step.customer]))[0]
+                else:
+                    reply = await self._ask(step)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the steps return
+        except redis.RedisError as error:
+            raise explained(self._where, error) from error
+
+    async def _ask(self, step: Called | tuple[Any, ...]) -> Any:
+        if not isinstance(step, Called):
+            return await self._execute(step)
+        try:
+            return await self._execute(_by_sha(step))
+        except redis.ResponseError as error:
+            if not _unknown_script(error):
+                raise
+        return await self._execute(_by_text(step))
+
+    async def _execute(self, command: tuple[Any, ...]) -> Any:
+        packed = hiredis.pack_command(command)
+        try:
+            return await self._connection.ask(packed)
+        except redis.ConnectionError as error:
+            if _final(error):
+                raise
+            return await self._connection.ask(packed)
+
+
+def _where(client_or_url: Any, keys: Keys) -> str:
+    return client_or_url if isinstance(client_or_url, str) else keys.prefix
+
+
+def _check_bytes(connections: Any) -> None:
+    if connections.get_encoder().decode_responses:
+        raise SettingsError("contacts are bytes: make the client without decode_responses")
+
+
+def _by_sha(step: Called) -> tuple[Any, ...]:
+    return ("EVALSHA", step.script.sha, len(step.keys), *step.keys, *step.arguments)
+
+
+def _by_text(step: Called) -> tuple[Any, ...]:
+    return ("EVAL", step.script.text, len(step.keys), *step.keys, *step.arguments)
+
+
+def _unknown_script(error: redis.ResponseError) -> bool:
+    return isinstance(error, redis.exceptions.NoScriptError) or str(error).startswith("NOSCRIPT")
+
+
+def _final(error: redis.ConnectionError) -> bool:
+    """Whether trying again at once cannot help."""
+    return isinstance(error, redis.AuthenticationError | redis.BusyLoadingError)

@@ -1,0 +1,314 @@
+"""The steps of committing: generators that yield what is to be asked and take the replies.
+
+So they are the same with and without ``await``; see `commit` for what they promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ...features.errors import EventError, SettingsError, StateError, StoreError
+from ...features.event_check import id_fault
+from ...features.events import MAX_TIMESTAMP
+from ...features.kernels.hashing import hash_string
+from ...features.receipts import Receipt
+from ..partitions import LINE_BITS
+from ..publisher import log_keys
+from .contacts import CapRules, Reply, Update
+from .keys import Keys
+from .record import Record, Response, event_of, outcome_event, record_of
+from .scripts import AGAIN, COMMIT, CONFLICT, FINISH, PENDING, Script
+
+TRIES = 100
+"""How often an outcome is tried while others change the same contacts."""
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 366 * 86_400.0
+
+
+class Log(NamedTuple):
+    """A log in the store: its stream, and how many partitions and shards it has.
+
+    As `Publisher` takes them.
+    """
+
+    stream: str
+    partitions: int | None
+    shards: int
+
+
+class Called(NamedTuple):
+    """A step: call a script."""
+
+    script: Script
+    keys: tuple[str, ...]
+    arguments: tuple[bytes | str | int, ...]
+
+
+class Appended(NamedTuple):
+    """A step: append a line to the log that is not in the store; the reply is its receipt."""
+
+    line: bytes
+    customer: str
+
+
+Step = Called | Appended | tuple[Any, ...]
+"""The last: a command."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a decision: the line of its event, and its receipt.
+
+    There is no receipt while it is not known whether the line is in a log outside the store.
+    """
+
+    event: bytes
+    receipt: Receipt | None
+
+    @cached_property
+    def record(self) -> Record:
+        """The decision.
+
+        Raises
+        ------
+        StateError
+            If the line is none of a decision.
+        """
+        try:
+            return record_of(self.event)
+        except msgspec.DecodeError as error:
+            raise StateError(f"what is kept is no decision: {error}") from None
+
+
+class Committed(NamedTuple):
+    """A decision that is in the log.
+
+    Attributes
+    ----------
+    event
+        Its line; `record.record_of` reads it.
+    receipt
+        Its place in the log.
+    repeated
+        Whether it was there before: then it is what was decided then. So it may be, too, where
+        the connection was lost and all was sent again.
+    """
+
+    event: bytes
+    receipt: Receipt
+    repeated: bool
+
+
+class Conflict(NamedTuple):
+    """The contacts that are there in place of those that a decision was made from."""
+
+    contacts: bytes
+
+
+class Responded(NamedTuple):
+    """An outcome's place in the log, and whether it had been taken in before."""
+
+    receipt: Receipt
+    repeated: bool
+
+
+class _Line(NamedTuple):
+    """A line on its way into the log."""
+
+    text: bytes
+    key: str
+    customer: str
+    channel: str
+
+
+class Committing:
+    """The steps for one strategy; see `commit.Committer` for parameters and methods."""
+
+    def __init__(
+        self, keys: Keys, log: Log | None, record_seconds: float, outbound_length: int
+    ) -> None:
+        if not _LEAST_SECONDS <= record_seconds <= _MOST_SECONDS:
+            raise SettingsError(f"record_seconds={record_seconds!r} is not in 1 s to 366 d")
+        if not 1 <= outbound_length <= 1 << 30:
+            raise SettingsError(f"outbound_length={outbound_length!r} is not in 1 to 2**30")
+        self.keys = keys
+        self._log = None if log is None else log_keys(log.stream, log.partitions, log.shards)
+        self._shards = 1 if log is None else log.shards
+        self._keep_ms = round(record_seconds * 1000)
+        self._outbound_length = outbound_length
+
+    def commit(
+        self, record: Record, update: Update, outbound: bytes | None
+    ) -> Generator[Step, Any, Committed | Conflict]:
+        """Commit a decision."""
+        _check_ids({"event_id": record.id, "customer_id": record.customer})
+        key = self.keys.decision(record.id)
+        line = _Line(event_of(record), key, record.customer, record.channel)
+        found = yield from self._write(line, (record.contacts, update), outbound)
+        if isinstance(found, Conflict):
+            return found
+        kept, repeated = found
+        return Committed(kept.event, _known(kept), repeated)
+
+    def respond(
+        self,
+        outcome_id: str,
+        at_us: int,
+        outcome: Response,
+        rules: CapRules,
+        record: Record | None,
+    ) -> Generator[Step, Any, Responded]:
+        """Take in an outcome."""
+        _check_ids({"event_id": outcome_id})
+        if not 0 < at_us <= MAX_TIMESTAMP:
+            raise EventError(f"{at_us!r} is no time in microseconds since 1970")
+        if record is None:
+            kept = yield from self.kept(outcome.decision_id)
+            if kept is None:
+                raise _unknown(outcome.decision_id, "is known")
+            record = kept.record
+        if record.id != outcome.decision_id:
+            raise _unknown(outcome.decision_id, f"is {record.id}")
+        reply = Reply(
+            outcome_id,
+            at_us,
+            outcome.response,
+            _offered(record, outcome.action),
+            record.channel,
+            record.at,
+            outcome.corrects,
+        )
+        line = _Line(
+            outcome_event(outcome_id, at_us, record.customer, record.channel, outcome),
+            self.keys.outcome(record.customer, outcome_id),
+            record.customer,
+            record.channel,
+        )
+        present = None
+        if rules.touches(outcome.response, outcome.corrects):
+            present = yield from self.contacts(record.customer)
+        for _ in range(TRIES):
+            change = None if present is None else (present, rules.responded(present, reply))
+            found = yield from self._write(line, change, None)
+            if not isinstance(found, Conflict):
+                return Responded(_known(found[0]), found[1])
+            present = found.contacts
+        raise StoreError(f"{self.keys.contacts(record.customer)} changed {TRIES} times meanwhile")
+
+    def kept(self, decision: str) -> Generator[Step, Any, Kept | None]:
+        """Read what is kept of a decision."""
+        key = self.keys.decision(decision)
+        value = yield ("GET", key)
+        return None if value is None else self._parsed(key, value, None)
+
+    def contacts(self, customer: str) -> Generator[Step, Any, bytes]:
+        """Read a customer's contacts."""
+        value: bytes | None = yield ("GET", self.keys.contacts(customer))
+        return value or b""
+
+    def erase(self, customer: str) -> Generator[Step, Any, int]:
+        """Delete a customer's keys."""
+        names = yield from self.keys.of_customer(customer)
+        return int((yield ("UNLINK", *names))) if names else 0
+
+    def _write(
+        self, line: _Line, change: tuple[bytes, Update] | None, outbound: bytes | None
+    ) -> Generator[Step, Any, tuple[Kept, bool] | Conflict]:
+        """Write a line once, unless the contacts have changed."""
+        keys = [self.keys.contacts(line.customer), line.key]
+        here = self._log is not None
+        keys.append(self._partition(line.customer) if here else line.key)
+        if outbound is not None and here:
+            keys.append(self.keys.outbound(line.channel))
+        before, update = change or (b"", Update(b"", 0))
+        status, told = yield Called(
+            COMMIT,
+            tuple(keys),
+            (
+                before,
+                update.contacts,
+                b"" if change is None else max(update.keep_ms, 1),
+                self._keep_ms,
+                line.text,
+                int(here),
+                outbound or b"",
+                self._outbound_length,
+            ),
+        )
+        if status == CONFLICT:
+            return Conflict(told)
+        again = status == AGAIN
+        value = told if again else b" ".join((told, line.text))
+        kept = self._parsed(line.key, value, line.customer)
+        if kept.receipt is None:
+            kept = yield from self._append(line, kept.event, outbound)
+        return kept, again
+
+    def _append(
+        self, line: _Line, event: bytes, outbound: bytes | None
+    ) -> Generator[Step, Any, Kept]:
+        """Append what is pending to the log outside, and note where it is."""
+        if self._log is not None:
+            raise StateError(f"{line.key} was meant for a log outside the store")
+        receipt: Receipt = yield Appended(event, line.customer)
+        keys = (line.key,) if outbound is None else (line.key, self.keys.outbound(line.channel))
+        yield Called(FINISH, keys, (f"@{receipt}", outbound or b"", self._outbound_length))
+        return Kept(event, receipt)
+
+    def _partition(self, customer: str) -> str:
+        assert self._log is not None
+        return self._log[self._number(hash_string(customer)[0])]
+
+    def _number(self, customer_hash: Any) -> int:
+        return int(customer_hash) % self._shards % len(self._log or [""])
+
+    def _parsed(self, key: str, value: bytes, customer: str | None) -> Kept:
+        """Split what is kept into its place in the log and its line."""
+        place, _, event = value.partition(b" ")
+        if place == PENDING:
+            return Kept(event, None)
+        try:
+            if place.startswith(b"@"):
+                return Kept(event, Receipt.parse(place[1:].decode()))
+            if customer is None:
+                customer = msgspec.json.decode(event, type=_Whose).customer_id
+            first = int(hash_string(customer)[0])
+            position = (int(place) - 1) << LINE_BITS
+        except (ValueError, msgspec.DecodeError) as error:
+            raise StateError(f"{key} is nothing that was kept here: {error}") from None
+        return Kept(event, Receipt(self._number(first), position, first))
+
+
+class _Whose(msgspec.Struct):
+    customer_id: str
+
+
+def _known(kept: Kept) -> Receipt:
+    assert kept.receipt is not None
+    return kept.receipt
+
+
+def _check_ids(ids: dict[str, str]) -> None:
+    for name, value in ids.items():
+        fault = id_fault(value)
+        if fault is not None:
+            raise EventError(fault, f"$.{name}")
+
+
+def _offered(record: Record, action: str | None) -> str:
+    names = [offer.action for offer in record.offers]
+    if not names:
+        raise EventError(f"decision {record.id} offered nothing", "$.decision_id")
+    if action is None:
+        return names[0]
+    if action not in names:
+        raise EventError(f"decision {record.id} did not offer {action!r:.80}", "$.action")
+    return action
+
+
+def _unknown(decision: str, but: str) -> EventError:
+    return EventError(f"decision {decision!r:.80}: no such decision {but}", "$.decision_id")

@@ -1,0 +1,425 @@
+"""Caps, cool-downs and blocked channels: what a customer's contacts leave open.
+
+The contacts of a customer are one short byte string in the store, see `contact_bytes`. What
+is here are pure functions of such bytes; the store compares and sets them, see `commit`.
+
+**Exact.** An offer at time t counts for a cap in (t - per, t]. What comes from the future, from a
+replica whose clock is ahead, counts as now. So whatever the clocks say, no stretch of time holds
+more offers than a cap allows, if each decision is made from all contacts committed before it.
+
+**Bounded.** What no cap, cool-down or block can need any more is dropped, an hour late, as another
+replica's clock may be behind. For a clock that is further behind, caps are full. Of more than
+`MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them is full. Of more than
+`MAX_RESTS` cool-downs and blocks the one that ends first is made a rest of all actions.
+
+A strategy that changes is followed at once, but counts only what the one before it had to keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ...features.durations import describe, microseconds
+from ...features.errors import SettingsError
+from ...features.events import MAX_TIMESTAMP
+from .contact_bytes import (
+    ALL,
+    MAX_NOTES,
+    MAX_OFFERS,
+    MAX_RESTS,
+    Contacts,
+    Offered,
+    Rest,
+    action_key,
+    channel_key,
+    check,
+    hashed,
+    tag_key,
+)
+from .contact_kernels import open_actions
+from .strategy import Action, Cap, Strategy
+
+FAIL, UNDELIVERED = "fail", "undelivered"
+"""Responses after which an offer no longer counts; the first also blocks its channel."""
+SLACK_US = 3_600_000_000
+"""How far a replica's clock may be behind another's."""
+LONGEST_US = 36_525 * 86_400_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
+_NOTE = hashed("note:")
+"""What rests after an offer that was not delivered: nothing; the note lets it be corrected."""
+
+
+class Update(NamedTuple):
+    """Contacts to be stored.
+
+    Attributes
+    ----------
+    contacts
+        Packed; empty: the key is to be deleted.
+    keep_ms
+        For how long they can matter.
+    """
+
+    contacts: bytes
+    keep_ms: int
+
+
+class Checked(NamedTuple):
+    """What a customer's contacts leave open.
+
+    Attributes
+    ----------
+    allowed
+        bool[K], of each action in the strategy's order.
+    reasons
+        Action → the rule that excludes it; only those that are excluded.
+    room
+        How many offers one answer may have at most; `UNBOUNDED` if no cap says. An action's own
+        caps leave room for one if it is allowed, and no answer has an action twice.
+    """
+
+    allowed: npt.NDArray[np.bool_]
+    reasons: dict[str, str]
+    room: int
+
+
+class Reply(NamedTuple):
+    """What became of an offer, as far as contacts are concerned.
+
+    Attributes
+    ----------
+    id
+        Of the outcome.
+    at
+        When, microseconds.
+    response
+        See `record.Response`.
+    action, channel, offered_at
+        The offer: which action, through which channel, and the decision's time.
+    corrects
+        The id of an outcome whose effects are taken back.
+    """
+
+    id: str
+    at: int
+    response: str
+    action: str
+    channel: str
+    offered_at: int
+    corrects: str | None = None
+
+
+class _Channel(NamedTuple):
+    key: int
+    words: npt.NDArray[np.int64]
+    caps: npt.NDArray[np.int64]
+    rules: list[str]
+    blocked_us: int
+
+
+class CapRules:
+    """A strategy's caps, cool-downs and blocks; made by `compile`.
+
+    Attributes
+    ----------
+    names
+        The actions, in the strategy's order.
+
+    Examples
+    --------
+    >>> from nextbest.flows.decision.strategy import Objective, Channel
+    >>> strategy = Strategy(
+    ...     name="tea",
+    ...     objectives={"sale": Objective(response="accept")},
+    ...     channels={"web": Channel()},
+    ...     actions={"green": Action(channels=["web"]), "black": Action(channels=["web"])},
+    ...     caps=[Cap(most=2, per="1d")],
+    ... )
+    >>> rules = CapRules.compile(strategy)
+    >>> contacts, _ = rules.offered(b"", ["green"], "web", at_us=10)
+    >>> rules.check(contacts, "web", at_us=20).room
+    1
+    >>> contacts, _ = rules.offered(contacts, ["black"], "web", at_us=20)
+    >>> rules.check(contacts, "web", at_us=30).reasons
+    {'green': 'cap: 2 per 1d', 'black': 'cap: 2 per 1d'}
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.names = tuple(strategy.actions)
+        self._general = len(strategy.caps)
+        self._cool_downs: dict[str, list[tuple[str, int]]] = {}
+        for rest in strategy.cool_downs:
+            known = self._cool_downs.setdefault(rest.after, [])
+            known.append((rest.of, _span("cool-down", rest.pause)))
+        self._responses = {hashed(name): name for name in self._cool_downs}
+        self._actions = strategy.actions
+        self._channels = {}
+        for name, channel in strategy.channels.items():
+            caps = [*strategy.caps, *channel.caps]
+            rules = [_rule("cap", cap) for cap in strategy.caps]
+            rules += [_rule(f"cap of {name}", cap) for cap in channel.caps]
+            words = np.array([hashed(name), channel_key(name)])
+            blocked = _span(f"channel {name}", channel.blocked_for)
+            self._channels[name] = _Channel(hashed(name), words, _table(caps), rules, blocked)
+        self._hash_of = {name: hashed(name) for name in self.names}
+        self._hashes = np.array(list(self._hash_of.values()), np.int64)
+        caps = [cap for action in strategy.actions.values() for cap in action.caps]
+        self._caps = _table(caps)
+        self._rules = [_rule("cap of action", cap) for cap in caps]
+        keys = [_keys(name, action) for name, action in strategy.actions.items()]
+        self._keys = np.array([key for some in keys for key in some], np.int64)
+        self._ends = np.zeros((2, len(keys)), np.int64)
+        np.cumsum([len(action.caps) for action in strategy.actions.values()], out=self._ends[0])
+        np.cumsum([len(some) for some in keys], out=self._ends[1])
+        self._general_need = _longest(strategy.caps)
+        self._channel_needs = {
+            hashed(name): _longest(channel.caps) for name, channel in strategy.channels.items()
+        }
+        self._action_needs = {
+            hashed(name): _longest(action.caps) for name, action in strategy.actions.items()
+        }
+
+    @classmethod
+    def compile(cls, strategy: Strategy) -> Self:
+        """Make the rules of a strategy.
+
+        Raises
+        ------
+        SettingsError
+            If a duration is none, or longer than a hundred years.
+        """
+        return cls(strategy)
+
+    def allowed(
+        self, contacts: bytes, channel: str, at_us: int
+    ) -> tuple[npt.NDArray[np.bool_], dict[str, str]]:
+        """Return the first two of what `check` returns."""
+        found = self.check(contacts, channel, at_us)
+        return found.allowed, found.reasons
+
+    def check(self, contacts: bytes, channel: str, at_us: int) -> Checked:
+        """Say which actions may be offered through a channel.
+
+        Parameters
+        ----------
+        contacts
+            As they are in the store; empty if there are none.
+        channel
+            Of the strategy.
+        at_us
+            The decision's time, microseconds.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such channel, or the time cannot be one.
+        StateError
+            If the contacts are damaged.
+        """
+        through = self._through(channel)
+        _check_time(at_us)
+        words = _NO_WORDS
+        if contacts:
+            check(contacts)
+            words = np.frombuffer(contacts, "<i8")
+        codes = np.empty(len(self.names), np.int64)
+        room = open_actions(
+            words,
+            at_us,
+            SLACK_US,
+            through.words,
+            through.caps,
+            self._general,
+            self._hashes,
+            self._ends,
+            self._caps,
+            self._keys,
+            codes,
+        )
+        allowed: npt.NDArray[np.bool_] = codes == 0
+        reasons: dict[str, str] = {}
+        if not allowed.all():
+            told: dict[int, str] = {}
+            for name, code in zip(self.names, codes.tolist(), strict=True):
+                if code:
+                    if code not in told:
+                        told[code] = self._told(code, contacts, through)
+                    reasons[name] = told[code]
+        return Checked(allowed, reasons, int(room))
+
+    def offered(self, contacts: bytes, actions: Sequence[str], channel: str, at_us: int) -> Update:
+        """Add offers, and drop what cannot matter any more.
+
+        Raises
+        ------
+        SettingsError, StateError
+            See `check`; or if there is no such action.
+        """
+        through = self._through(channel).key
+        _check_time(at_us)
+        known = Contacts.unpack(contacts)
+        for name in actions:
+            if name not in self._hash_of:
+                raise SettingsError(f"{name!r:.80} is no action of the strategy")
+            known.offers.append(Offered(at_us, self._hash_of[name], through))
+        return self._packed(known, at_us)
+
+    def touches(self, response: str, corrects: str | None = None) -> bool:
+        """Whether such an outcome changes contacts."""
+        ends = response in (FAIL, UNDELIVERED)
+        return ends or corrects is not None or response in self._cool_downs
+
+    def responded(self, contacts: bytes, reply: Reply) -> Update:
+        """Take in what became of an offer.
+
+        A response that cool-downs name begins them. After ``fail`` the channel is blocked, and
+        after ``fail`` or ``undelivered`` the offer no longer counts. What an outcome that is
+        corrected has done is taken back first. The same outcome again changes nothing.
+
+        Raises
+        ------
+        SettingsError, StateError
+            See `check`. Action and channel may be unknown to the strategy: it may have changed.
+        """
+        _check_time(reply.at)
+        _check_time(reply.offered_at)
+        known = Contacts.unpack(contacts)
+        cause = hashed(reply.id)
+        offer = Offered(reply.offered_at, hashed(reply.action), hashed(reply.channel))
+        if all(rest.cause != cause for rest in known.rests):
+            if reply.corrects is not None:
+                _take_back(known, hashed(reply.corrects), offer)
+            self._take_in(known, reply, cause, offer)
+        return self._packed(known, reply.at)
+
+    def _take_in(self, known: Contacts, reply: Reply, cause: int, offer: Offered) -> None:
+        after = hashed(reply.response)
+        begun = [(what, span) for of, span in self._cool_downs.get(reply.response, [])
+                 if (what := self._what(of, reply.action)) is not None]  # fmt: skip
+        if reply.response in (FAIL, UNDELIVERED) and offer in known.offers:
+            known.offers.remove(offer)
+            begun.append((_NOTE, self._need(offer)))
+        if reply.response == FAIL and reply.channel in self._channels:
+            blocked = self._channels[reply.channel].blocked_us
+            begun.append((channel_key(reply.channel), blocked))
+        known.rests += [Rest(what, reply.at, reply.at + us, after, cause) for what, us in begun]
+
+    def _what(self, of: str, name: str) -> int | None:
+        """What rests after a response to an action; None: it has no such tag."""
+        if of == "all":
+            return ALL
+        if of == "action":
+            return action_key(name)
+        action = self._actions.get(name)
+        if action is None or of not in action.tags:
+            return None
+        return tag_key(of, action.tags[of])
+
+    def _packed(self, known: Contacts, at: int) -> Update:
+        """Drop what cannot matter any more, bound the rest, and pack it."""
+        ends = [(offer, offer.at + self._need(offer)) for offer in known.offers]
+        kept = sorted((offer, end) for offer, end in ends if end > offer.at and end + SLACK_US > at)
+        if any(offer.at < end <= at - SLACK_US for offer, end in ends):
+            known.swept = max(known.swept, at)
+        if len(kept) > MAX_OFFERS:
+            known.forgotten = max(known.forgotten, kept[-MAX_OFFERS - 1][0].at)
+            kept = kept[-MAX_OFFERS:]
+        known.offers = [offer for offer, _ in kept]
+        rests = [rest for rest in known.rests if rest.until + SLACK_US > at]
+        rests.sort(key=_in_order)
+        notes = [rest for rest in rests if rest.what == _NOTE]
+        for note in notes[: max(0, len(notes) - MAX_NOTES)]:
+            rests.remove(note)
+        if len(rests) > MAX_RESTS:
+            # It ends before all that stay: one rest of all actions stands for all that go.
+            last = rests[len(rests) - MAX_RESTS]
+            rests = rests[len(rests) - MAX_RESTS + 1 :]
+            rests.insert(0, Rest(ALL, last.began, last.until, 0, 0))
+        known.rests = rests
+        packed = known.pack()
+        if not packed:
+            return Update(b"", 0)
+        last_us = max([end for _, end in kept] + [rest.until for rest in rests])
+        return Update(packed, max(1, -(-(last_us + SLACK_US - at) // 1000)))
+
+    def _need(self, offer: Offered) -> int:
+        """For how long an offer counts for any cap."""
+        return max(
+            self._general_need,
+            self._action_needs.get(offer.action, 0),
+            self._channel_needs.get(offer.channel, 0),
+        )
+
+    def _told(self, code: int, contacts: bytes, through: _Channel) -> str:
+        if code > 0:
+            own = code - 1 - len(through.rules)
+            return through.rules[code - 1] if own < 0 else self._rules[own]
+        rest = Contacts.unpack(contacts).rests[-1 - code]
+        if rest.what == through.words[1]:
+            return "channel blocked after a failed delivery"
+        response = self._responses.get(rest.after)
+        after = f" after {response}" if response else ""
+        return f"cool-down{after} until {_shown(rest.until)}"
+
+    def _through(self, channel: str) -> _Channel:
+        found = self._channels.get(channel)
+        if found is None:
+            raise SettingsError(f"{channel!r:.80} is no channel of the strategy")
+        return found
+
+
+def _take_back(known: Contacts, cause: int, offer: Offered) -> None:
+    """Undo what the outcome `cause` did to its offer."""
+    if any(rest.what == _NOTE for rest in known.rests if rest.cause == cause):
+        known.offers.append(offer)
+    known.rests = [rest for rest in known.rests if rest.cause != cause]
+
+
+def _in_order(rest: Rest) -> tuple[int, Rest]:
+    return rest.until, rest
+
+
+def _keys(name: str, action: Action) -> list[int]:
+    """By what an action rests."""
+    return [ALL, action_key(name), *(tag_key(tag, value) for tag, value in action.tags.items())]
+
+
+def _table(caps: Sequence[Cap]) -> npt.NDArray[np.int64]:
+    rows = [(cap.most, _span("cap", cap.per)) for cap in caps]
+    return np.array(rows, np.int64).reshape(len(rows), 2)
+
+
+def _rule(name: str, cap: Cap) -> str:
+    return f"{name}: {cap.most} per {describe(_span('cap', cap.per))}"
+
+
+def _longest(caps: Sequence[Cap]) -> int:
+    return max((_span("cap", cap.per) for cap in caps), default=0)
+
+
+def _span(of: str, duration: str) -> int:
+    try:
+        us = microseconds(duration)
+    except ValueError as error:
+        raise SettingsError(f"{of}: {error}") from None
+    if us > LONGEST_US:
+        raise SettingsError(
+            f"{of}: {duration!r:.40} is longer than {LONGEST_US // 86_400_000_000}d"
+        )
+    return us
+
+
+def _check_time(us: int) -> None:
+    if not 0 < us <= MAX_TIMESTAMP:
+        raise SettingsError(f"{us!r} is no time in microseconds since 1970")
+
+
+def _shown(us: int) -> str:
+    """The first whole second that is not before a time."""
+    return (_EPOCH + timedelta(seconds=-(-us // 1_000_000))).strftime("%Y-%m-%dT%H:%M:%SZ")
