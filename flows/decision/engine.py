@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ...features.catalog import Catalog
 from ...features.kernels.read import MISSING
+from ...features.online.answer import Layout
 from .contacts import CapRules
 from .eligibility import Rules
 from .errors import ModelError
@@ -29,6 +30,9 @@ from .worth import Worth
 
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+LARGEST = 1e9
+"""What a number counts as at most, for the models; they want a scale of about 1."""
 
 Believe = Callable[[Mapping[str, Value], F64 | None, Bools], F64]
 """From contexts, action features and eligible actions to chances, float64[objectives, actions]."""
@@ -73,7 +77,8 @@ class Engine:
         self.actions = tuple(strategy.actions)
         self.objectives = tuple(strategy.objectives)
         customers = next((e.name for e in catalog.entities if e.is_customer), "customer")
-        self.columns = catalog.of(customers).columns
+        self._layout = Layout(tuple(catalog.of(customers).features()), [customers], 0)
+        self.columns = self._layout.columns
         self._models = Models(strategy) if models is None else self._checked(models)
         self._unserved = Unserved(strategy, catalog)
         self._featured = bool(strategy.model.action_features)
@@ -144,12 +149,23 @@ class Engine:
             persons=crc32(persons) if persons else 0,
         )  # fmt: skip
 
-    def again(self, record: Record) -> Record:
-        """Make a decision again from its record: all but what the models foretold.
+    def again(
+        self, record: Record, *, models: Models | None = None, persons: bytes = b""
+    ) -> Record:
+        """Make a decision again from its record.
+
+        Parameters
+        ----------
+        record
+            As it was logged.
+        models
+            The models that decided; None: what they foretold is taken from the record.
+        persons
+            The customer's own weights as they were, where there are models.
 
         Raises
         ------
-        RequestError, StateError, SettingsError
+        RequestError, ModelError, StateError, SettingsError
             If the record says what cannot have been decided.
         """
         request = Request(
@@ -165,11 +181,13 @@ class Engine:
                 cause=record.cause, trigger=record.trigger,
             )  # fmt: skip
 
-        def believe(_: Mapping[str, Value], __: F64 | None, eligible: Bools) -> F64:
+        def believe(inputs: Mapping[str, Value], features: F64 | None, eligible: Bools) -> F64:
+            if models is not None:
+                return models.chances(inputs, features, persons)
             return self._logged(record, eligible)
 
         return self._decide(
-            request, self._row(record.served), record.contacts, record.at, record.id, believe,
+            request, None if record.served is None else self.row(record.served), record.contacts, record.at, record.id, believe,
             record.clock, models=record.models, cause=record.cause, trigger=record.trigger,
             stale=record.stale, persons=record.persons,
         )  # fmt: skip
@@ -251,8 +269,8 @@ class Engine:
         chances = np.empty((len(self.objectives), 0))
         if len(places):
             seen = self.inputs.read(row.values, row.state, context, channel, at)
-            inputs = seen.inputs
-            features = seen.features if self._featured else None
+            inputs = {**seen.contexts, **_bounded(seen.numbers), **seen.segments}
+            features = np.clip(seen.features, -LARGEST, LARGEST) if self._featured else None
             full = believe(inputs, features, eligible)
             worths = self.worth.of(full, seen.boosts)
             picks = self.exploring.choose(
@@ -304,9 +322,7 @@ class Engine:
             else [None if x != x else x for x in features[place].tolist()],
         )
 
-    def _excluded(
-        self, codes: npt.NDArray[np.uint16], capped: Mapping[str, str]
-    ) -> dict[str, str]:
+    def _excluded(self, codes: npt.NDArray[np.uint16], capped: Mapping[str, str]) -> dict[str, str]:
         found = {}
         names = self.rules.names
         for action, code in zip(self.actions, codes.tolist(), strict=True):
@@ -316,10 +332,14 @@ class Engine:
                 found[action] = capped[action]
         return found
 
+    def typed(self, row: Row) -> dict[str, Value]:
+        """Return a row by the names of its features, words for strings; None: no value."""
+        return self._layout.typed(row.values.tolist())
+
     def _logged(self, record: Record, eligible: Bools) -> F64:
-        """Return the chances of a record where its eligible actions are."""
+        """Return the chances of a record where the eligible actions are."""
         full = np.zeros((len(self.objectives), len(self.actions)))
-        places = [place for place, name in enumerate(self.actions) if name in set(record.eligible)]
+        places = np.flatnonzero(eligible)
         for o, name in enumerate(self.objectives):
             chances = np.frombuffer(record.chances.get(name, b""), "<f8")
             if len(chances) != len(places):
@@ -327,9 +347,10 @@ class Engine:
             full[o, places] = chances
         return full
 
-    def _row(self, served: Served | None) -> Row | None:
+    def row(self, served: Served | None) -> Row:
+        """Return the features of a record; all are missing where it has none."""
         if served is None:
-            return None
+            return self._nobody
         values = np.frombuffer(served.values, "<f8")
         state = np.frombuffer(served.state, np.uint8)
         return Row(values, state, served.position, served.age_ms)
@@ -338,6 +359,10 @@ class Engine:
         if models.actions != self.actions or tuple(models.versions) != self.objectives:
             raise ModelError("the models are arranged for another strategy")
         return models
+
+
+def _bounded(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(-LARGEST, min(LARGEST, x)) for name, x in numbers.items()}
 
 
 def _served(row: Row) -> Served:

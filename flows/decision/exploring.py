@@ -155,5 +155,3 @@ def _explorer(wanted: Exploration) -> Explorer:
             return EpsilonGreedy(wanted.epsilon)
         case "greedy":
             return Greedy()
-
-

@@ -45,4 +45,6 @@ def unpack_persons(data: bytes) -> dict[str, bytes]:
     try:
         return _DECODER.decode(data)
     except msgspec.DecodeError as error:
-        raise ModelError(f"a customer's weights of {len(data)} bytes are damaged: {error}") from None
+        raise ModelError(
+            f"a customer's weights of {len(data)} bytes are damaged: {error}"
+        ) from None

@@ -17,6 +17,7 @@ from .models import Models
 from .reasons import Reason, reasons
 from .record import Record, Value, event_of
 
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the record that came out otherwise: its name, what was logged, what comes out."""
 
@@ -200,9 +201,7 @@ def _of_id(record: Record) -> list[Difference]:
     return found
 
 
-def _foretold(
-    record: Record, engine: Engine, models: Models | None, persons: bytes | None
-) -> str:
+def _foretold(record: Record, engine: Engine, models: Models | None, persons: bytes | None) -> str:
     if record.fallback or not record.eligible:
         return "no model was asked"
     if models is None:

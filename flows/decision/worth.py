@@ -57,7 +57,5 @@ class Worth:
             float64[actions], the product of those that hold.
         """
         out = np.empty(len(self._base))
-        arbitrate.worth(
-            chances, self._gains, self._base, self._lever, boosts, self._cost, out
-        )
+        arbitrate.worth(chances, self._gains, self._base, self._lever, boosts, self._cost, out)
         return out

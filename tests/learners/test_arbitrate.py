@@ -74,9 +74,7 @@ def test_worth_is_what_is_wanted_of_an_arm_less_its_cost():
 def test_no_factor_makes_a_worth_that_is_none(lever, boost, expected):
     out = np.empty(1)
     one = np.ones(1)
-    arbitrate.worth(
-        np.ones((1, 1)), np.ones((1, 1)), 0.0 * one, lever * one, boost * one, one, out
-    )
+    arbitrate.worth(np.ones((1, 1)), np.ones((1, 1)), 0.0 * one, lever * one, boost * one, one, out)
     assert out[0] == expected
 
 
