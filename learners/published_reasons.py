@@ -62,8 +62,10 @@ def published_reasons(
     for i, name in enumerate(encoder.numbers, start=1):
         at = i * (i + 1) // 2  # where the number stands alone in the packed triangle
         parts.append((name, float(weights @ dense[:, at, arm]) * float(encoded.x[i])))
-    for place in encoded.rows.tolist():
-        parts.append((" = ".join(encoder.names[place]), float(weights @ table[:, place, arm])))
+    parts += [
+        (" = ".join(encoder.names[place]), float(weights @ table[:, place, arm]))
+        for place in encoded.rows.tolist()
+    ]
     own: Floats = (weights @ action[:, 0]) * np.nan_to_num(row)
     parts += zip(model.action_features, own.tolist(), strict=True)
     if model._levels is not None:

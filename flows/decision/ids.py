@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ...features.kernels.hashing import hash_string
 from ...learners.kernels import squarecb
 from .errors import RequestError
+from .keys import decision_id
 
 _FORM = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}-[0-9a-f]{16}", re.ASCII)
 _63_BITS = (1 << 63) - 1
@@ -22,13 +23,10 @@ class DecisionId(NamedTuple):
     customer: int
     token: int
 
-    def __str__(self) -> str:
-        return f"{self.at:016x}-{self.customer:016x}-{self.token:016x}"
-
 
 def new_id(at: int, customer: str) -> str:
     """Return the id of a decision that an app asked for at a time, microseconds."""
-    return str(DecisionId(at, customer_hash(customer), secrets.randbits(64)))
+    return decision_id(at, customer, secrets.randbits(64))
 
 
 def id_of_cause(at: int, customer: str, cause: str, trigger: str = "") -> str:
@@ -40,7 +38,7 @@ def id_of_cause(at: int, customer: str, cause: str, trigger: str = "") -> str:
     True
     """
     digest = blake2b(f"{trigger}\0{cause}".encode(), digest_size=8).digest()
-    return str(DecisionId(at, customer_hash(customer), int.from_bytes(digest, "little")))
+    return decision_id(at, customer, int.from_bytes(digest, "little"))
 
 
 def parse_id(text: str) -> DecisionId:
@@ -71,7 +69,7 @@ def seed_of(strategy: str) -> int:
     return int.from_bytes(blake2b(strategy.encode(), digest_size=8).digest(), "little") & _63_BITS
 
 
-def draw_of(seed: int, decision_id: str, rank: int) -> float:
+def draw_of(seed: int, identifier: str, rank: int) -> float:
     """Return the uniform number in [0, 1) that chooses at a rank (from 0) of a decision.
 
     Examples
@@ -79,5 +77,5 @@ def draw_of(seed: int, decision_id: str, rank: int) -> float:
     >>> draw_of(seed_of("spring"), "d-1", 0) == draw_of(seed_of("spring"), "d-1", 0)
     True
     """
-    digest = blake2b(f"{decision_id}/{rank}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{identifier}/{rank}".encode(), digest_size=8).digest()
     return squarecb.uniform(seed, int.from_bytes(digest, "little") & _63_BITS)

@@ -15,7 +15,8 @@ class Worth:
     """The score of every action.
 
     ``lever * boosts * (sum over objectives of weight * value * (low + chance * (high - low)))
-    - cost``, where value is the action's, and low and high are the objective's range.
+    - cost``, where value is the action's (1 if it has none for an
+    objective), and low and high are the objective's range.
 
     Examples
     --------
@@ -34,7 +35,7 @@ class Worth:
         objectives, actions = strategy.objectives, strategy.actions.values()
         values = np.array(
             [
-                [a.value if isinstance(a.value, float | int) else a.value[o] for a in actions]
+                [a.value if isinstance(a.value, float | int) else a.value.get(o, 1.0) for a in actions]
                 for o in objectives
             ],
             np.float64,

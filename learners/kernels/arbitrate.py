@@ -42,8 +42,8 @@ def worth(
 def relative(worths: Floats, eligible: Bools, out: Floats) -> None:
     """Write how good each arm is beside the best eligible one, in [0, 1], to `out`.
 
-    The best one is 1. One that is worse by a share `g` of the best one's magnitude is `1 - g`, and 0
-    if it is worse by all of it or more: the unit of worth plays no part. An arm that is not
+    The best one is 1. One that is worse by a share `g` of the best one's magnitude is `1 - g`, and
+    0 if it is worse by all of it or more: the unit of worth plays no part. An arm that is not
     eligible is 0.
     """
     winner = explore.best(worths, eligible)
