@@ -11,6 +11,9 @@ from .published import PublishedArms
 
 Floats = NDArray[np.float64]
 
+AVERAGE = "on average"
+"""The reason that is no input: what is true of the arm in any context."""
+
 
 def published_reasons(
     model: PublishedArms,
@@ -58,7 +61,7 @@ def published_reasons(
     table, dense, action, weights = model.arrays
     encoder = model._encoder
     encoded = encoder.encode(context)
-    parts = [("on average", float(weights @ dense[:, 0, arm]))]
+    parts = [(AVERAGE, float(weights @ dense[:, 0, arm]))]
     for i, name in enumerate(encoder.numbers, start=1):
         at = i * (i + 1) // 2  # where the number stands alone in the packed triangle
         parts.append((name, float(weights @ dense[:, at, arm]) * float(encoded.x[i])))

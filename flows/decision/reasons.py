@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from ...learners import LearnerError
-from ...learners.published_reasons import published_reasons
+from ...learners.published_reasons import AVERAGE, published_reasons
 from .engine import Engine
 from .errors import ModelError
 from .models import Models
@@ -145,7 +145,7 @@ def _learned(
         except LearnerError as error:
             raise ModelError(f"objective {name!r}: {error}") from error
         chance = offer.chances.get(name)
-        for label, logit in [part for part in parts if part[1]][:top]:
+        for label, logit in [p for p in parts if p[1] and p[0] != AVERAGE][:top]:
             own = label == "person" or label.startswith("person & ")
             speaks = "for" if logit > 0.0 else "against"
             text = f"{label} speaks {speaks} {name}"

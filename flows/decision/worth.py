@@ -35,7 +35,10 @@ class Worth:
         objectives, actions = strategy.objectives, strategy.actions.values()
         values = np.array(
             [
-                [a.value if isinstance(a.value, float | int) else a.value.get(o, 1.0) for a in actions]
+                [
+                    a.value if isinstance(a.value, float | int) else a.value.get(o, 1.0)
+                    for a in actions
+                ]
                 for o in objectives
             ],
             np.float64,
