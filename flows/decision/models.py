@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...learners import BayesianRanker, LearnerError, SegmentOfOne
 from ...learners.published import PublishedArms
+from ...learners.together import Together, inputs_of
 from .errors import ModelError
 from .persons import unpack_persons
 from .record import Value
@@ -51,7 +52,6 @@ class Models:
         self, strategy: Strategy, published: Mapping[str, PublishedArms] | None = None
     ) -> None:
         actions = tuple(strategy.actions)
-        wanted = tuple(strategy.model.action_features)
         given = published or {}
         missing = [name for name in strategy.objectives if name not in given]
         fresh = publish(new_learner(strategy)) if missing else None
@@ -59,15 +59,20 @@ class Models:
         for name in strategy.objectives:
             model = given.get(name, fresh)
             assert model is not None
-            if model.action_features != wanted:
-                raise ModelError(
-                    f"objective {name!r}: a model of the action features "
-                    f"{list(model.action_features)}; the strategy has {list(wanted)}"
-                )
             try:
                 arranged[name] = model if model.arms == actions else model.arranged(actions)
             except LearnerError as error:
                 raise ModelError(f"objective {name!r}: {error}") from error
+            if inputs_of(model) != _wanted(strategy):
+                raise ModelError(
+                    f"objective {name!r}: a model of {inputs_of(model)}; "
+                    f"the strategy has {_wanted(strategy)}"
+                )
+        try:
+            self._together = Together(tuple(arranged.values()))
+        except LearnerError as error:
+            raise ModelError(str(error)) from error
+        self._strangers = [b""] * len(arranged)
         self.published = MappingProxyType(dict(given))
         self.arranged = MappingProxyType(arranged)
         self.versions = {name: model.version for name, model in arranged.items()}
@@ -104,16 +109,14 @@ class Models:
         ModelError
             If something cannot be used.
         """
-        personal = self._strategy.model.personal
-        blocks = unpack_persons(persons) if personal else {}
-        rows = []
-        for name, model in self.arranged.items():
-            person = blocks.get(name, b"") if personal else None
-            try:
-                rows.append(model.belief(inputs, features, person).probability)
-            except LearnerError as error:
-                raise ModelError(f"objective {name!r}: {error}") from error
-        return np.array(rows)
+        blocks = None
+        if self._strategy.model.personal:
+            own = unpack_persons(persons)
+            blocks = [own.get(name, b"") for name in self.arranged] if own else self._strangers
+        try:
+            return self._together.probabilities(inputs, features, blocks)
+        except LearnerError as error:
+            raise ModelError(f"{', '.join(self.arranged)}: {error}") from error
 
 
 def new_learner(strategy: Strategy, **settings: Any) -> SegmentOfOne:
@@ -147,6 +150,16 @@ def new_learner(strategy: Strategy, **settings: Any) -> SegmentOfOne:
     )
     ranker.retire_arm(_FREE)
     return SegmentOfOne(ranker, tuple(seen.segments))
+
+
+def _wanted(strategy: Strategy) -> dict[str, tuple[str, ...]]:
+    seen = strategy.model
+    return {
+        "numbers": tuple(seen.numbers),
+        "contexts": tuple(seen.contexts),
+        "action_features": tuple(seen.action_features),
+        "segments": tuple(seen.segments),
+    }
 
 
 def publish(learner: SegmentOfOne) -> PublishedArms:

@@ -24,7 +24,7 @@ ACTIONS = 30
 AT = START + 30 * DAY
 CUSTOMERS = 1000
 _EVENTS = 100_000
-_TAUGHT = 2000
+_TAUGHT = 400
 
 
 def strategy() -> Loaded:
