@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...features.catalog import Catalog
-from ...features.kernels.read import MISSING
+from ...features.errors import StateError
+from ...features.kernels.read import MISSING, PRESENT
 from ...features.online.answer import Layout
 from .contacts import CapRules
 from .eligibility import Rules
@@ -79,6 +80,10 @@ class Engine:
         customers = next((e.name for e in catalog.entities if e.is_customer), "customer")
         self._layout = Layout(tuple(catalog.of(customers).features()), [customers], 0)
         self.columns = self._layout.columns
+        features = [column.feature for column in self._layout.details]
+        self._words = np.array(
+            [len(f.of_words or f.vocabulary) if f.is_categorical else 0 for f in features]
+        )
         self._models = Models(strategy) if models is None else self._checked(models)
         self._unserved = Unserved(strategy, catalog)
         self._featured = bool(strategy.model.action_features)
@@ -348,11 +353,23 @@ class Engine:
         return full
 
     def row(self, served: Served | None) -> Row:
-        """Return the features of a record; all are missing where it has none."""
+        """Return the features of a record; all are missing where it has none.
+
+        Raises
+        ------
+        StateError
+            If they are not those of a row of the catalog.
+        """
         if served is None:
             return self._nobody
+        n = len(self.columns)
+        if len(served.values) != 8 * n or len(served.state) != n:
+            raise StateError(f"the features of the record are not of the {n} columns there are")
         values = np.frombuffer(served.values, "<f8")
         state = np.frombuffer(served.state, np.uint8)
+        words = self._words > 0
+        if not ((values >= 0) & (values < self._words))[words & (state == PRESENT)].all():
+            raise StateError("the features of the record have a word that there is not")
         return Row(values, state, served.position, served.age_ms)
 
     def _checked(self, models: Models) -> Models:

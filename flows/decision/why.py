@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
-from ...features.errors import NextbestError
+from ...features.errors import NextbestError, StateError
 from ...features.online.answer import STATES
 from .engine import Engine
 from .errors import DecisionError, RequestError
@@ -219,9 +219,12 @@ def _foretold(record: Record, engine: Engine, models: Models | None, persons: by
 
 
 def _features(record: Record, engine: Engine) -> list[FeatureSeen] | None:
-    row = engine.row(record.served)
-    if record.served is None or len(row.values) != len(engine.columns):
+    if record.served is None:
         return None
+    try:
+        row = engine.row(record.served)
+    except StateError:
+        return None  # the differences tell
     typed = engine.typed(row)
     return [
         FeatureSeen(name=name, value=value, state=STATES.get(state, "unknown"))
