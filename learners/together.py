@@ -42,7 +42,7 @@ class Together:
     ...     block = one.learn({"hour": "noon"}, None, i % 2, float(i % 2))
     >>> both = Together([one.publish(), one.publish()])
     >>> both.probabilities({"hour": "noon"}, None, [b"", b""]).round(1).tolist()
-    [[0.1, 0.9], [0.1, 0.9]]
+    [[0.0, 1.0], [0.0, 1.0]]
     """
 
     def __init__(self, models: Sequence[PublishedArms]) -> None:
@@ -124,10 +124,11 @@ class Together:
             if any(persons):
                 own = _persons(persons)
         out = np.empty((n, self._shape[0]))
-        refused = kernels.probabilities(
+        arguments: Any = (
             *self._arrays, np.array(rows, np.int64).reshape(-1, n), np.array(x, np.float32),
             matrix, LARGEST_SERVED, persons is not None, *own, out,
         )  # fmt: skip
+        refused = kernels.probabilities(*arguments)
         if refused == kernels.BAD_FEATURES:
             raise LearnerError(f"a served number of features must not be beyond {LARGEST_SERVED:g}")
         if refused == kernels.BAD_PERSON:
@@ -232,7 +233,8 @@ def _persons(
             checked = block[:2] == MAGIC and block[2:3] == bytes([VERSION]) and n
             if not checked or n[0] > room or len(block) != _HEADER.size + 16 * room:
                 unpack_person(block)  # says what is wrong
-            _, _, n_arms, checksum, _, *own = _HEADER.unpack_from(block)
+            _, _, n_arms, checksum, _, *found = _HEADER.unpack_from(block)
+            own = found[0], found[1]
             if checksum != zlib.crc32(block[8:], zlib.crc32(block[:4])):
                 unpack_person(block)
             at = _HEADER.size

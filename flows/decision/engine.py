@@ -192,8 +192,9 @@ class Engine:
             return self._logged(record, eligible)
 
         return self._decide(
-            request, None if record.served is None else self.row(record.served), record.contacts, record.at, record.id, believe,
-            record.clock, models=record.models, cause=record.cause, trigger=record.trigger,
+            request, None if record.served is None else self.row(record.served),
+            record.contacts, record.at, record.id, believe, record.clock,
+            models=record.models, cause=record.cause, trigger=record.trigger,
             stale=record.stale, persons=record.persons,
         )  # fmt: skip
 
@@ -267,27 +268,34 @@ class Engine:
         verdicts = self.rules.check(row.values, row.state, context, channel, at)
         capped = self.caps.check(contacts, channel, at)
         eligible = verdicts.eligible & capped.allowed
-        places = np.flatnonzero(eligible)
+        places = eligible.nonzero()[0]
+        control = self.exploring.control(request.customer)
         inputs: dict[str, Value] = {}
         offers: list[Offer] = []
-        scores = np.empty(0)
-        chances = np.empty((len(self.objectives), 0))
+        scores = b""
+        chances: dict[str, bytes] = {}
         if len(places):
             seen = self.inputs.read(row.values, row.state, context, channel, at)
             inputs = {**seen.contexts, **_bounded(seen.numbers), **seen.segments}
-            features = np.clip(seen.features, -LARGEST, LARGEST) if self._featured else None
+            features = None
+            if self._featured:
+                features = np.minimum(np.maximum(seen.features, -LARGEST), LARGEST)
             full = believe(inputs, features, eligible)
             worths = self.worth.of(full, seen.boosts)
             picks = self.exploring.choose(
                 worths,
                 eligible,
                 min(request.n, capped.room),
-                customer=request.customer,
+                control=request.customer if control else None,
                 clock=clock,
                 decision_id=decision_id,
             )
             offers = [self._offer(pick, worths, full, features) for pick in picks]
-            scores, chances = worths[places], full[:, places]
+            scores = worths[places].tobytes()
+            chances = {
+                name: own.tobytes()
+                for name, own in zip(self.objectives, full[:, places], strict=True)
+            }
         return Record(
             id=decision_id,
             customer=request.customer,
@@ -303,14 +311,12 @@ class Engine:
             inputs=inputs,
             offers=offers,
             eligible=[self.actions[place] for place in places.tolist()],
-            scores=scores.tobytes(),
-            chances={
-                name: row.tobytes()
-                for name, row in zip(self.objectives, chances, strict=True)
-                if len(row)
-            },
-            excluded=self._excluded(verdicts.excluded, capped.reasons),
-            control=self.exploring.control(request.customer),
+            scores=scores,
+            chances=chances,
+            excluded={}
+            if len(places) == len(self.actions)
+            else self._excluded(verdicts.excluded, capped.reasons),
+            control=control,
             **about,
         )
 

@@ -75,7 +75,7 @@ class Exploring:
         eligible: Bools,
         wanted: int,
         *,
-        customer: str,
+        control: str | None,
         clock: int,
         decision_id: str,
     ) -> list[Pick]:
@@ -85,10 +85,11 @@ class Exploring:
         ----------
         scores, eligible
             float64[K] and bool[K] of all actions.
+        control
+            The customer, if they are in the control group.
         clock
             How many outcomes were learned.
         """
-        control = self.control(customer)
         strength = self._strength(clock)
         relatives, chances = np.empty(len(scores)), np.empty(len(scores))
         left = eligible
@@ -99,8 +100,8 @@ class Exploring:
                 left = left.copy()
                 left[chosen[-1]] = False
             draw = draw_of(self.seed, decision_id, rank)
-            if control:
-                place = self._by_lot(scores, left, customer, draw, relatives, chances)
+            if control is not None:
+                place = self._by_lot(scores, left, control, draw, relatives, chances)
             else:
                 place = arbitrate.pick(
                     scores, left, self._method, strength, self._floor, self._share, draw,
@@ -116,7 +117,7 @@ class Exploring:
     def _strength(self, clock: int) -> float:
         wanted = self._wanted
         if wanted.method == "squarecb":
-            return wanted.gamma * max(clock, 1) ** wanted.exponent
+            return float(wanted.gamma * max(clock, 1) ** wanted.exponent)
         return wanted.epsilon
 
     def _by_lot(

@@ -17,7 +17,6 @@ from .reading import Reader, concerns, reader
 from .record import Value
 from .strategy import Strategy
 
-
 Flags = npt.NDArray[np.bool_]
 
 
@@ -213,7 +212,7 @@ class Inputs:
     def _times(self, results: F64) -> F64:
         found: F64 = np.ones(len(self.actions), np.float64)
         for actions, programs, times in self._boosts:
-            found[actions] *= np.where(results[programs] == 1.0, times, 1.0)
+            k.multiply(results, actions, programs, times, found)
         return found
 
 

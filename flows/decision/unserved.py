@@ -43,7 +43,7 @@ class Unserved:
 
         Contacts that cannot be read are as such that are not there: only what is certain excludes.
         """
-        excluded = {name: "not among the fallback" for name in self._actions}
+        excluded = dict.fromkeys(self._actions, "not among the fallback")
         verdicts = self._rules.check(
             self._values, self._state, request.context, request.channel, at
         )

@@ -13,7 +13,6 @@ from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.models import Models, new_learner, publish
 from nextbest.flows.decision.record import event_of, record_of
 from nextbest.flows.decision.request import Request
-
 from tests.flows.decision.engine_cases import (
     ACTIONS,
     ANN,

@@ -13,7 +13,6 @@ from nextbest.flows.decision.reasons import reasons
 from nextbest.flows.decision.record import event_of, record_of
 from nextbest.flows.decision.request import Request
 from nextbest.flows.decision.why import why
-
 from tests.flows.decision.engine_cases import (
     ANN,
     AT,
@@ -174,7 +173,7 @@ def test_reasons_tell_how_an_action_was_chosen():
         codes.add(said[0].code)
     assert codes == {"best", "explored"}
     control = next(r for i in range(200) if (r := decide(customer=f"c{i}", served=row())).control)
-    assert [reason.code for reason in reasons(ENGINE, control)[0]][0] == "control"
+    assert reasons(ENGINE, control)[0][0].code == "control"
     fallback = ENGINE.fallback(Request(customer="a", channel="web"), "store away", None, AT, "d")
     assert reasons(ENGINE, fallback)[0][0].text == "the declared fallback: store away"
 
