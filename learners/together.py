@@ -223,30 +223,37 @@ def _persons(
     blocks: Sequence[bytes],
 ) -> tuple[Floats, NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]:
     """Return intercepts, ends, keys and evidence of a person's blocks, as the kernel takes them."""
-    intercepts, ends = [], []
+    intercepts: list[float] = []
+    ends = []
     keys, information, precision = [], [], []
     end = 0
     for block in blocks:
-        own = 0.0, 0.0
-        if block:
-            room, n = (len(block) - _HEADER.size) // 16, block[3:4]
-            checked = block[:2] == MAGIC and block[2:3] == bytes([VERSION]) and n
-            if not checked or n[0] > room or len(block) != _HEADER.size + 16 * room:
-                unpack_person(block)  # says what is wrong
-            _, _, n_arms, checksum, _, *found = _HEADER.unpack_from(block)
-            own = found[0], found[1]
-            if checksum != zlib.crc32(block[8:], zlib.crc32(block[:4])):
-                unpack_person(block)
-            at = _HEADER.size
-            keys.append(block[at : at + 8 * n_arms])
-            information.append(block[at + 8 * room : at + 8 * room + 4 * n_arms])
-            precision.append(block[at + 12 * room : at + 12 * room + 4 * n_arms])
-            end += n_arms
-        intercepts.append(own)
+        if not block:
+            intercepts += (0.0, 0.0)
+            ends.append(end)
+            continue
+        room = (len(block) - _HEADER.size) // 16
+        if room < 0 or len(block) != _HEADER.size + 16 * room:
+            unpack_person(block)  # says what is wrong
+        magic, version, n, checksum, _, mean, weight = _HEADER.unpack_from(block)
+        if (
+            magic != MAGIC
+            or version != VERSION
+            or n > room
+            or checksum != zlib.crc32(memoryview(block)[8:], zlib.crc32(block[:4]))
+        ):
+            unpack_person(block)
+        intercepts += (mean, weight)
+        keys.append(block[_HEADER.size : _HEADER.size + 8 * n])
+        at = _HEADER.size + 8 * room
+        information.append(block[at : at + 4 * n])
+        at += 4 * room
+        precision.append(block[at : at + 4 * n])
+        end += n
         ends.append(end)
     evidence = np.frombuffer(b"".join(information + precision), np.float32).reshape(2, end)
     return (
-        np.array(intercepts, np.float64),
+        np.array(intercepts, np.float64).reshape(-1, 2),
         np.array(ends, np.int64),
         np.frombuffer(b"".join(keys), np.uint64),
         evidence,

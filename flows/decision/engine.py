@@ -292,9 +292,9 @@ class Engine:
             )
             offers = [self._offer(pick, worths, full, features) for pick in picks]
             scores = worths[places].tobytes()
+            data, size = full[:, places].tobytes(), 8 * len(places)
             chances = {
-                name: own.tobytes()
-                for name, own in zip(self.objectives, full[:, places], strict=True)
+                name: data[o * size : (o + 1) * size] for o, name in enumerate(self.objectives)
             }
         return Record(
             id=decision_id,

@@ -13,6 +13,8 @@ from ...features.errors import SettingsError
 from ...features.kernels.layout import F64, I64, U8
 from .expressions import Node, Programs, Scope, evaluate, folded, kind_of, parse, typed
 from .expressions import kernel as k
+from .expressions.interpreting import fits
+from .expressions.nodes import Given
 from .reading import Reader, concerns, reader
 from .record import Value
 from .strategy import Strategy
@@ -195,7 +197,7 @@ class Inputs:
         found = {}
         for name, kind, place, node in categories:
             if kind == "any":
-                value = evaluate(node, Scope(context=context))
+                value = _given(node, context)
             elif kind == "string":
                 value = self._programs.text(float(results[place]), unknown)
             else:
@@ -214,6 +216,13 @@ class Inputs:
         for actions, programs, times in self._boosts:
             k.multiply(results, actions, programs, times, found)
         return found
+
+
+def _given(node: Node, context: Mapping[str, Value]) -> Value:
+    if isinstance(node, Given) and node.source == "context":  # by far the most
+        value = context.get(node.name)
+        return value if fits(value, node.kind) else None
+    return evaluate(node, Scope(context=context))
 
 
 def category(value: str | float | bool) -> str:
