@@ -23,6 +23,7 @@ from .cli_options import (
     ServiceName,
     make_settings,
 )
+from .cli_strategy import strategy
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(features, name="features")
+app.add_typer(strategy, name="strategy")
 
 
 @app.callback(invoke_without_command=True)

@@ -10,7 +10,8 @@ from ...features.catalog import Catalog
 from ...features.durations import microseconds
 from .converting import Converter, Path
 from .errors import ExpressionError
-from .expressions import Kind, Names, nearest, parse, typed
+from .expressions import Names, kind_of, nearest, parse, typed
+from .expressions.nodes import Kind
 from .expressions.typing import OWN
 from .instants import instant
 from .reading import tags_of
@@ -109,11 +110,13 @@ class Checker:
     def _rule(self, path: Path, rule: Suppression | Boost) -> None:
         actions = _structs(self._strategy.actions, Action)
         self._each((*path, "actions"), rule.actions, self._strategy.actions, "action")
-        for tag, value in rule.tags.items():
-            if self._known((*path, "tags", tag), tag, self._tags, "tag"):
-                self._known((*path, "tags", tag), value, self._tags[tag], f"action whose {tag} is")
+        known = [
+            self._known((*path, "tags", tag), tag, self._tags, "tag")
+            and self._known((*path, "tags", tag), value, self._tags[tag], f"action whose {tag} is")
+            for tag, value in rule.tags.items()
+        ]
         same = rule.tags.items()
-        if rule.tags and not any(same <= action.tags.items() for action in actions.values()):
+        if all(known) and not any(same <= action.tags.items() for action in actions.values()):
             self._fault((*path, "tags"), "no action has all these tags")
         self._expression((*path, "when"), rule.when, "bool", self._names)
 
@@ -187,13 +190,9 @@ class Checker:
             return
         try:
             node = parse(text)
-            if number:
-                try:
-                    typed(node, "number", names)
-                except ExpressionError:
-                    typed(node, "bool", names)
-            else:
-                typed(node, wanted, names)
+            kind = kind_of(typed(node, wanted, names))
+            if number and kind != "bool":
+                typed(node, "number", names)
         except ExpressionError as error:
             self._fault(path, f"{error}: {_shown(text, error.at)}")
 

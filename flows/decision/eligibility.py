@@ -81,14 +81,14 @@ class Rules:
         names: Sequence[str],
         channels: Sequence[str],
         programs: Programs,
-        rules: k.RuleTables,
+        table: I64,
     ) -> None:
         self.actions, self.names = tuple(actions), tuple(names)
         self._channels = {name: i for i, name in enumerate(channels)}
-        self._programs, self._rules = programs, rules
-        self._tables = programs.tables()
+        self._table, self._constants = table, programs.tables().constants
+        self._columns = programs.columns
         self._extras = programs.extras
-        self._work = len(programs) + programs.depth
+        self._work = len(programs.extras) + len(programs) + programs.depth
 
     @classmethod
     def compile(cls, strategy: Strategy, catalog: Catalog) -> Rules:
@@ -128,16 +128,15 @@ class Rules:
         SettingsError
             If there is no such channel, or the row is of another catalog.
         """
-        if len(values) != self._programs.columns or len(state) != self._programs.columns:
+        if len(values) != self._columns or len(state) != self._columns:
             raise self._shape(len(values))
-        extras: F64 = np.empty(len(self._extras), np.float64)
-        self._extras.fill(extras, context, channel, at_us)
-        out: I64 = np.empty(len(self.actions), np.int64)
-        k.judge(
-            self._tables, self._rules, self._channel(channel), at_us, values, state, extras,
-            np.empty(self._work), out,
-        )  # fmt: skip
-        return Verdicts(out == 0, out.astype(np.uint16))
+        place = self._channel(channel)
+        work: F64 = np.empty(self._work, np.float64)
+        self._extras.fill(work, context, channel, at_us)
+        eligible: Flags = np.empty(len(self.actions), np.bool_)
+        excluded = np.empty(len(self.actions), np.uint16)
+        k.judge(self._table, self._constants, place, at_us, values, state, work, eligible, excluded)
+        return Verdicts(eligible, excluded)
 
     def check_many(
         self,
@@ -162,7 +161,7 @@ class Rules:
             As `check`, or if the lengths differ.
         """
         n = len(values)
-        if values.shape != (n, self._programs.columns) or state.shape != values.shape:
+        if values.shape != (n, self._columns) or state.shape != values.shape:
             raise self._shape(values.shape[-1])
         given = [contexts] * n if isinstance(contexts, Mapping) else contexts
         names = [channels] * n if isinstance(channels, str) else channels
@@ -174,12 +173,14 @@ class Rules:
         if len(self._extras):
             for row, context in enumerate(given):
                 self._extras.fill(extras[row], context, names[row], int(times[row]))
-        out: I64 = np.empty((n, len(self.actions)), np.int64)
+        eligible: Flags = np.empty((n, len(self.actions)), np.bool_)
+        excluded = np.empty((n, len(self.actions)), np.uint16)
+        places: I64 = np.array([self._channel(name) for name in names], np.int64)
         k.judge_rows(
-            self._tables, self._rules, np.array([self._channel(c) for c in names], np.int64),
-            times, values, state, extras, np.empty(self._work), out,
+            self._table, self._constants, places, times, values, state, extras,
+            np.empty(self._work), eligible, excluded,
         )  # fmt: skip
-        return Verdicts(out == 0, out.astype(np.uint16))
+        return Verdicts(eligible, excluded)
 
     def _channel(self, name: str) -> int:
         found = self._channels.get(name)
@@ -189,7 +190,7 @@ class Rules:
 
     def _shape(self, columns: int) -> SettingsError:
         return SettingsError(
-            f"a row of {columns} columns, where the catalog's customer has {self._programs.columns}"
+            f"a row of {columns} columns, where the catalog's customer has {self._columns}"
         )
 
 
@@ -228,19 +229,18 @@ class _Compiler:
             (0, 0) if c.open is None else self._all(self._read.node(c.open))
             for c in strategy.channels.values()
         ]
-        on: U8 = np.array(
-            [[c in a.channels for a in strategy.actions.values()] for c in strategy.channels],
-            np.uint8,
+        on = [[c in a.channels for a in strategy.actions.values()] for c in strategy.channels]
+        tables = self._programs.tables()
+        parts: list[I64] = [
+            np.asarray(part, np.int64).reshape(-1)
+            for part in (tables.code, tables.bounds, actions, clauses, self._terms, opened, on)
+        ]
+        places = k.R_DEPTH + 1 + np.cumsum([0, *map(len, parts)])
+        table = np.concatenate([places, [self._programs.depth], *parts])
+        names = self._names
+        return Rules(
+            tuple(strategy.actions), names, tuple(strategy.channels), self._programs, table
         )
-        tables = k.RuleTables(
-            np.array(actions, np.int64).reshape(-1, 4),
-            np.array(clauses, np.int64).reshape(-1, 4),
-            np.array(self._terms, np.int64),
-            np.array(opened, np.int64).reshape(-1, 2),
-            on,
-        )
-        channels = list(strategy.channels)
-        return Rules(list(strategy.actions), self._names, channels, self._programs, tables)
 
     def _all(self, node: Node) -> tuple[int, int]:
         """Return where the terms are that must hold for a condition to hold."""

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.kernels.layout import F64, I64, U8
-from .expressions import Node, Programs, Scope, evaluate, folded, kind_of, parse, typed
+from .expressions import Programs, Scope, evaluate, folded, kind_of, parse, typed
 from .expressions import kernel as k
 from .expressions.interpreting import fits
-from .expressions.nodes import Given
+from .expressions.nodes import Given, Node
 from .reading import Reader, concerns, reader
 from .record import Value
 from .strategy import Strategy
@@ -82,7 +82,10 @@ class Inputs:
                 if concerns(boost, name, action)
             ]
             places: I64 = np.array(chosen, np.int64).reshape(-1, 2)
-            self._boosts.append((places[:, 0].copy(), places[:, 1].copy(), boost.times))
+            programs = places[:, 1].copy()
+            if len(programs) and (programs == programs[0]).all():
+                programs = programs[:1]
+            self._boosts.append((places[:, 0].copy(), programs, boost.times))
         self._extras = self._programs.extras
         self._tables = self._programs.tables()
 
@@ -214,7 +217,11 @@ class Inputs:
     def _times(self, results: F64) -> F64:
         found: F64 = np.ones(len(self.actions), np.float64)
         for actions, programs, times in self._boosts:
-            k.multiply(results, actions, programs, times, found)
+            if len(programs) == 1:
+                if results[programs[0]] == 1.0:
+                    found[actions] *= times
+            else:
+                k.multiply(results, actions, programs, times, found)
         return found
 
 

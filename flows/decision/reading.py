@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ...features.catalog import Catalog
-from .expressions import Kind, Names, Node, folded, leaves, parse, typed
-from .expressions.nodes import Feature
+from .expressions import Names, folded, leaves, parse, typed
+from .expressions.nodes import Feature, Kind, Node
 from .record import Value
 from .strategy import Action, Strategy
 

@@ -2,16 +2,14 @@
 
 from .folding import folded
 from .interpreting import Scope, evaluate, holds
-from .nodes import Kind, Node, conjuncts, leaves
+from .nodes import conjuncts, leaves
 from .parsing import parse
 from .programs import Programs, moment
 from .tokens import canonical
 from .typing import Names, kind_of, nearest, typed
 
 __all__ = [
-    "Kind",
     "Names",
-    "Node",
     "Programs",
     "Scope",
     "canonical",

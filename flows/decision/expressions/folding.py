@@ -41,7 +41,7 @@ def folded(node: Node, action: Mapping[str, Value] | None = None) -> Node:
     --------
     >>> from nextbest.flows.decision.expressions import Names, parse, typed
     >>> node = typed(parse("action.kind == 'tea' and context.stock > 1 + 2"), "bool", Names())
-    >>> folded(node, {"kind": "tea"}).right.right.value, folded(node, {"kind": "hat"}).value
+    >>> folded(node, {"kind": "tea"}).right.value, folded(node, {"kind": "hat"}).value
     (3.0, False)
     """
     if isinstance(node, Feature):
@@ -73,7 +73,10 @@ def _logic(node: Logic) -> Node:
         if isinstance(side, Constant):
             if (side.value is True) == decides:
                 return Constant(decides, node.at)
-            return Constant(other.value is True, node.at) if isinstance(other, Constant) else other
+            if isinstance(other, Constant):
+                return Constant(other.value is True, node.at)
+            if isinstance(other, Compare | In | Missing | Logic | Not):
+                return other  # of the others a missing one would be missing, not false
     return node
 
 

@@ -8,6 +8,7 @@ or without a finite result, is missing. A condition holds if it is there and tru
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ from .nodes import (
 )
 
 _NONE: Mapping[str, Value] = {}
+_GREATEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def fits(value: Value, kind: Kind) -> bool:
         return kind in ("bool", "any")
     if isinstance(value, str):
         return kind in ("string", "any")
-    return kind in ("number", "any") and math.isfinite(value)
+    return kind in ("number", "any") and -_GREATEST <= value <= _GREATEST
 
 
 def evaluate(node: Node, scope: Scope) -> Value:
@@ -92,7 +94,9 @@ def evaluate(node: Node, scope: Scope) -> Value:
             return _feature(node, scope)
         case Given(kind=kind):
             value = scope.given(node)
-            return value if fits(value, kind) else None
+            if value is None or not fits(value, kind):
+                return None
+            return float(value) if kind == "number" else value
         case Negate(operand=operand):
             number = evaluate(operand, scope)
             return None if number is None else -float(number)

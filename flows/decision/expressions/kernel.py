@@ -10,8 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from ....features.kernels._jit import kernel
+from ....features.kernels._jit import inline, kernel
 from ....features.kernels.layout import F64, I64, U8, Int
 
 # Instructions; a and b are their operands. What follows IS_PRESENT takes two from the stack.
@@ -49,30 +50,31 @@ from ....features.kernels.layout import F64, I64, U8, Int
 class ProgramTables(NamedTuple):
     """Programs, one after the other."""
 
-    code: I64  # [instructions, 3]: instruction, a, b
-    bounds: I64  # [programs + 1]
+    code: I64  # [3 x instructions]: instruction, a, b
+    bounds: I64  # [programs + 1], in instructions
     constants: F64
 
 
-class RuleTables(NamedTuple):
-    """Which programs must hold, or must not, for an action.
-
-    A clause is (rule, forbidden, begin, end): the terms begin to end hold, all of them; if it is
-    forbidden that excludes the action, else that they do not.
-    """
-
-    actions: I64  # [actions, 4]: valid from, valid until, first clause, end of the clauses
-    clauses: I64  # [clauses, 4]
-    terms: I64  # programs
-    opened: I64  # [channels, 2]: first term, end of the terms
-    on: U8  # [channels, actions]
-
+# The parts of the rules' table, one after the other. It is one array as each array that is given
+# to a kernel costs more than ten instructions. The first words say where each part begins, and
+# where the last one ends.
+(
+    R_CODE,  # as in ProgramTables
+    R_BOUNDS,
+    R_ACTIONS,  # [actions, 4]: valid from, valid until, first clause, end of the clauses
+    R_CLAUSES,  # [clauses, 4]: rule, forbidden, first term, end of the terms
+    R_TERMS,  # programs, which all hold where the clause is met
+    R_OPENED,  # [channels, 2]: first term, end of the terms
+    R_ON,  # [channels, actions]
+    R_END,
+    R_DEPTH,  # no part: how deep a stack the programs need
+) = range(9)
 
 ELIGIBLE, ELSEWHERE, CLOSED, EARLY, LATE = range(5)
 """Rules that every strategy has; the clauses' own come after them."""
 
 
-@kernel
+@inline
 def run(
     tables: ProgramTables, program: Int, values: F64, state: U8, extras: F64, stack: F64
 ) -> float:
@@ -90,9 +92,9 @@ def run(
     code = tables.code
     constants = tables.constants
     top = -1
-    for x in range(tables.bounds[program], tables.bounds[program + 1]):
-        what = code[x, 0]
-        a = code[x, 1]
+    for x in range(3 * tables.bounds[program], 3 * tables.bounds[program + 1], 3):
+        what = code[x]
+        a = code[x + 1]
         if what <= CONSTANT:
             top += 1
             if what == CONSTANT:
@@ -102,7 +104,7 @@ def run(
             else:
                 v = values[a] if state[a] == 0 else np.nan
                 if what == LOAD_WORD:
-                    words = code[x, 2]
+                    words = code[x + 2]
                     if v >= 0.0 and v < constants[words]:
                         v = constants[words + 1 + np.int64(v)]
                     else:
@@ -123,7 +125,7 @@ def run(
                 v = 1.0 if v == v else 0.0
             else:
                 found = False
-                for i in range(a, a + code[x, 2]):
+                for i in range(a, a + code[x + 2]):
                     found |= constants[i] == v
                 v = 1.0 if found == (what == IN) and v == v else 0.0
         else:
@@ -194,37 +196,45 @@ def multiply(results: F64, places: I64, programs: I64, times: float, out: F64) -
 
 @kernel
 def judge(
-    tables: ProgramTables,
-    rules: RuleTables,
+    rules: I64,
+    constants: F64,
     channel: Int,
     at: Int,
     values: F64,
     state: U8,
-    extras: F64,
     work: F64,
-    out: I64,
+    eligible: npt.NDArray[np.bool_],
+    excluded: npt.NDArray[np.uint16],
 ) -> None:
-    """Write for every action the rule that excludes it, 0 if none does.
+    """Write for every action whether it may be offered, and the rule that excludes it, else 0.
+
+    A clause that is forbidden excludes the action if its terms all hold, another one if not.
 
     Parameters
     ----------
     at
         Microseconds.
     work
-        float64[programs + deepest stack]: results, each made when it is first needed.
+        float64[extras + programs + deepest stack]: the extras, and memory for the results, each
+        of which is made when it is first needed, and for the stack.
     """
-    programs = len(tables.bounds) - 1
-    known = work[:programs]
-    stack = work[programs:]
-    known[:] = -1.0
-    opened = rules.opened[channel]
-    closed = not _all(
-        tables, rules.terms, opened[0], opened[1], values, state, extras, known, stack
+    tables = ProgramTables(
+        rules[rules[R_CODE] : rules[R_BOUNDS]], rules[rules[R_BOUNDS] : rules[R_ACTIONS]], constants
     )
-    for action in range(len(out)):
-        row = rules.actions[action]
+    programs = len(tables.bounds) - 1
+    depth = rules[R_DEPTH]
+    extras = work[: len(work) - depth - programs]
+    known = work[len(work) - depth - programs : len(work) - depth]
+    stack = work[len(work) - depth :]
+    known[:] = -1.0
+    terms = rules[rules[R_TERMS] : rules[R_OPENED]]
+    opened = rules[rules[R_OPENED] + 2 * channel :]
+    closed = not _all(tables, terms, opened[0], opened[1], values, state, extras, known, stack)
+    on = rules[rules[R_ON] + channel * len(eligible) :]
+    for action in range(len(eligible)):
+        row = rules[rules[R_ACTIONS] + 4 * action :]
         found = ELIGIBLE
-        if rules.on[channel, action] == 0:
+        if on[action] == 0:
             found = ELSEWHERE
         elif closed:
             found = CLOSED
@@ -234,37 +244,41 @@ def judge(
             found = LATE
         else:
             for c in range(row[2], row[3]):
-                clause = rules.clauses[c]
+                clause = rules[rules[R_CLAUSES] + 4 * c :]
                 held = _all(
-                    tables, rules.terms, clause[2], clause[3], values, state, extras, known, stack
+                    tables, terms, clause[2], clause[3], values, state, extras, known, stack
                 )
                 if held == (clause[1] == 1):
                     found = clause[0]
                     break
-        out[action] = found
+        eligible[action] = found == ELIGIBLE
+        excluded[action] = found
 
 
 @kernel
 def judge_rows(
-    tables: ProgramTables,
-    rules: RuleTables,
+    rules: I64,
+    constants: F64,
     channels: I64,
     at: I64,
     values: F64,
     state: U8,
     extras: F64,
     work: F64,
-    out: I64,
+    eligible: npt.NDArray[np.bool_],
+    excluded: npt.NDArray[np.uint16],
 ) -> None:
-    """As `judge`, for many rows: ``out`` is int64[rows, actions]."""
-    for row in range(len(out)):
+    """As `judge`, for many rows: ``eligible`` is bool[rows, actions]; ``extras`` one row each."""
+    for row in range(len(values)):
+        for place in range(extras.shape[1]):
+            work[place] = extras[row, place]
         judge(
-            tables, rules, channels[row], at[row], values[row], state[row], extras[row], work,
-            out[row],
+            rules, constants, channels[row], at[row], values[row], state[row], work,
+            eligible[row], excluded[row],
         )  # fmt: skip
 
 
-@kernel
+@inline
 def _all(
     tables: ProgramTables,
     terms: I64,

@@ -44,7 +44,7 @@ from .nodes import (
 from .tokens import Token, tokens
 
 MAX_DEPTH = 32
-"""Levels of an expression."""
+"""Parentheses, ``not``, ``-`` and ``??`` inside one another."""
 MAX_NODES = 256
 """Operands and operations of an expression."""
 MAX_ITEMS = 256
@@ -76,15 +76,13 @@ kind='any'), right=Constant(value=3.0, at=16), at=14)
     nextbest.flows.decision.errors.ExpressionError: at 15: a value is expected, not the end
     """
     found = _Parser(tokens(text)).whole()
-    waiting, size = [(found, 1)], 0
+    waiting, size = [found], 0
     while waiting:
-        node, depth = waiting.pop()
+        node = waiting.pop()
         size += 1
-        if depth > MAX_DEPTH:
-            raise ExpressionError(node.at, f"more than {MAX_DEPTH} levels")
         if size > MAX_NODES:
             raise ExpressionError(node.at, f"more than {MAX_NODES} operands and operations")
-        waiting += [(child, depth + 1) for child in children(node)]
+        waiting += children(node)
     return found
 
 

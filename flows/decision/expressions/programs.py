@@ -182,7 +182,7 @@ class Programs:
 
     def tables(self) -> k.ProgramTables:
         """Return the programs as arrays."""
-        code: I64 = np.array(self._code, np.int64).reshape(-1, 3)
+        code: I64 = np.array(self._code, np.int64).reshape(-1)
         constants: F64 = np.array(self._constants, np.float64)
         bounds: I64 = np.array(self._bounds, np.int64)
         return k.ProgramTables(code, bounds, constants)

@@ -191,11 +191,13 @@ class _Typing:
 
     def _same(self, left: Node, right: Node, wanted: Kind) -> tuple[Node, Node, Kind]:
         """Give both sides the kind that one of them has."""
-        kind = wanted
-        for side in (left, right):
-            if kind == "any":
-                kind = self.of(side, "any")[1]
-        return self._as(left, kind), self._as(right, kind), kind
+        first, kind = self.of(left, wanted)
+        _need(first, kind, wanted)
+        second, other = self.of(right, kind)
+        _need(second, other, kind)
+        if kind == "any" != other:
+            first, kind = self._as(left, other), other
+        return first, second, kind
 
     def _compare(self, node: Compare) -> Compare:
         order = node.operator not in ("==", "!=")
