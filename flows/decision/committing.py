@@ -123,6 +123,7 @@ class _Line(NamedTuple):
     key: str
     customer: str
     channel: str
+    hash: int
 
 
 class Committing:
@@ -147,7 +148,8 @@ class Committing:
         """Commit a decision."""
         _check_ids({"event_id": record.id, "customer_id": record.customer})
         key = self.keys.decision(record.id)
-        line = _Line(event_of(record), key, record.customer, record.channel)
+        first = _hash(record.customer)
+        line = _Line(event_of(record), key, record.customer, record.channel, first)
         found = yield from self._write(line, (record.contacts, update), outbound)
         if isinstance(found, Conflict):
             return found
@@ -187,6 +189,7 @@ class Committing:
             self.keys.outcome(record.customer, outcome_id),
             record.customer,
             record.channel,
+            _hash(record.customer),
         )
         present = None
         if rules.touches(outcome.response, outcome.corrects):
@@ -221,7 +224,7 @@ class Committing:
         """Write a line once, unless the contacts have changed."""
         keys = [self.keys.contacts(line.customer), line.key]
         here = self._log is not None
-        keys.append(self._partition(line.customer) if here else line.key)
+        keys.append(line.key if self._log is None else self._log[self._number(line.hash)])
         if outbound is not None and here:
             keys.append(self.keys.outbound(line.channel))
         before, update = change or (b"", Update(b"", 0))
@@ -243,7 +246,7 @@ class Committing:
             return Conflict(told)
         again = status == AGAIN
         value = told if again else b" ".join((told, line.text))
-        kept = self._parsed(line.key, value, line.customer)
+        kept = self._parsed(line.key, value, line.hash)
         if kept.receipt is None:
             kept = yield from self._append(line, kept.event, outbound)
         return kept, again
@@ -259,14 +262,10 @@ class Committing:
         yield Called(FINISH, keys, (f"@{receipt}", outbound or b"", self._outbound_length))
         return Kept(event, receipt)
 
-    def _partition(self, customer: str) -> str:
-        assert self._log is not None
-        return self._log[self._number(hash_string(customer)[0])]
+    def _number(self, first: int) -> int:
+        return first % self._shards % len(self._log or [""])
 
-    def _number(self, customer_hash: Any) -> int:
-        return int(customer_hash) % self._shards % len(self._log or [""])
-
-    def _parsed(self, key: str, value: bytes, customer: str | None) -> Kept:
+    def _parsed(self, key: str, value: bytes, first: int | None) -> Kept:
         """Split what is kept into its place in the log and its line."""
         place, _, event = value.partition(b" ")
         if place == PENDING:
@@ -274,9 +273,8 @@ class Committing:
         try:
             if place.startswith(b"@"):
                 return Kept(event, Receipt.parse(place[1:].decode()))
-            if customer is None:
-                customer = msgspec.json.decode(event, type=_Whose).customer_id
-            first = int(hash_string(customer)[0])
+            if first is None:
+                first = _hash(msgspec.json.decode(event, type=_Whose).customer_id)
             position = (int(place) - 1) << LINE_BITS
         except (ValueError, msgspec.DecodeError) as error:
             raise StateError(f"{key} is nothing that was kept here: {error}") from None
@@ -285,6 +283,10 @@ class Committing:
 
 class _Whose(msgspec.Struct):
     customer_id: str
+
+
+def _hash(customer: str) -> int:
+    return int(hash_string(customer)[0])
 
 
 def _known(kept: Kept) -> Receipt:

@@ -18,7 +18,11 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from ...features.errors import StateError
 from ...features.kernels.hashing import hash_string
@@ -54,6 +58,7 @@ class Rest(NamedTuple):
     cause: int
 
 
+@lru_cache(maxsize=1 << 14)
 def hashed(text: str) -> int:
     """Return the hash of a name as a signed word.
 
@@ -135,6 +140,14 @@ class Contacts:
         head = struct.pack("<q", first)
         body = struct.pack(f"<{len(words)}q", *words)
         return b"".join((head, struct.pack("<q", _sum(head, body)), body))
+
+
+def sealed(words: npt.NDArray[np.int64]) -> bytes:
+    """Return words (int64) as packed contacts: as long as their first says, with its checksum."""
+    first = words.item(0)
+    size = HEAD + OFFER * (first & _COUNT) + REST * (first >> 24 & _COUNT)
+    raw = words[:size].tobytes()
+    return b"".join((raw[:8], struct.pack("<q", _sum(raw[:8], raw[16:])), raw[16:]))
 
 
 def check(packed: bytes) -> tuple[int, int]:

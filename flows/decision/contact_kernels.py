@@ -1,109 +1,182 @@
-"""Which actions a customer's contacts leave open, over the packed words."""
+"""Which actions a customer's contacts leave open, and what an offer makes of them."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from ...features.kernels._jit import kernel
+from ...features.kernels._jit import inline, kernel
 from ...features.kernels.layout import I64, Int
-from .contact_bytes import ALL, HEAD, OFFER, REST
+from .contact_bytes import ALL, FORMAT, HEAD, MAX_OFFERS, MAX_RESTS, OFFER, REST
 
 UNBOUNDED = 1 << 30
 """The room where no cap bounds the number of offers."""
-_ALL, _HEAD, _OFFER, _REST = ALL, HEAD, OFFER, REST
+ACTION = 3
+"""Words of an action in the rules: its hash, and where its caps and its keys end."""
+RULES = 5
+"""Words before the rules' caps: channel's hash and key, caps of all actions, shared caps, K."""
+_ALL, _FORMAT, _HEAD, _OFFER, _REST = ALL, FORMAT, HEAD, OFFER, REST
+_MAX_OFFERS, _MAX_RESTS = MAX_OFFERS, MAX_RESTS
 _COUNT = (1 << 24) - 1
-_NOTHING = 0
+
+
+@inline
+def _left(words: I64, offers: Int, rules: I64, cap: Int, column: Int, name: Int, at: Int) -> Int:
+    """How much a cap leaves; of all offers, or of those with `name` in a column."""
+    after = at - rules[cap + 1]
+    if 0 < words[2] > after:
+        return 0  # what is forgotten may have been offered then
+    left: Int = rules[cap]
+    for b in range(_HEAD, _HEAD + _OFFER * offers, _OFFER):
+        if words[b] > after and (column == 0 or words[b + column] == name):
+            left -= 1
+    return left
 
 
 @kernel
-def open_actions(
-    words: I64,
-    at: Int,
-    slack: Int,
-    channel: I64,
-    shared: I64,
-    general: Int,
-    actions: I64,
-    ends: I64,
-    caps: I64,
-    keys: I64,
-    codes: I64,
-) -> Int:
+def open_actions(words: I64, rules: I64, at: Int, slack: Int, codes: I64) -> Int:
     """Find what excludes each action; return how many offers one answer may have.
 
     Parameters
     ----------
     words
         int64[n], packed contacts, checked; at least a head.
+    rules
+        int64: `RULES` words; most and microseconds of each shared cap; of each action `ACTION`
+        words; the actions' caps, and then by what each rests.
     at, slack
         When, and how far behind the newest clock that may be; microseconds.
-    channel
-        int64[2]: the hash of the channel, and the key by which it rests.
-    shared
-        int64[g, 2]: most and microseconds of the caps of all actions, then of the channel.
-    general
-        How many of them are of all actions.
-    actions
-        int64[K], the hash of each action.
-    ends
-        int64[2, K]: where in `caps` and in `keys` those of each action end.
-    caps
-        int64[c, 2], as `shared`, of the actions one after the other.
-    keys
-        int64[k], by what each action rests.
     codes
-        int64[K], receives 0: open; ``-1 - r``: rest r; ``1 + i``: shared cap i;
-        ``1 + g + i``: cap i of an action.
+        int64[K + 1], receives 0: open; ``-1 - r``: rest r; ``1 + i``: shared cap i;
+        ``1 + g + i``: cap i of the actions. The last receives how many are not open.
     """
     offers = words[0] & _COUNT
     rests = (words[0] >> 24) & _COUNT
-    forgotten = words[2]
     behind = at + slack < words[3]
-    rest = _HEAD + _OFFER * offers
-    common = _NOTHING
-    for r in range(rests):
-        what = words[rest + _REST * r]
-        if words[rest + _REST * r + 2] > at and (what == _ALL or what == channel[1]):
-            common = -1 - r
-            break
-    room = UNBOUNDED
-    for i in range(len(shared)):
-        after = at - shared[i, 1]
-        left = shared[i, 0]
-        if behind or 0 < forgotten > after:
-            left = 0
-        for o in range(offers):
-            b = _HEAD + _OFFER * o
-            if words[b] > after and (i < general or words[b + 2] == channel[0]):
-                left -= 1
-        if left <= 0 and common == _NOTHING:
+    first_rest = _HEAD + _OFFER * offers
+    end = first_rest + _REST * rests
+    shared = rules[3]
+    actions = rules[4]
+    common = 0
+    for b in range(first_rest, end, _REST):
+        if common == 0 and words[b + 2] > at and (words[b] == _ALL or words[b] == rules[1]):
+            common = -1 - (b - first_rest) // _REST
+    room: Int = UNBOUNDED
+    for i in range(shared):
+        column = 0 if i < rules[2] else 2
+        left = 0 if behind else _left(words, offers, rules, RULES + 2 * i, column, rules[0], at)
+        if left <= 0 and common == 0:
             common = 1 + i
         room = min(room, left)
-    if common != _NOTHING:
-        codes[:] = common
+    if common != 0:
+        codes[:actions] = common
+        codes[actions] = actions
         return 0
-    cap = 0
-    key = 0
-    for k in range(len(actions)):
-        code = _NOTHING
-        for r in range(rests):
-            b = rest + _REST * r
-            if words[b + 2] > at and code == _NOTHING:
-                for j in range(key, ends[1, k]):
-                    if keys[j] == words[b]:
-                        code = -1 - r
-        for i in range(cap, ends[0, k]):
-            after = at - caps[i, 1]
-            left = caps[i, 0]
-            if behind or 0 < forgotten > after:
-                left = 0
-            for o in range(offers):
-                b = _HEAD + _OFFER * o
-                if words[b] > after and words[b + 1] == actions[k]:
-                    left -= 1
-            if left <= 0 and code == _NOTHING:
-                code = 1 + len(shared) + i
-        cap = ends[0, k]
-        key = ends[1, k]
+    closed = 0
+    base = RULES + 2 * shared
+    caps = base + ACTION * actions
+    cap = caps
+    key = rules[base + ACTION * (actions - 1) + 1]
+    for k in range(actions):
+        a = base + ACTION * k
+        code = 0
+        for b in range(first_rest, end, _REST):
+            if code == 0 and words[b + 2] > at:
+                for j in range(key, rules[a + 2]):
+                    if rules[j] == words[b]:
+                        code = -1 - (b - first_rest) // _REST
+        for i in range(cap, rules[a + 1], 2):
+            left = 0 if behind else _left(words, offers, rules, i, 1, rules[a], at)
+            if left <= 0 and code == 0:
+                code = 1 + shared + (i - caps) // 2
+        cap = rules[a + 1]
+        key = rules[a + 2]
         codes[k] = code
-    return max(np.int64(room), np.int64(0))
+        closed += code != 0
+    codes[actions] = closed
+    return room
+
+
+@inline
+def _need(needs: I64, action: Int, channel: Int) -> Int:
+    found: Int = needs[0]
+    middle = 3 + 2 * needs[1]
+    for i in range(3, middle, 2):
+        if needs[i] == channel:
+            found = max(found, needs[i + 1])
+    for i in range(middle, middle + 2 * needs[2], 2):
+        if needs[i] == action:
+            found = max(found, needs[i + 1])
+    return found
+
+
+@kernel
+def add_offers(words: I64, needs: I64, at: Int, slack: Int, new: I64, out: I64) -> Int:
+    """Write contacts with offers added and without what cannot matter; return until when they can.
+
+    Parameters
+    ----------
+    words
+        int64[n], packed contacts, checked; at least a head.
+    needs
+        int64: for how long every offer counts, channels, actions; then the hash of each channel and
+        for how long its offers count, and the same of each action. Microseconds.
+    at, slack
+        See `open_actions`.
+    new
+        int64[m], the words of the new offers.
+    out
+        int64[n + m], receives the contacts; of the head not the checksum. The counts in its first
+        word say how long they are.
+
+    Returns
+    -------
+    int
+        Microseconds; 0: there is nothing to keep; -1: there are too many, nothing is written.
+    """
+    offers = words[0] & _COUNT
+    rests = (words[0] >> 24) & _COUNT
+    first_rest = _HEAD + _OFFER * offers
+    if offers + len(new) // _OFFER > _MAX_OFFERS or rests > _MAX_RESTS:
+        return -1
+    out[2] = words[2]
+    out[3] = words[3]
+    last = 0
+    size = _HEAD
+    for turn in range(2):
+        some = words if turn == 0 else new
+        begin = _HEAD if turn == 0 else 0
+        stop = first_rest if turn == 0 else len(new)
+        for b in range(begin, stop, _OFFER):
+            need = _need(needs, some[b + 1], some[b + 2])
+            if need == 0:
+                continue
+            if some[b] + need + slack <= at:
+                out[3] = max(out[3], at)
+                continue
+            last = max(last, some[b] + need)
+            place = size
+            while place > _HEAD and _before(some, b, out, place - _OFFER):
+                for i in range(_OFFER):
+                    out[place + i] = out[place - _OFFER + i]
+                place -= _OFFER
+            for i in range(_OFFER):
+                out[place + i] = some[b + i]
+            size += _OFFER
+    kept = (size - _HEAD) // _OFFER
+    some_rests = 0
+    for b in range(first_rest, first_rest + _REST * rests, _REST):
+        if words[b + 2] + slack > at:
+            last = max(last, words[b + 2])
+            for i in range(_REST):
+                out[size + i] = words[b + i]
+            size += _REST
+            some_rests += 1
+    out[0] = (_FORMAT << 48) | (some_rests << 24) | kept
+    return last
+
+
+@inline
+def _before(some: I64, b: Int, out: I64, c: Int) -> bool:
+    """Whether the offer at `b` belongs before the one at `c`."""
+    for i in range(_OFFER):
+        if some[b + i] != out[c + i]:
+            return bool(some[b + i] < out[c + i])
+    return False

@@ -4,13 +4,15 @@ The contacts of a customer are one short byte string in the store, see `contact_
 is here are pure functions of such bytes; the store compares and sets them, see `commit`.
 
 **Exact.** An offer at time t counts for a cap in (t - per, t]. What comes from the future, from a
-replica whose clock is ahead, counts as now. So whatever the clocks say, no stretch of time holds
-more offers than a cap allows, if each decision is made from all contacts committed before it.
+replica whose clock is ahead, counts as now. So no stretch of time holds more offers than a cap
+allows, if each decision is made from all contacts committed before it and the replicas' clocks
+differ by less than an hour.
 
 **Bounded.** What no cap, cool-down or block can need any more is dropped, an hour late, as another
-replica's clock may be behind. For a clock that is further behind, caps are full. Of more than
-`MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them is full. Of more than
-`MAX_RESTS` cool-downs and blocks the one that ends first is made a rest of all actions.
+replica's clock may be behind. For a clock that is further behind, caps are full while any contacts
+are kept. Of more than `MAX_OFFERS` offers the oldest are forgotten; a cap that reaches back to them
+is full. Of more than `MAX_RESTS` cool-downs and blocks the one that ends first is made a rest of
+all actions.
 
 A strategy that changes is followed at once, but counts only what the one before it had to keep.
 """
@@ -24,9 +26,9 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from ...features.durations import describe, microseconds
 from ...features.errors import SettingsError
 from ...features.events import MAX_TIMESTAMP
+from .cap_tables import kernel_rules, longest, rule_name, span
 from .contact_bytes import (
     ALL,
     MAX_NOTES,
@@ -39,16 +41,16 @@ from .contact_bytes import (
     channel_key,
     check,
     hashed,
+    sealed,
     tag_key,
 )
-from .contact_kernels import open_actions
-from .strategy import Action, Cap, Strategy
+from .contact_kernels import add_offers, open_actions
+from .strategy import Strategy
 
 FAIL, UNDELIVERED = "fail", "undelivered"
 """Responses after which an offer no longer counts; the first also blocks its channel."""
 SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
-LONGEST_US = 36_525 * 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
 _NOTE = hashed("note:")
@@ -117,8 +119,8 @@ class Reply(NamedTuple):
 
 class _Channel(NamedTuple):
     key: int
+    rests_by: int
     words: npt.NDArray[np.int64]
-    caps: npt.NDArray[np.int64]
     rules: list[str]
     blocked_us: int
 
@@ -133,7 +135,7 @@ class CapRules:
 
     Examples
     --------
-    >>> from nextbest.flows.decision.strategy import Objective, Channel
+    >>> from nextbest.flows.decision.strategy import Action, Cap, Channel, Objective
     >>> strategy = Strategy(
     ...     name="tea",
     ...     objectives={"sale": Objective(response="accept")},
@@ -156,34 +158,34 @@ class CapRules:
         self._cool_downs: dict[str, list[tuple[str, int]]] = {}
         for rest in strategy.cool_downs:
             known = self._cool_downs.setdefault(rest.after, [])
-            known.append((rest.of, _span("cool-down", rest.pause)))
+            known.append((rest.of, span("cool-down", rest.pause)))
         self._responses = {hashed(name): name for name in self._cool_downs}
         self._actions = strategy.actions
-        self._channels = {}
-        for name, channel in strategy.channels.items():
-            caps = [*strategy.caps, *channel.caps]
-            rules = [_rule("cap", cap) for cap in strategy.caps]
-            rules += [_rule(f"cap of {name}", cap) for cap in channel.caps]
-            words = np.array([hashed(name), channel_key(name)])
-            blocked = _span(f"channel {name}", channel.blocked_for)
-            self._channels[name] = _Channel(hashed(name), words, _table(caps), rules, blocked)
         self._hash_of = {name: hashed(name) for name in self.names}
-        self._hashes = np.array(list(self._hash_of.values()), np.int64)
         caps = [cap for action in strategy.actions.values() for cap in action.caps]
-        self._caps = _table(caps)
-        self._rules = [_rule("cap of action", cap) for cap in caps]
-        keys = [_keys(name, action) for name, action in strategy.actions.items()]
-        self._keys = np.array([key for some in keys for key in some], np.int64)
-        self._ends = np.zeros((2, len(keys)), np.int64)
-        np.cumsum([len(action.caps) for action in strategy.actions.values()], out=self._ends[0])
-        np.cumsum([len(some) for some in keys], out=self._ends[1])
-        self._general_need = _longest(strategy.caps)
+        self._rules = [rule_name("cap of action", cap) for cap in caps]
+        self._channels = {
+            name: _Channel(
+                hashed(name),
+                channel_key(name),
+                kernel_rules(strategy, name),
+                [rule_name("cap", cap) for cap in strategy.caps]
+                + [rule_name(f"cap of {name}", cap) for cap in channel.caps],
+                span(f"channel {name}", channel.blocked_for),
+            )
+            for name, channel in strategy.channels.items()
+        }
+        self._general_need = longest(strategy.caps)
         self._channel_needs = {
-            hashed(name): _longest(channel.caps) for name, channel in strategy.channels.items()
+            hashed(name): longest(channel.caps) for name, channel in strategy.channels.items()
         }
         self._action_needs = {
-            hashed(name): _longest(action.caps) for name, action in strategy.actions.items()
+            hashed(name): longest(action.caps) for name, action in strategy.actions.items()
         }
+        needs = [self._general_need, len(self._channel_needs), len(self._action_needs)]
+        for pair in (*self._channel_needs.items(), *self._action_needs.items()):
+            needs += pair
+        self._needs = np.array(needs, np.int64)
 
     @classmethod
     def compile(cls, strategy: Strategy) -> Self:
@@ -224,34 +226,17 @@ class CapRules:
         """
         through = self._through(channel)
         _check_time(at_us)
-        words = _NO_WORDS
-        if contacts:
-            check(contacts)
-            words = np.frombuffer(contacts, "<i8")
-        codes = np.empty(len(self.names), np.int64)
-        room = open_actions(
-            words,
-            at_us,
-            SLACK_US,
-            through.words,
-            through.caps,
-            self._general,
-            self._hashes,
-            self._ends,
-            self._caps,
-            self._keys,
-            codes,
-        )
-        allowed: npt.NDArray[np.bool_] = codes == 0
+        codes = np.empty(len(self.names) + 1, np.int64)
+        room = open_actions(_read(contacts), through.words, at_us, SLACK_US, codes)
         reasons: dict[str, str] = {}
-        if not allowed.all():
+        if codes.item(-1):
             told: dict[int, str] = {}
-            for name, code in zip(self.names, codes.tolist(), strict=True):
+            for name, code in zip(self.names, codes.tolist(), strict=False):
                 if code:
                     if code not in told:
                         told[code] = self._told(code, contacts, through)
                     reasons[name] = told[code]
-        return Checked(allowed, reasons, int(room))
+        return Checked(codes[:-1] == 0, reasons, int(room))
 
     def offered(self, contacts: bytes, actions: Sequence[str], channel: str, at_us: int) -> Update:
         """Add offers, and drop what cannot matter any more.
@@ -263,12 +248,20 @@ class CapRules:
         """
         through = self._through(channel).key
         _check_time(at_us)
-        known = Contacts.unpack(contacts)
+        new: list[int] = []
         for name in actions:
             if name not in self._hash_of:
                 raise SettingsError(f"{name!r:.80} is no action of the strategy")
-            known.offers.append(Offered(at_us, self._hash_of[name], through))
-        return self._packed(known, at_us)
+            new += (at_us, self._hash_of[name], through)
+        words = _read(contacts)
+        out = np.empty(len(words) + len(new), np.int64)
+        added = np.array(new, np.int64)
+        last_us = int(add_offers(words, self._needs, at_us, SLACK_US, added, out))
+        if last_us < 0:
+            known = Contacts.unpack(contacts)
+            known.offers += map(Offered, new[::3], new[1::3], new[2::3])
+            return self._packed(known, at_us)
+        return Update(sealed(out), _milliseconds(last_us, at_us)) if last_us else Update(b"", 0)
 
     def touches(self, response: str, corrects: str | None = None) -> bool:
         """Whether such an outcome changes contacts."""
@@ -300,8 +293,11 @@ class CapRules:
 
     def _take_in(self, known: Contacts, reply: Reply, cause: int, offer: Offered) -> None:
         after = hashed(reply.response)
-        begun = [(what, span) for of, span in self._cool_downs.get(reply.response, [])
-                 if (what := self._what(of, reply.action)) is not None]  # fmt: skip
+        begun: list[tuple[int, int]] = []
+        for of, pause in self._cool_downs.get(reply.response, []):
+            what = self._what(of, reply.action)
+            if what is not None:
+                begun.append((what, pause))
         if reply.response in (FAIL, UNDELIVERED) and offer in known.offers:
             known.offers.remove(offer)
             begun.append((_NOTE, self._need(offer)))
@@ -332,7 +328,7 @@ class CapRules:
             kept = kept[-MAX_OFFERS:]
         known.offers = [offer for offer, _ in kept]
         rests = [rest for rest in known.rests if rest.until + SLACK_US > at]
-        rests.sort(key=_in_order)
+        rests.sort(key=lambda rest: (rest.until, rest))
         notes = [rest for rest in rests if rest.what == _NOTE]
         for note in notes[: max(0, len(notes) - MAX_NOTES)]:
             rests.remove(note)
@@ -346,7 +342,7 @@ class CapRules:
         if not packed:
             return Update(b"", 0)
         last_us = max([end for _, end in kept] + [rest.until for rest in rests])
-        return Update(packed, max(1, -(-(last_us + SLACK_US - at) // 1000)))
+        return Update(packed, _milliseconds(last_us, at))
 
     def _need(self, offer: Offered) -> int:
         """For how long an offer counts for any cap."""
@@ -361,7 +357,7 @@ class CapRules:
             own = code - 1 - len(through.rules)
             return through.rules[code - 1] if own < 0 else self._rules[own]
         rest = Contacts.unpack(contacts).rests[-1 - code]
-        if rest.what == through.words[1]:
+        if rest.what == through.rests_by:
             return "channel blocked after a failed delivery"
         response = self._responses.get(rest.after)
         after = f" after {response}" if response else ""
@@ -381,38 +377,16 @@ def _take_back(known: Contacts, cause: int, offer: Offered) -> None:
     known.rests = [rest for rest in known.rests if rest.cause != cause]
 
 
-def _in_order(rest: Rest) -> tuple[int, Rest]:
-    return rest.until, rest
+def _read(contacts: bytes) -> npt.NDArray[np.int64]:
+    """The words of contacts that are whole."""
+    if not contacts:
+        return _NO_WORDS
+    check(contacts)
+    return np.frombuffer(contacts, np.int64)
 
 
-def _keys(name: str, action: Action) -> list[int]:
-    """By what an action rests."""
-    return [ALL, action_key(name), *(tag_key(tag, value) for tag, value in action.tags.items())]
-
-
-def _table(caps: Sequence[Cap]) -> npt.NDArray[np.int64]:
-    rows = [(cap.most, _span("cap", cap.per)) for cap in caps]
-    return np.array(rows, np.int64).reshape(len(rows), 2)
-
-
-def _rule(name: str, cap: Cap) -> str:
-    return f"{name}: {cap.most} per {describe(_span('cap', cap.per))}"
-
-
-def _longest(caps: Sequence[Cap]) -> int:
-    return max((_span("cap", cap.per) for cap in caps), default=0)
-
-
-def _span(of: str, duration: str) -> int:
-    try:
-        us = microseconds(duration)
-    except ValueError as error:
-        raise SettingsError(f"{of}: {error}") from None
-    if us > LONGEST_US:
-        raise SettingsError(
-            f"{of}: {duration!r:.40} is longer than {LONGEST_US // 86_400_000_000}d"
-        )
-    return us
+def _milliseconds(last_us: int, at: int) -> int:
+    return max(1, -(-(last_us + SLACK_US - at) // 1000))
 
 
 def _check_time(us: int) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextbest.features.online.answer import Layout
-from nextbest.flows.decision.expressions import Node, Scope, evaluate, holds, parse, typed
+from nextbest.flows.decision.expressions import Scope, evaluate, holds, parse, typed
+from nextbest.flows.decision.expressions.nodes import Node
 from nextbest.flows.decision.expressions.programs import moment
 from nextbest.flows.decision.ids import draw_of, id_of_cause, seed_of
 from nextbest.flows.decision.reading import action_values, reader

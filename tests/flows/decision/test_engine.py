@@ -72,7 +72,7 @@ def test_an_action_is_offered_while_it_is_valid_only(at):
 def test_caps_exclude_and_bound_what_one_answer_may_have():
     contacts = ENGINE.caps.offered(b"", ["sample"], "web", AT - DAY // 2).contacts
     record = decide(served=row(), contacts=contacts, n=5)
-    assert record.excluded["sample"] == "cap of action: 1 per 1w"
+    assert record.excluded["sample"] == "cap of action: 1 per 7d"
     assert "sample" not in record.eligible
     assert len(record.offers) == 3
     assert record.contacts == contacts
@@ -270,7 +270,7 @@ def test_the_fallback_is_what_still_passes_in_the_declared_order():
     contacts = ENGINE.caps.offered(b"", ["sample"], "web", AT - 5).contacts
     record = ENGINE.fallback(FALLBACK, "models away", contacts, AT, "d")
     assert [offer.action for offer in record.offers] == ["tea"]
-    assert record.excluded["sample"] == "cap of action: 1 per 1w"
+    assert record.excluded["sample"] == "cap of action: 1 per 7d"
 
 
 def test_the_fallback_never_fails():
