@@ -66,6 +66,8 @@ class AdPredictor(InternedClassifier):
     prediction for sponsored search advertising in Microsoft's Bing search engine", section 3.
     """
 
+    _learned = (kernels.BIAS_MEAN, kernels.BIAS_VARIANCE)
+
     def __init__(
         self,
         beta: float = 0.1,
@@ -103,6 +105,10 @@ class AdPredictor(InternedClassifier):
         """Mean and variance of the bias."""
         mean, variance = self._scalars[[kernels.BIAS_MEAN, kernels.BIAS_VARIANCE]].tolist()
         return mean, variance
+
+    def _sound(self) -> bool:
+        beliefs = self._table.state[:, kernels.BELIEF_VARIANCE]
+        return bool((beliefs > 0.0).all() and self._scalars[kernels.BIAS_VARIANCE] >= 0.0)
 
     def _learn_row(self, values: Floats, slots: Indices, y: float, w: float) -> float:
         return kernels.learn_one(self._table.state, self._scalars, values, slots, y, self.n_updates)

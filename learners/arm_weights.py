@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Step
+from .checkpoint import Arrays, fill, sound
 from .errors import LearnerError
 from .kernels import bayes_belief
 from .kernels import bayes_learn as parts
@@ -16,6 +17,8 @@ Indices = NDArray[np.int64]
 Singles = NDArray[np.float32]
 
 MAX_EXPERTS = 64
+
+_NOT_NEGATIVE = ("variance", "action_variance", "chances")
 
 
 class Expert(NamedTuple):
@@ -165,6 +168,20 @@ class ArmWeights:
             "action_variance": self.action_variance,
             "chances": self.chances,
         }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over what others of the same shape had in `used`.
+
+        Raises
+        ------
+        LearnerError
+            If an array is missing, of another shape, or holds no beliefs.
+        """
+        for name, array in self.used(*arrays["mean"].shape[:2]).items():
+            fill(array, arrays, name)
+            sound(name, array, 0.0 if name in _NOT_NEGATIVE else -np.inf)
+        if abs(float(self.chances.sum()) - 1.0) > 1e-6:
+            raise LearnerError("snapshot of experts whose weights are no probabilities")
 
     def belief(self, rows: Indices, unseen: int, x: Floats, features: Floats) -> Floats:
         """Return mean, variance and probability of the K arms, float64[3, K]."""

@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import arm_checks as check
 from .arm_weights import ArmWeights, Expert, Scales, as_experts
-from .base import NOTHING, Belief, Bools, Offset, Step
-from .checkpoint import fill, pack, reading, unpack
+from .base import NOTHING, Belief, Bools, Floats, Offset, Step
+from .checkpoint import pack, reading, unpack
 from .context_encoder import ContextEncoder
 from .errors import LearnerError
 from .published import PublishedArms
 from .reasons import reasons
-
-Floats = NDArray[np.float64]
 
 EXPERTS = tuple(Expert(v, f) for v in (0.05, 0.3, 1.0) for f in (0.0, 1e-3, 1e-2))
 """The experts that a ranker starts with unless it is told others."""
@@ -40,13 +38,11 @@ class BayesianRanker:
 
     Parameters
     ----------
-    arms
-        Names of the arms.
+    arms, contexts
+        Names of the arms, and of the categorical contexts.
     numbers
         Names of the numeric contexts, at most 63. They are taken as they are: give them a
         scale of about 1.
-    contexts
-        Names of the categorical contexts.
     action_features
         Names of the A features of an action.
     experts
@@ -118,7 +114,6 @@ class BayesianRanker:
             "max_arms": check.at_least_one("max_arms", max_arms),
             "max_weights": check.at_least_one("max_weights", max_weights),
         }
-        self._max_arms, self._max_weights = int(max_arms), int(max_weights)
         self.updates = 0
         """Rewards learned so far: the version of the model."""
         self._encoder = ContextEncoder(self.numbers, self.contexts, max_categories)
@@ -157,10 +152,9 @@ class BayesianRanker:
         LearnerError
             If there is no such arm.
         """
-        try:
-            return self._places[arm]
-        except KeyError:
-            raise LearnerError(f"unknown arm {arm!r}") from None
+        if arm not in self._places:
+            raise LearnerError(f"unknown arm {arm!r}")
+        return self._places[arm]
 
     def add_arm(self, name: str) -> int:
         """Add an arm, at the first free place, and return the place.
@@ -173,10 +167,10 @@ class BayesianRanker:
         check.new_arm(name, self._places)
         free = self._arms.index("") if len(self._places) < len(self._arms) else len(self._arms)
         if free == len(self._arms):
-            if free >= self._max_arms:
-                raise LearnerError(f"no room for arm {name!r}: max_arms is {self._max_arms}")
-            if self._encoder.reserved > self._most_rows(free + 1):
-                raise LearnerError(f"no room for arm {name!r}: max_weights is {self._max_weights}")
+            full = "max_weights" if self._encoder.reserved > self._most_rows(free + 1) else ""
+            full = "max_arms" if free >= self._settings["max_arms"] else full
+            if full:
+                raise LearnerError(f"no room for arm {name!r}: {full} is {self._settings[full]}")
             self._weights.grow(0, free + 2)
             self._arms.append("")
         self._arms[free], self._places[name], self._live = name, free, None
@@ -220,8 +214,7 @@ class BayesianRanker:
             If a value cannot be used or a shape is wrong.
         """
         matrix = check.features(features, self._shape, self.action_features)
-        rows, unseen, x = self._encoder.encode(context)
-        return Belief(*self._weights.belief(rows, unseen, x, matrix))
+        return Belief(*self._weights.belief(*self._encoder.encode(context), matrix))
 
     def learn(
         self,
@@ -300,9 +293,8 @@ class BayesianRanker:
         """
         places = check.places(arms, self._arms)
         n = len(places)
-        y = check.rewards(rewards, n)
+        y, pairs = check.rewards(rewards, n), check.offsets(offsets, n)
         matrix = check.features(features, (n, len(self.action_features)), self.action_features)
-        pairs = check.offsets(offsets, n)
         rows, x = self._encoder.learn_columns(contexts, n, self._most_rows(len(self._arms)))
         self._weights.grow(len(self._encoder.names), 0)
         steps = self._weights.learn_rows(rows, x, matrix, places, y, pairs)
@@ -334,9 +326,13 @@ class BayesianRanker:
         """
         row = self._row(features, arm)
         rows, _, x = self._encoder.encode(context)
-        inputs = rows, x, row
-        place = arm, self._arms[arm]
-        return reasons(self._weights, self._encoder, self.action_features, place, inputs)[:top]
+        at = (arm, self._arms[arm]), (rows, x, row)
+        return reasons(self._weights, self._encoder, self.action_features, *at)[:top]
+
+    def anew(self) -> Self:
+        """Return a ranker with the same arms, at their places, that has learned nothing."""
+        own = {name: getattr(self, name) for name in _DECLARED}
+        return self._at_places(self._arms, {**own, **self._settings})
 
     def publish(self, fold: bool = False) -> PublishedArms:
         """Return a fast copy of the model that decides and no longer learns.
@@ -375,14 +371,17 @@ class BayesianRanker:
         values, arrays = unpack(data, _KIND)
         with reading(_KIND):
             own = {key: values[key] for key in _DECLARED}
-            ranker = cls([str(i) for i in range(len(values["arms"]))], **own, **values["settings"])
-            ranker._arms, ranker._live = values["arms"], None
-            ranker._places = {arm: place for place, arm in enumerate(ranker._arms) if arm}
+            ranker = cls._at_places(values["arms"], {**own, **values["settings"]})
             ranker._encoder.restore(values["categories"], values["closed"])
             ranker._weights.grow(len(values["categories"]), 0)
-            for name, array in ranker._weights.used(*arrays["mean"].shape[:2]).items():
-                fill(array, arrays, name)
+            ranker._weights.restore(arrays)
             ranker.updates = values["updates"]
+        return ranker
+
+    @classmethod
+    def _at_places(cls, arms: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        ranker = cls([str(i) for i in range(len(arms))], **settings)
+        ranker._arms, ranker._places = list(arms), {arm: i for i, arm in enumerate(arms) if arm}
         return ranker
 
     @property
@@ -390,8 +389,8 @@ class BayesianRanker:
         return len(self._arms), len(self.action_features)
 
     def _most_rows(self, arms: int) -> int:
-        dense = (1 + len(self.numbers)) ** 2
-        return self._max_weights // ((1 + arms) * len(self.experts)) - dense
+        weights: int = self._settings["max_weights"]
+        return weights // ((1 + arms) * len(self.experts)) - (1 + len(self.numbers)) ** 2
 
     def _row(self, features: ArrayLike | None, arm: int) -> Floats:
         check.known_place(arm, self._arms)

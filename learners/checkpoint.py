@@ -228,6 +228,25 @@ def fill(target: NDArray[Any], arrays: Mapping[str, NDArray[Any]], name: str) ->
     target[...] = array
 
 
+def sound(name: str, array: NDArray[np.float64], least: float = -math.inf) -> None:
+    """Refuse weights of a snapshot that nothing that was learned can lead to.
+
+    Raises
+    ------
+    LearnerError
+        If a number is not finite, or below `least`.
+
+    Examples
+    --------
+    >>> sound("mean", np.array([0.5, np.nan]))
+    Traceback (most recent call last):
+    ...
+    nextbest.learners.errors.LearnerError: array 'mean' of the model snapshot holds nan
+    """
+    for value in array[~(np.isfinite(array) & (array >= least))][:1].tolist():
+        raise LearnerError(f"array {name!r} of the model snapshot holds {value!r}")
+
+
 def _check_values(kind: str, values: Mapping[str, Any]) -> None:
     """Refuse what JSON would change without a word, or nest deeper than it can be read."""
     level: list[Any] = [dict(values)]

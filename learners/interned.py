@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from river import base
 
 from .binding import Binding, Resolved
+from .checkpoint import Data, fill, pack, reading, unpack
 from .columns import Columns, number_of
 from .errors import LearnerError
 from .interning import USED, Interning
@@ -49,6 +50,54 @@ class InternedClassifier(base.MiniBatchClassifier):
         self.n_updates = 0
         self._table = Interning(max_weights, fresh)
         self._binding = Binding()
+
+    _scalars: Floats
+    """Numbers of the model beside the table: settings, and at `_learned` what it learns."""
+    _learned: Sequence[int] = ()
+
+    def to_bytes(self) -> bytes:
+        """Return a snapshot, from which `from_bytes` makes an equal model.
+
+        Raises
+        ------
+        LearnerError
+            If the name of a feature is neither a string nor an integer, or names are more than a
+            snapshot holds.
+        """
+        features, arrays = self._table.written()
+        values = {
+            "settings": self._get_params(),
+            "features": features,
+            "n_updates": self.n_updates,
+            "evicted": self._table.evicted,
+        }
+        learned = self._scalars[list(self._learned)]
+        return pack(type(self).__name__, values, {**arrays, "learned": learned})
+
+    @classmethod
+    def from_bytes(cls, data: Data) -> Self:
+        """Return the model of a snapshot; it continues bit for bit.
+
+        Raises
+        ------
+        LearnerError
+            If the bytes are damaged, of another version or kind, or hold no such model.
+        """
+        values, arrays = unpack(data, cls.__name__)
+        with reading(cls.__name__):
+            model = cls(**values["settings"])
+            learned = model._scalars[list(cls._learned)]
+            fill(learned, arrays, "learned")
+            model._scalars[list(cls._learned)] = learned
+            model._table.restore(values["features"], arrays, int(values["evicted"]))
+            model.n_updates = int(values["n_updates"])
+            if not np.isfinite(learned).all() or not model._sound() or model.n_updates < 0:
+                raise LearnerError(f"snapshot of a {cls.__name__} with numbers that cannot be")
+        return model
+
+    @abc.abstractmethod
+    def _sound(self) -> bool:
+        """Return whether what was learned is in its range, if it is finite."""
 
     @property
     def n_weights(self) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .checkpoint import Arrays
 from .errors import LearnerError
 from .kernels.slots import SLOT_BITS
 
@@ -134,6 +136,10 @@ class Interning:
                 self._grow()
         else:
             raise LearnerError(f"the table is full: {self.capacity} names")
+        self._give(slot, name, category)
+        return slot
+
+    def _give(self, slot: int, name: Hashable, category: str | None) -> None:
         self._names = (self._names + 1) % _NUMBERS
         self.handles[slot] = self._names << SLOT_BITS | slot
         if category is None:
@@ -143,7 +149,6 @@ class Interning:
             if known is None:
                 known = self.categorical[name] = {}
             known[str(category)] = slot
-        return slot
 
     def evict(self, needed: int, now: float) -> None:
         """Free the least recently used slots: a sixteenth of the table, or as many as needed.
@@ -172,6 +177,78 @@ class Interning:
             self._forget(slot)
         self._freed.sort(reverse=True)
 
+    def written(self) -> tuple[list[Hashable], Arrays]:
+        """Return the features' names and arrays of n slots, of which `restore` makes the same.
+
+        `feature` int32[n] is the place of a slot's feature among the names, -1 for a free slot;
+        `lengths` int64[n] those of the categories in `texts`, as UTF-8, -1 for a number; `state`
+        is float64[n, len(fresh)].
+
+        Raises
+        ------
+        LearnerError
+            If the name of a feature is neither a string nor an integer.
+        """
+        n = len(self._owners)
+        places: dict[Hashable, int] = {}
+        feature, lengths = np.full(n, -1, np.int32), np.full(n, -1, np.int64)
+        texts: list[bytes] = []
+        for name, category, slot in self:
+            if not isinstance(name, str) and type(name) is not int:
+                raise LearnerError(f"feature {name!r:.60} is neither string nor integer")
+            feature[slot] = places.setdefault(name, len(places))
+            if category is not None:
+                texts.append(category.encode("utf-8", "surrogatepass"))
+                lengths[slot] = len(texts[-1])
+        return list(places), {
+            "feature": feature,
+            "lengths": lengths,
+            "texts": np.array(bytearray(b"".join(texts)), np.uint8),
+            "state": self.state[:n],
+        }
+
+    def restore(self, features: Sequence[Hashable], arrays: Arrays, evicted: int) -> None:
+        """Take over what an empty table of the same kind had written.
+
+        Raises
+        ------
+        LearnerError
+            If the arrays are not those of such a table.
+        """
+        feature, lengths, texts, state = (
+            _shaped(arrays, name, type_, ndim)
+            for name, type_, ndim in (
+                ("feature", np.int32, 1), ("lengths", np.int64, 1), ("texts", np.uint8, 1),
+                ("state", np.float64, 2),
+            )
+        )  # fmt: skip
+        n = len(feature)
+        if n > self.capacity or len(lengths) != n or state.shape != (n, len(self.fresh)):
+            raise LearnerError(f"a table of {n} slots of {self.capacity}, state{state.shape}")
+        if ((feature < -1) | (feature >= len(features)) | (lengths < -1)).any():
+            raise LearnerError("a table with a slot of a feature that it does not have")
+        if int(lengths[lengths > 0].sum()) != len(texts):
+            raise LearnerError(f"a table with {len(texts)} bytes of categories")
+        if not np.isfinite(state).all() or evicted < 0:
+            raise LearnerError("a table with numbers that are not finite")
+        self.state, self.handles = state.copy(), np.full(n, -1, np.int64)
+        self._owners, self._freed, self.evicted = [None] * n, [], evicted
+        joined, at = texts.tobytes(), 0
+        for slot, (f, length) in enumerate(zip(feature.tolist(), lengths.tolist(), strict=True)):
+            text = joined[at : at + max(length, 0)].decode("utf-8", "surrogatepass")
+            at += max(length, 0)
+            if f >= 0:
+                self._own(slot, features[f], text if length >= 0 else None)
+        self._freed = np.flatnonzero(feature < 0)[::-1].tolist()
+
+    def _own(self, slot: int, name: Hashable, category: str | None) -> None:
+        if not isinstance(name, str) and type(name) is not int:
+            raise LearnerError(f"feature {name!r:.60} is neither string nor integer")
+        if self.find(name, category) >= 0:
+            raise LearnerError(f"feature {name!r:.60} has two slots")
+        self._owners[slot] = (name, category)
+        self._give(slot, name, category)
+
     def _forget(self, slot: int) -> None:
         owner = self._owners[slot]
         if owner is not None:
@@ -199,3 +276,10 @@ class Interning:
         for slot, owner in enumerate(self._owners):
             if owner is not None:
                 yield *owner, slot
+
+
+def _shaped(arrays: Arrays, name: str, type_: type, ndim: int) -> NDArray[Any]:
+    array = arrays[name]
+    if array.dtype != type_ or array.ndim != ndim:
+        raise LearnerError(f"array {name!r} of a table is {array.dtype}{array.shape}")
+    return array

@@ -96,6 +96,7 @@ class LogisticRegression(InternedClassifier):
     """
 
     _scaled = False
+    _learned = (linear.INTERCEPT,)
 
     def __init__(
         self,
@@ -188,6 +189,12 @@ class LogisticRegression(InternedClassifier):
     def predict_learn_many(self, X: Frame, y: Target, w: Any = 1.0) -> Floats:
         """Predict each row and then learn it, before the next; return float64[n]."""
         return self._learn_columns(X, y, w)
+
+    def _sound(self) -> bool:
+        sums = {linear.ADAGRAD: [linear.FIRST], linear.SGD: []}.get(self._kind, [linear.SECOND])
+        if self._scaled:
+            sums += [linear.COUNT, linear.VARIANCE, linear.SCALE]
+        return bool((self._table.state[:, sums] >= 0.0).all())
 
     def _learn_row(self, values: Floats, slots: Indices, y: float, w: float) -> float:
         return linear.learn_one(

@@ -14,6 +14,9 @@ import zlib
 from collections.abc import Container
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import LearnerError
 
 MAGIC = b"NP"
@@ -24,6 +27,9 @@ _HEADER = struct.Struct("<2sBBIIff")
 _ENTRY = 16
 _CHECKED = 8
 _MOST_UPDATES = 2**32 - 1
+_NO_KEYS, _NO_WEIGHTS = np.zeros(0, np.uint64), np.zeros(0, np.float32)
+# As what is read from bytes is: to a kernel, one that can be written is of another type.
+_NO_KEYS.flags.writeable = _NO_WEIGHTS.flags.writeable = False
 
 
 class Person(NamedTuple):
@@ -148,6 +154,47 @@ def unpack_person(block: bytes) -> Person:
     """
     if not block:
         return NEW
+    n, arms, updates, information, precision = _opened(block)
+    at = _HEADER.size
+    keys = struct.unpack_from(f"<{n}Q", block, at)
+    arm_information = struct.unpack_from(f"<{n}f", block, at + 8 * arms)
+    arm_precision = struct.unpack_from(f"<{n}f", block, at + 12 * arms)
+    precisions = (precision, *arm_precision)
+    finite = all(map(math.isfinite, (information, *arm_information, *precisions)))
+    if not finite or min(precisions) < 0.0:
+        raise LearnerError("a person's block has weights that are not finite, or less than nothing")
+    return Person(updates, information, precision, keys, arm_information, arm_precision)
+
+
+def view_person(
+    block: bytes,
+) -> tuple[float, float, NDArray[np.uint64], NDArray[np.float32], NDArray[np.float32]]:
+    """Return a block's numbers as they lie in it; what they are is not checked.
+
+    Information and precision of the intercept; keys, information and precision of the arms.
+
+    Raises
+    ------
+    LearnerError
+        As `unpack_person`, but for weights that are not finite or less than nothing.
+    """
+    if not block:
+        return 0.0, 0.0, _NO_KEYS, _NO_WEIGHTS, _NO_WEIGHTS
+    n, arms, _, information, precision = _opened(block)
+    if not n:
+        return information, precision, _NO_KEYS, _NO_WEIGHTS, _NO_WEIGHTS
+    at = _HEADER.size
+    return (
+        information,
+        precision,
+        np.frombuffer(block, "<u8", n, at),
+        np.frombuffer(block, "<f4", n, at + 8 * arms),
+        np.frombuffer(block, "<f4", n, at + 12 * arms),
+    )
+
+
+def _opened(block: bytes) -> tuple[int, int, int, float, float]:
+    """Return entries, room, updates, and information and precision of the intercept."""
     arms, rest = divmod(len(block) - _HEADER.size, _ENTRY)
     if len(block) < _HEADER.size or rest or bytes(block[:2]) != MAGIC:
         raise LearnerError(f"not a person's block: {len(block)} bytes, starting {block[:4]!r}")
@@ -158,15 +205,7 @@ def unpack_person(block: bytes) -> Person:
         raise LearnerError(f"a person's block of {len(block)} bytes is damaged: wrong checksum")
     if n > arms:
         raise LearnerError(f"a person's block has {n} arms and room for {arms}")
-    at = _HEADER.size
-    keys = struct.unpack_from(f"<{n}Q", block, at)
-    arm_information = struct.unpack_from(f"<{n}f", block, at + 8 * arms)
-    arm_precision = struct.unpack_from(f"<{n}f", block, at + 12 * arms)
-    precisions = (precision, *arm_precision)
-    finite = all(map(math.isfinite, (information, *arm_information, *precisions)))
-    if not finite or min(precisions) < 0.0:
-        raise LearnerError("a person's block has weights that are not finite, or less than nothing")
-    return Person(updates, information, precision, keys, arm_information, arm_precision)
+    return n, arms, updates, information, precision
 
 
 def _checksum(block: bytes | bytearray) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .base import NOTHING, ArmModel, Belief, Bools, Floats, Offset, Step
 from .candidates import VARIANCES, Candidates, Variances
-from .checkpoint import fill, pack, reading, unpack
+from .checkpoint import fill, pack, reading, sound, unpack
 from .errors import LearnerError
 from .kernels import levels
 from .one_person import OnePerson
@@ -209,6 +209,21 @@ class SegmentOfOne:
         labels += ["person", f"person & {self.arms[arm]}"]
         return [(label, mean) for label, (mean, _) in zip(labels, parts, strict=False)]
 
+    def anew(self) -> Self:
+        """Return a model with the same arms, at their places, that has learned nothing.
+
+        What the blocks of persons say of them stays, unless the caller begins them anew too.
+
+        Raises
+        ------
+        LearnerError
+            If the shared model cannot begin anew.
+        """
+        begin = getattr(self.model, "anew", None)
+        if begin is None:
+            raise LearnerError(f"a {type(self.model).__name__} cannot begin anew")
+        return type(self)(begin(), self.segments, **self._settings)
+
     def publish(self, fold: bool = False) -> PublishedArms:
         """Return a fast copy of the model, with all its levels, that no longer learns.
 
@@ -277,8 +292,11 @@ class SegmentOfOne:
             one = cls(load(arrays["model"].tobytes()), values["segments"], **values["settings"])
             one._rows.restore(values["rows"], arrays["evidence"])
             one.updates = values["updates"]
+            sound("evidence", arrays["evidence"][0])
+            sound("evidence", arrays["evidence"][1], least=0.0)
             weights = np.concatenate([level.weights for level in one._levels])
             fill(weights, arrays, "weights")
+            sound("weights", weights, least=0.0)
             at = 0
             for level in one._levels:
                 level.weights[:] = weights[at : at + len(level.weights)]

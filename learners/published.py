@@ -1,7 +1,7 @@
 """A model of arms as it is served: read only, single precision, as fast as the machine adds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 _KIND = "PublishedArms"
 _ARRAYS = ("table", "dense", "action", "weights")
 
-LARGEST_SERVED = 1e12
+LARGEST_SERVED = bayes_serve.LARGEST
 """The largest magnitude of a number in a decision."""
 
 
@@ -83,7 +83,7 @@ class PublishedArms:
 
     >>> from nextbest.learners import Policy, SegmentOfOne
     >>> from nextbest.learners.policies import Greedy
-    >>> one = SegmentOfOne(ranker)
+    >>> one = SegmentOfOne(BayesianRanker(["tea", "coffee"], contexts=["hour"]))
     >>> ann = b""
     >>> for _ in range(30):
     ...     ann = one.learn({"hour": "morning"}, None, 0, 1.0, person=ann)
@@ -91,7 +91,7 @@ class PublishedArms:
     >>> policy = Policy(Greedy(), floor=0.05)
     >>> pull = policy.pull(served.of(ann), {"hour": "morning"}, decision=1)
     >>> served.arms[pull.arm], pull.version.split(".")[1]
-    ('tea', '330')
+    ('tea', '30')
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class PublishedArms:
             person, and the model has no weights of persons.
         """
         shape = (len(self.arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        # The kernel looks for numbers that are too large; the checks then say which.
+        matrix = features if _plain(features, shape) else self._features(features, shape)
         rows, x = self._encoder.rows_and_numbers(context, self._unseen)
         out = np.empty((3, len(self.arms)))
-        bayes_serve.believe(
-            *self.arrays, rows[None], _single("contexts", x)[None],
-            _single("features", matrix)[None], out,
-        )  # fmt: skip
+        if not bayes_serve.serve(*self.arrays, rows, x, matrix, out):
+            _single("contexts", x)
+            _single("features", self._features(features, shape))
         if self._levels is not None:
             self._levels.move(context, person, out)
         elif person is not None:
@@ -148,47 +148,6 @@ class PublishedArms:
         """Return a model with the same shared weights, and levels above them."""
         shared = self.arms, self.action_features, self.version, self._encoder, self.arrays
         return PublishedArms(*shared, levels)
-
-    def arranged(self, arms: Sequence[str]) -> "PublishedArms":
-        """Return the same model of these arms, in this order.
-
-        One that it does not know is believed of as one that nobody has tried, which takes a place
-        without an arm: whoever publishes leaves one free.
-
-        Parameters
-        ----------
-        arms
-            Names, each given once.
-
-        Raises
-        ------
-        LearnerError
-            If a name is empty or given twice, or an arm is not known and no place is free.
-
-        Examples
-        --------
-        >>> from nextbest.learners import BayesianRanker
-        >>> ranker = BayesianRanker(["tea", "coffee", "free"])
-        >>> place = ranker.retire_arm("free")
-        >>> for i in range(40):
-        ...     step = ranker.learn({}, None, i % 2, float(i % 2))
-        >>> model = ranker.publish().arranged(["water", "tea"])
-        >>> model.belief({}).probability.round(1).tolist()
-        [0.5, 0.1]
-        """
-        names("arm", arms)
-        known = {name: place for place, name in enumerate(self.arms) if name}
-        free = self.arms.index("") if "" in self.arms else -1
-        take = np.array([known.get(name, free) for name in arms], np.int64)
-        if (take < 0).any():
-            new = arms[int(np.argmin(take))]
-            raise LearnerError(f"the model does not know arm {new!r} and has no place free")
-        table, dense, action, weights = self.arrays
-        both = np.concatenate((take, take + len(self.arms)))
-        arrays = np.ascontiguousarray(table[:, :, both]), np.ascontiguousarray(dense[:, :, both])
-        levels = None if self._levels is None else self._levels.arranged(arms)
-        own = arms, self.action_features, self.version, self._encoder
-        return PublishedArms(*own, (*arrays, action, weights), levels)
 
     def of(self, person: bytes | None) -> "PublishedPerson":
         """Return the model of one person, for a policy to choose with."""
@@ -222,7 +181,7 @@ class PublishedArms:
             If no arm is eligible, a value cannot be used or a shape is wrong.
         """
         shape = (len(self.arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = self._features(features, shape)
         rows, x = self._encoder.rows_and_numbers(context, self._unseen)
         gammas, draws = _ranges(np.array([gamma], np.float64), np.array([draw], np.float64))
         arms, propensities, scores, chances = self._run(
@@ -262,7 +221,7 @@ class PublishedArms:
             check.floats("gammas", gammas, (n,)), check.floats("draws", draws, (n,))
         )
         shape = (n, len(self.arms), len(self.action_features))
-        matrix = check.features(features, shape, self.action_features)
+        matrix = self._features(features, shape)
         rows, x = self._encoder.columns(contexts, n, self._unseen)
         mask = self._eligible(eligible)
         arms, propensities, _, _ = self._run(rows, x, matrix, mask, gammas, draws)
@@ -328,6 +287,9 @@ class PublishedArms:
         )  # fmt: skip
         return arms, propensities, scores, chances
 
+    def _features(self, values: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
+        return check.features(values, shape, self.action_features)
+
     def _eligible(self, given: ArrayLike | None) -> Bools:
         if given is None:
             mask = self.live
@@ -384,8 +346,17 @@ def _checked(
     return table, dense, action, weights
 
 
+def _plain(values: object, shape: tuple[int, int]) -> TypeGuard[Floats]:
+    return (
+        type(values) is np.ndarray
+        and values.dtype == np.float64
+        and values.shape == shape
+        and values.flags.c_contiguous
+        and values.flags.writeable  # a read-only array is another type to a kernel
+    )
+
+
 def _single(what: str, values: Floats) -> Singles:
-    # What single precision squares and sums without overflow.
     if (np.abs(values) > LARGEST_SERVED).any():
         raise LearnerError(f"a served number of {what} must not be beyond {LARGEST_SERVED:g}")
     return values.astype(np.float32)

@@ -10,13 +10,11 @@ from .candidates import MOST, Candidates
 from .checkpoint import Arrays
 from .errors import LearnerError
 from .kernels import levels
-from .person import unpack_person
+from .person import unpack_person, view_person
 from .segments import SegmentWeights
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-
-_NO_KEYS, _NO_EVIDENCE = np.zeros(0, np.uint64), np.zeros((2, 0))
 
 
 class PublishedLevels:
@@ -127,16 +125,11 @@ class PublishedLevels:
             If the block is damaged or a segment is not a string.
         """
         rows = np.array(self._rows.active(context), np.int64)
-        information, precision, keys, evidence = 0.0, 0.0, _NO_KEYS, _NO_EVIDENCE
-        if person:
-            known = unpack_person(person)
-            information, precision = known.information, known.precision
-            keys = np.array(known.keys, np.uint64)
-            evidence = np.array((known.arm_information, known.arm_precision), np.float64)
-        levels.move(
-            self._moments, rows, self._unseen, self._rows.keys, person is not None, information,
-            precision, keys, evidence, self._persons[0], self._persons[1], out,
-        )  # fmt: skip
+        if not levels.move(
+            self._moments, rows, self._unseen, self._rows.keys, person is not None,
+            *view_person(person or b""), self._persons[0], self._persons[1], out,
+        ):  # fmt: skip
+            unpack_person(person or b"")  # says what is wrong with it
 
     def reasons(
         self, context: Mapping[str, Any], person: bytes | None, arm: int

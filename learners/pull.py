@@ -34,6 +34,9 @@ class Pull(NamedTuple):
         Whether it was the floor, and not the explorer, that chose the arm.
     version
         The policy and the state of its model; empty if whoever chose names none.
+    exploration
+        The number of the decision as the explorer counts, which may have begun anew; 0 if whoever
+        chose names none.
     """
 
     arm: int
@@ -46,6 +49,7 @@ class Pull(NamedTuple):
     control: bool = False
     floored: bool = False
     version: str = ""
+    exploration: int = 0
 
     @property
     def explored(self) -> bool:

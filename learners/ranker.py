@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .adf import ADFLogisticRegression
-from .checkpoint import Data, fill, pack, reading, unpack
+from .checkpoint import Data, fill, pack, reading, sound, unpack
 from .checks import names
 from .context import ContextBlocks
 from .errors import LearnerError
@@ -339,6 +339,8 @@ class ActionRanker:
             ranker.decisions = int(values["decisions"])
         fill(ranker.model.mean, arrays, "mean")
         fill(ranker.model.variance, arrays, "variance")
+        sound("mean", ranker.model.mean)
+        sound("variance", ranker.model.variance, least=0.0)
         return ranker
 
     def _add_block(self, name: str, category: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...learners.base import Belief
-from ...learners.kernels import arbitrate
+from ...learners.kernels import arbitrate, squarecb
 from ...learners.policies import Budget, ControlGroup, EpsilonGreedy, Greedy, Policy, SquareCB
 from ...learners.policies.explorers import Explorer
 from .ids import draw_of, seed_of
@@ -128,9 +128,8 @@ class Exploring:
             return -1
         arbitrate.relative(scores, left, relatives)
         belief = Belief(relatives, self._none, relatives)
-        pull = self.policy.choose(belief, left, 1, customer=customer, arms=self.arms, draw=draw)
-        chances[:] = pull.propensities
-        return pull.arm
+        chances[:] = self.policy.propensities(belief, left, customer=customer, arms=self.arms)
+        return squarecb.sample(chances, draw)
 
 
 def _policy(strategy: Strategy, seed: int) -> Policy:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...learners import BayesianRanker, LearnerError, SegmentOfOne
+from ...learners.arranging import arranged as arrange
 from ...learners.published import PublishedArms
 from ...learners.together import Together, inputs_of
 from .errors import ModelError
@@ -60,7 +61,7 @@ class Models:
             model = given.get(name, fresh)
             assert model is not None
             try:
-                arranged[name] = model if model.arms == actions else model.arranged(actions)
+                arranged[name] = model if model.arms == actions else arrange(model, actions)
             except LearnerError as error:
                 raise ModelError(f"objective {name!r}: {error}") from error
             if inputs_of(model) != _wanted(strategy):

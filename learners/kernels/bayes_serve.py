@@ -30,6 +30,9 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+LARGEST = 1e12
+"""The largest magnitude of a number in a decision: what single precision squares and sums."""
+
 _EIGHTH_OF_PI = np.float32(math.pi / 8.0)
 _ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
@@ -165,3 +168,33 @@ def believe(
             variance[a] += weight * (max(logits[e, k + a], _ZERO) + away * away)
     for a in range(k):
         probability[a] = min(probability[a], 1.0)
+
+
+@kernel
+def serve(
+    table: Singles,
+    dense: Singles,
+    action: Singles,
+    weights: Floats,
+    rows: Indices,
+    x: Floats,
+    features: Floats,
+    out: Floats,
+) -> bool:
+    """Do as `believe` with `x` float64[D] and `features` float64[K, A]; False if one is too large.
+
+    Nothing is written then.
+    """
+    numbers = np.empty((1, x.shape[0]), np.float32)
+    actions = np.empty((1, features.shape[0], features.shape[1]), np.float32)
+    for i in range(x.shape[0]):
+        if not abs(x[i]) <= LARGEST:
+            return False
+        numbers[0, i] = x[i]
+    for a in range(features.shape[0]):
+        for f in range(features.shape[1]):
+            if abs(features[a, f]) > LARGEST:  # not NaN, which is missing
+                return False
+            actions[0, a, f] = features[a, f]
+    believe(table, dense, action, weights, rows.reshape((1, -1)), numbers, actions, out)
+    return True

@@ -106,17 +106,19 @@ def move(
     information: float,
     precision: float,
     keys: Keys,
-    evidence: Floats,
+    arm_information: Singles,
+    arm_precision: Singles,
     variances: Floats,
     weights: Floats,
     out: Floats,
-) -> None:
+) -> bool:
     """Move the belief in K arms, `out` float64[3, K], by weights of segments and of a person.
 
     `moments`, float32[2, R, K], holds mean and variance of every segment's weights. Of each
     context's row in `rows` a negative one was not seen yet: `unseen` says its variance. If a person
-    is `known`: information and precision of the intercept, `keys` and `evidence` of the arms as
-    `scatter` takes them, and the candidates of both levels, `variances`, `weights` float64[2, C].
+    is `known`: information and precision of the intercept, those of the arms with `keys`, and the
+    candidates of both levels, `variances`, `weights` float64[2, C]. Return False, and move nothing,
+    if the person's numbers are not finite or a precision is negative.
     """
     k = out.shape[1]
     shift, more = np.zeros(k), np.zeros(k)
@@ -129,6 +131,14 @@ def move(
             else:
                 more[a] += unseen[i]
     if known:
+        if not (np.isfinite(information) and 0.0 <= precision < np.inf):
+            return False
+        evidence = np.empty((2, keys.shape[0]))
+        for i in range(keys.shape[0]):
+            evidence[0, i] = arm_information[i]
+            evidence[1, i] = arm_precision[i]
+            if not (np.isfinite(evidence[0, i]) and 0.0 <= evidence[1, i] < np.inf):
+                return False
         at = np.zeros((2, k))
         scatter(keys, evidence, arms, at)
         m, v = mixture(information, precision, variances[0], weights[0])
@@ -145,6 +155,7 @@ def move(
     for a in range(k):
         out[0, a] += shift[a]
         out[1, a] += more[a]
+    return True
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import operator
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class Many(Protocol):
         """Add a row each of ``y``, ``p`` and ``w``."""
 
 
-class Measure(base.Base):
+class Measure(base.Base, abc.ABC):
     """A measure of predicted probabilities that is a function of sums over the predictions.
 
     That it is made of sums is what makes it streaming, mergeable, and `Decayed` and `Windowed`
@@ -54,18 +55,21 @@ class Measure(base.Base):
     _fmt: str = ",.6f"
 
     @property
+    @abc.abstractmethod
     def sums(self) -> Floats:
         """float64, the sums that the measure is a function of; what they are, its kernel says."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _kernels(self) -> tuple[One, Many]:
-        raise NotImplementedError
+        """Return what adds an outcome to the sums, and what adds many."""
 
+    @abc.abstractmethod
     def _put(self, sums: Floats) -> None:
-        raise NotImplementedError
+        """Take over other sums."""
 
+    @abc.abstractmethod
     def _value(self, sums: Floats) -> float:
-        raise NotImplementedError
+        """Return the measure of sums."""
 
     def _exact(self, y: Floats, p: Floats, w: Floats) -> float:
         """Return the measure of these rows alone; at least as precise as by the sums."""

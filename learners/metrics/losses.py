@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class _Numbers(Measure):
             # What is counted stays an integer as long as every weight is.
             setattr(self, name, int(total) if name == "n" and total.is_integer() else total)
 
+    @abc.abstractmethod
     def _add(self, y: float, p: float, w: float) -> None:
-        raise NotImplementedError
+        """Add an outcome to the fields."""
 
     def update(self, y_true: bool, y_pred: Prediction, w: float = 1) -> None:
         """As `Measure.update`."""

@@ -58,6 +58,9 @@ class _Recent(Measure):
     def _kernels(self) -> tuple[One, Many]:
         return self.measure._kernels()
 
+    def _put(self, sums: Floats) -> None:
+        raise LearnerError(f"the sums of a {type(self).__name__} follow from what it has counted")
+
     def _value(self, sums: Floats) -> float:
         return self.measure._value(sums)
 

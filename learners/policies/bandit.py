@@ -1,17 +1,23 @@
 """A model of arms and a policy, put together: decide, learn, let arms come and go."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base import ArmModel
+from ..checkpoint import Data, pack, reading, unpack
+from ..drift import RewardDrop
 from ..errors import LearnerError
 from ..pull import Pull
 from .asking import Eligible, matrix
 from .explorers import Explorer
 from .policy import Policy
+
+_KIND = "Bandit"
+_COUNTS = ("decisions", "updates", "began", "latest")
 
 
 class Bandit:
@@ -27,11 +33,16 @@ class Bandit:
         The lowest and the highest reward, which the model learns as 0 and 1. A reward outside is
         refused, never cut off. Gaps between arms relative to the best one (see `SquareCB`) are
         relative to the lowest reward, so let that be one's zero.
+    drop
+        Notices when rewards have dropped below what the model expects. At its alarms `model` is
+        replaced by one that has learned nothing, with the same arms, and the exploration begins
+        anew; decisions, and so their draws, are counted on. None for none.
 
     Raises
     ------
     LearnerError
-        If the reward range is empty or not finite.
+        If the reward range is empty or not finite, or there is a drop and the model has no method
+        `anew`.
 
     Examples
     --------
@@ -62,11 +73,14 @@ class Bandit:
         policy: Policy | Explorer,
         *,
         reward_range: tuple[float, float] = (0.0, 1.0),
+        drop: RewardDrop | None = None,
     ) -> None:
         low, high = (float(bound) for bound in reward_range)
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise LearnerError(f"reward_range must be (low, high), got {reward_range!r}")
-        self.model = model
+        if drop is not None and not hasattr(model, "anew"):
+            raise LearnerError(f"a {type(model).__name__} cannot begin anew when rewards drop")
+        self.model, self.drop = model, drop
         self.policy = policy if isinstance(policy, Policy) else Policy(policy)
         self.reward_range = (low, high)
         self.decisions = 0
@@ -74,6 +88,10 @@ class Bandit:
         self.updates = 0
         """Rewards learned and arms added or retired: the version of the model, set by whoever
         restores one."""
+        self.began = 0
+        """The last decision before the exploration began anew."""
+        self.latest = 0
+        """The largest number that a decision had."""
 
     @property
     def version(self) -> str:
@@ -118,6 +136,8 @@ class Bandit:
             `Policy.choose` raise.
         """
         number = self.decisions + 1 if decision is None else decision
+        # One that was made before the alarm is made again by a snapshot from before it.
+        exploration = max(number - self.began, min(number, 1))
         pull = self.policy.pull(
             self.model,
             context,
@@ -126,7 +146,9 @@ class Bandit:
             decision=number,
             customer=customer,
             version=self.version,
+            exploration=exploration,
         )
+        self.latest = max(self.latest, number)
         if decision is None:
             self.decisions = number
         return pull
@@ -157,8 +179,11 @@ class Bandit:
             raises.
         """
         place = self._place(arm)
-        self.model.learn(context, matrix(features), place, self.scaled(reward))
+        y = self.scaled(reward)
+        step = self.model.learn(context, matrix(features), place, y)
         self.updates += 1
+        if self.drop is not None and self.drop.update(y, step.probability):
+            self.model, self.began = self.model.anew(), self.latest  # type: ignore[attr-defined]
 
     def scaled(self, reward: float) -> float:
         """Return a reward as the model learns it, in [0, 1].
@@ -202,6 +227,63 @@ class Bandit:
         self._place(arm)
         retire(arm)
         self.updates += 1
+
+    def to_bytes(self) -> bytes:
+        """Return a snapshot of all but the policy, of which it has the version.
+
+        Raises
+        ------
+        LearnerError
+            If the model cannot be written.
+        """
+        write = getattr(self.model, "to_bytes", None)
+        if write is None:
+            raise LearnerError(f"a {type(self.model).__name__} has no to_bytes")
+        values = {
+            "policy": self.policy.version,
+            "reward_range": self.reward_range,
+            "drop": None if self.drop is None else asdict(self.drop),
+            **{name: getattr(self, name) for name in _COUNTS},
+        }
+        return pack(_KIND, values, {"model": np.frombuffer(write(), np.uint8)})
+
+    @classmethod
+    def from_bytes(
+        cls, data: Data, load: Callable[[bytes], ArmModel], policy: Policy | Explorer
+    ) -> Self:
+        """Return the bandit of a snapshot; it continues bit for bit.
+
+        Parameters
+        ----------
+        data
+            As of `to_bytes`.
+        load
+            Makes the model from its bytes, such as its class's `from_bytes`.
+        policy
+            The same as before.
+
+        Raises
+        ------
+        LearnerError
+            If the bytes are damaged, of another version or kind, or of a bandit with another
+            policy.
+        """
+        values, arrays = unpack(data, _KIND)
+        with reading(_KIND):
+            low, high = values["reward_range"]
+            drop = None if values["drop"] is None else RewardDrop(**values["drop"])
+            model = load(arrays["model"].tobytes())
+            bandit = cls(model, policy, reward_range=(low, high), drop=drop)
+            if values["policy"] != bandit.policy.version:
+                raise LearnerError(
+                    f"snapshot of a bandit with policy {values['policy']!r:.20}, "
+                    f"this one is {bandit.policy.version!r}: give it one of the same settings"
+                )
+            for name in _COUNTS:
+                if type(values[name]) is not int or not 0 <= values[name] < 2**63:
+                    raise LearnerError(f"snapshot of a bandit with {name} {values[name]!r:.40}")
+                setattr(bandit, name, values[name])
+        return bandit
 
     def _place(self, arm: int | str) -> int:
         if isinstance(arm, str):

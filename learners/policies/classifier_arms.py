@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +143,19 @@ class ClassifierArms:
         self._names[place] = ""
         self._live = self._live.copy()
         self._live[place] = False
+
+    def anew(self) -> Self:
+        """Return a model with the same arms, at their places, that has learned nothing."""
+        made = type(self)(
+            self._pristine, (), self.features, shared=self.shared,
+            prior_variance=self._prior_variance, max_arms=self._max_arms,
+        )  # fmt: skip
+        made._names, made._live = list(self._names), self._live.copy()
+        made._counts = [0] * len(self._names)
+        made._models = [
+            made._shared if self.shared else self._pristine.clone() for _ in self._names
+        ]
+        return made
 
     def belief(self, context: Mapping[str, Any], features: Floats | None = None) -> Belief:
         """Return what is believed of every place; see `ArmModel`. Free places: 0, 0 and 0.5.

@@ -132,7 +132,7 @@ class Policy:
         customer: str | None = None,
         arms: Sequence[str] = (),
         version: str | None = None,
-        draw: float | None = None,
+        exploration: int | None = None,
     ) -> Pull:
         """Choose an arm.
 
@@ -143,29 +143,27 @@ class Policy:
         eligible
             bool[K], the arms that may be chosen.
         decision
-            The number of the decision, from 1, which sets the draw and the exploration.
+            The number of the decision, from 1, which sets the draw.
         customer
             Their id; needed where there is a control group.
         arms
             The names of the arms, for a control group with fixed ones.
         version
             What the pull names; None for the policy's own.
-        draw
-            The number in [0, 1) that chooses, where it is made elsewhere and the decision's number
-            is only the clock of the exploration; None for that of the seed and the number.
+        exploration
+            The number of the decision, from 1, that sets the exploration, where that began anew
+            since the first; None for the same as the draw's.
 
         Raises
         ------
         LearnerError
             If no arm is eligible, shapes differ, an eligible arm's belief is not finite or no
-            probability, the decision's number is below 1, the customer is missing, or the draw
-            is out of range.
+            probability, the decision's number is below 1, or the customer is missing.
         """
-        plan = self._plan(belief, eligible, decision, customer, arms)
-        if draw is None:
-            draw = squarecb.uniform(self.seed, decision)
-        elif not 0.0 <= draw < 1.0:
-            raise LearnerError(f"a draw must be in [0, 1), got {draw!r}")
+        _check_number(decision)
+        explored = decision if exploration is None else exploration
+        plan = self._plan(belief, eligible, explored, customer, arms)
+        draw = squarecb.uniform(self.seed, decision)
         arm, floored = explore.choose(plan.propensities, plan.wanted, plan.floor, draw)
         scores = belief.probability.copy()
         scores.flags.writeable = plan.propensities.flags.writeable = False  # for the log
@@ -180,6 +178,7 @@ class Policy:
             plan.control,
             floored,
             self.version if version is None else version,
+            explored,
         )
 
     def pull(
@@ -192,6 +191,7 @@ class Policy:
         decision: int,
         customer: str | None = None,
         version: str | None = None,
+        exploration: int | None = None,
     ) -> Pull:
         """Choose an arm by what a model believes.
 
@@ -204,7 +204,7 @@ class Policy:
         eligible
             The arms that may be chosen, bool[K] or names; None for all there are. Places without
             an arm never are.
-        decision, customer
+        decision, customer, exploration
             As of `choose`.
         version
             What the pull names; None for the policy's own, with the model's `version` behind a dot
@@ -228,7 +228,15 @@ class Policy:
         chosen = mask(model, eligible)
         belief = model.belief(context, matrix(features))
         arms = model.arms if self.control is not None else ()
-        return self.choose(belief, chosen, decision, customer=customer, arms=arms, version=version)
+        return self.choose(
+            belief,
+            chosen,
+            decision,
+            customer=customer,
+            arms=arms,
+            version=version,
+            exploration=exploration,
+        )
 
     def _plan(
         self,
@@ -239,8 +247,7 @@ class Policy:
         arms: Sequence[str],
     ) -> _Plan:
         check(belief, eligible)
-        if not 1 <= decision < 2**63:
-            raise LearnerError(f"decisions are numbered from 1, got {decision}")
+        _check_number(decision)
         wanted = np.empty(eligible.shape[0])
         if self.control is not None and self.control.holds(customer):  # type: ignore[arg-type]
             self.control.write(arms, eligible, wanted)
@@ -262,3 +269,8 @@ class Policy:
             belief.probability, reach, wanted, self.floor, budget.share, budget.cost, out
         )
         return _Plan(out, wanted, floor, listed, False)
+
+
+def _check_number(decision: int) -> None:
+    if not 1 <= decision < 2**63:
+        raise LearnerError(f"decisions are numbered from 1, got {decision}")

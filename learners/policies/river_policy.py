@@ -18,15 +18,18 @@ from .explorers import Explorer
 from .policy import Policy
 
 
-class _Adapter:
+class _Adapter(base.Policy):
     """What both of River's kinds of policy share: River's arm ids are a bandit's arms by name."""
 
-    def _begin(
+    def __init__(
         self,
         model: ArmModel,
         policy: Policy | Explorer,
-        reward_range: tuple[float, float],
+        reward_range: tuple[float, float] = (0.0, 1.0),
+        reward_obj: base.RewardObj | None = None,
     ) -> None:
+        super().__init__(reward_obj=reward_obj)
+        _no_control(policy)
         self.model, self.policy, self.reward_range = model, policy, reward_range
         # A clone begins as this one did: with the model as it was given.
         self.bandit = Bandit(copy.deepcopy(model), policy, reward_range=reward_range)
@@ -104,17 +107,6 @@ class ContextualBanditPolicy(_Adapter, base.ContextualPolicy):
     (1009, 0.96)
     """
 
-    def __init__(
-        self,
-        model: ArmModel,
-        policy: Policy | Explorer,
-        reward_range: tuple[float, float] = (0.0, 1.0),
-        reward_obj: base.RewardObj | None = None,
-    ) -> None:
-        super().__init__(reward_obj=reward_obj)
-        _no_control(policy)
-        self._begin(model, policy, reward_range)
-
     def _pull(  # type: ignore[override]
         self, arm_ids: Iterable[Any], context: Mapping[str, Any] | None
     ) -> Any:
@@ -132,7 +124,7 @@ class ContextualBanditPolicy(_Adapter, base.ContextualPolicy):
         super().update(arm_id, context, reward)  # type: ignore[no-untyped-call]
 
 
-class BanditPolicy(_Adapter, base.Policy):
+class BanditPolicy(_Adapter):
     """A bandit without contexts as a policy of River, for its `evaluate` and the like.
 
     Parameters, attributes and errors are those of `ContextualBanditPolicy`.
@@ -149,17 +141,6 @@ class BanditPolicy(_Adapter, base.Policy):
     >>> policy.pull(range(3)), policy.last.propensity > 0.9
     (2, True)
     """
-
-    def __init__(
-        self,
-        model: ArmModel,
-        policy: Policy | Explorer,
-        reward_range: tuple[float, float] = (0.0, 1.0),
-        reward_obj: base.RewardObj | None = None,
-    ) -> None:
-        super().__init__(reward_obj=reward_obj)
-        _no_control(policy)
-        self._begin(model, policy, reward_range)
 
     def _pull(self, arm_ids: Iterable[Any]) -> Any:
         return self._choose(arm_ids, None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nextbest.learners.base import Belief
-from nextbest.learners.kernels import arbitrate
+from nextbest.learners.kernels import arbitrate, squarecb
 from nextbest.learners.policies import Budget, EpsilonGreedy, Greedy, Policy, SquareCB
 
 
@@ -106,6 +106,7 @@ def test_one_step_chooses_as_the_policy_bit_for_bit(name, limit):
             assert arm == -1
             continue
         belief = Belief(relatives, np.zeros(k), relatives)
-        pull = policy.choose(belief, eligible, 1, draw=draw)
-        assert (arm, chances.tolist()) == (pull.arm, pull.propensities.tolist())
+        expected = policy.propensities(belief, eligible)
+        assert chances.tolist() == expected.tolist()
+        assert arm == squarecb.sample(expected, draw)
         assert math.fsum(chances) == pytest.approx(1.0, abs=1e-12)

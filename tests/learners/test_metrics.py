@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nextbest.learners import LearnerError, LogLoss, MeanReward, RecentReward
+from nextbest.learners.metrics.base import Measure
 
 REWARDS = np.random.default_rng(1).random(500).tolist()
 PREDICTIONS = [(p < 0.3, p) for p in REWARDS]
@@ -75,3 +76,13 @@ def test_a_value_that_cannot_be_counted_is_refused(call):
 
 def test_certain_and_wrong_is_a_finite_loss():
     assert fill(LogLoss(), [(True, 0.0)]).get() == pytest.approx(-math.log(1e-15))
+
+
+def test_a_measure_that_lacks_a_part_is_refused_when_it_is_made():
+    class Half(Measure):
+        @property
+        def sums(self):
+            return np.zeros(1)
+
+    with pytest.raises(TypeError, match="_kernels"):
+        Half()

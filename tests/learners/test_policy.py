@@ -158,19 +158,3 @@ def test_the_log_values_another_policy_without_bias(name):
     for weighted, unbiased in ((right, True), (wrong, False)):
         error = abs((weighted - truth).mean())
         assert (error < 3.5 * (weighted - truth).std() / math.sqrt(n)) == unbiased
-
-
-def test_a_draw_from_elsewhere_chooses_and_changes_no_propensity():
-    policy = POLICIES["squarecb"]
-    own = policy.choose(BELIEF, ELIGIBLE, 3)
-    for draw in (0.0, own.draw, 0.999):
-        pull = policy.choose(BELIEF, ELIGIBLE, 3, draw=draw)
-        assert pull.draw == draw
-        assert pull.arm == squarecb.sample(own.propensities, draw)
-        assert pull.propensities.tolist() == own.propensities.tolist()
-
-
-@pytest.mark.parametrize("draw", [-0.1, 1.0, math.nan])
-def test_a_draw_that_is_none_is_refused(draw):
-    with pytest.raises(LearnerError, match="draw must be in"):
-        POLICIES["uniform"].choose(BELIEF, ELIGIBLE, 1, draw=draw)

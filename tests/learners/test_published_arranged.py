@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nextbest.learners import BayesianRanker, LearnerError, SegmentOfOne
+from nextbest.learners.arranging import arranged
 from nextbest.learners.published import PublishedArms
 
 
@@ -32,7 +33,7 @@ def test_known_arms_keep_their_belief_bit_for_bit_in_any_order():
     served = ONE.publish()
     features = np.array([[0.1], [0.2], [0.3], [0.4]])
     before = served.belief(CONTEXT, features, ANN)
-    turned = served.arranged(["c", "a"])
+    turned = arranged(served, ["c", "a"])
     after = turned.belief(CONTEXT, features[[3, 0]], ANN)
     for was, now in zip(before, after, strict=True):
         assert now.tolist() == was[[3, 0]].tolist()
@@ -41,7 +42,7 @@ def test_known_arms_keep_their_belief_bit_for_bit_in_any_order():
 
 
 def test_an_unknown_arm_is_as_one_that_was_just_added():
-    served = ONE.publish().arranged(["new", "b", "newer"])
+    served = arranged(ONE.publish(), ["new", "b", "newer"])
     own = served.belief(CONTEXT, [[0.2], [0.3], [0.7]], ANN)
     live = SegmentOfOne.from_bytes(ONE.to_bytes(), BayesianRanker.from_bytes)
     place = live.model.add_arm("new")
@@ -53,7 +54,7 @@ def test_an_unknown_arm_is_as_one_that_was_just_added():
 
 
 def test_a_segment_of_which_nothing_is_known_is_as_uncertain_for_all():
-    served = ONE.publish().arranged(["new", "a"])
+    served = arranged(ONE.publish(), ["new", "a"])
     unseen = {**CONTEXT, "s": "never"}
     live = SegmentOfOne.from_bytes(ONE.to_bytes(), BayesianRanker.from_bytes)
     place = live.model.add_arm("new")
@@ -63,7 +64,7 @@ def test_a_segment_of_which_nothing_is_known_is_as_uncertain_for_all():
 
 
 def test_it_travels_as_bytes():
-    served = ONE.publish().arranged(["new", "b"])
+    served = arranged(ONE.publish(), ["new", "b"])
     again = PublishedArms.from_bytes(served.to_bytes())
     features = np.zeros((2, 1))
     for was, now in zip(
@@ -80,4 +81,4 @@ def test_it_travels_as_bytes():
 def test_what_cannot_be_arranged_is_refused(arms, said):
     full = BayesianRanker(["a", "b"]).publish()
     with pytest.raises(LearnerError, match=said):
-        full.arranged(arms)
+        arranged(full, arms)

@@ -19,6 +19,7 @@ from nextbest.learners import (
     save,
 )
 from nextbest.learners.checkpoint import pack, unpack
+from nextbest.learners.person import Person, pack_person
 from nextbest.learners.policies import (
     Budget,
     ControlGroup,
@@ -229,11 +230,23 @@ def test_a_bad_call_says_why():
         shared.belief({}, np.zeros((3, 2)), blocks["ann"])
     with pytest.raises(LearnerError, match="wrong checksum"):
         served.belief({}, np.zeros((3, 2)), blocks["ann"][:-1] + b"x")
+    for person in (
+        Person(1, math.nan, 1.0, (), (), ()),
+        Person(1, 0.0, -1.0, (), (), ()),
+        Person(1, 0.0, 1.0, (7,), (math.inf,), (1.0,)),
+        Person(1, 0.0, 1.0, (7,), (0.0,), (-1.0,)),
+    ):
+        with pytest.raises(LearnerError, match="not finite, or less than nothing"):
+            served.belief({}, np.zeros((3, 2)), pack_person(person, 16))
     with pytest.raises(LearnerError, match="'region' must be a string"):
         served.belief({"region": 3}, np.zeros((3, 2)))
-    with pytest.raises(LearnerError, match=r"beyond 1e\+12"):
+    with pytest.raises(LearnerError, match=r"contexts must not be beyond 1e\+12"):
         served.belief({"age": 1e13}, np.zeros((3, 2)))
     with pytest.raises(LearnerError, match="got None"):
         served.belief({})
+    with pytest.raises(LearnerError, match=r"features must not be beyond 1e\+12"):
+        served.belief({}, np.full((3, 2), 1e13))
+    with pytest.raises(LearnerError, match="'affinity' in row 0 is not finite"):
+        served.belief({}, np.full((3, 2), -np.inf))
     with pytest.raises(LearnerError, match="PlainArms has no publish"):
         SegmentOfOne(PlainArms(["a"])).publish()
