@@ -81,11 +81,6 @@ def probabilities(
             if abs(value) > largest:
                 return BAD_FEATURES
             single[0, a, f] = value
-    for i in range(evidence.shape[1]):
-        if not (np.isfinite(evidence[0, i]) and np.isfinite(evidence[1, i])):
-            return BAD_PERSON
-        if evidence[1, i] < 0.0:
-            return BAD_PERSON
     numbers = x.reshape(1, x.shape[0])
     own = np.empty((1, n_contexts), np.int64)
     own_segments = np.empty(unseen.shape[1], np.int64)
@@ -111,11 +106,7 @@ def probabilities(
             for s in range(unseen.shape[1]):
                 own_segments[s] = rows[n_contexts + s, m]
             start = ends[m - 1] if m else 0
-            if not (
-                np.isfinite(person[m, 0]) and np.isfinite(person[m, 1]) and person[m, 1] >= 0.0
-            ):
-                return BAD_PERSON
-            levels.move(
+            usable = levels.move(
                 moments[moment : moment + 2 * segments[m]].reshape(2, segments[m], k),
                 own_segments,
                 unseen[m],
@@ -124,10 +115,13 @@ def probabilities(
                 person[m, 0],
                 person[m, 1],
                 keys[start : ends[m]],
-                evidence[:, start : ends[m]].astype(np.float64),
+                evidence[0, start : ends[m]],
+                evidence[1, start : ends[m]],
                 persons[m, 0],
                 persons[m, 1],
                 believed,
             )
+            if not usable:
+                return BAD_PERSON
         out[m] = believed[2]
     return 0

@@ -18,8 +18,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
-    scenario_decide_inprocess,
     scenario_commit,
+    scenario_decide_inprocess,
     scenario_decide_kernel,
     scenario_drift,
     scenario_freshness,
