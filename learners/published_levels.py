@@ -96,6 +96,26 @@ class PublishedLevels:
         """The names of the arms that they are of."""
         return tuple(self._rows.state()[0]["arms"])
 
+    def arranged(self, arms: Sequence[str]) -> Self:
+        """Return the levels of other arms; of one that is not known here nothing is known."""
+        known = {name: place for place, name in enumerate(self.arms) if name}
+        take = np.array([known.get(name, -1) for name in arms], np.int64)
+        places = self._rows.state()[0]
+        moments = np.ascontiguousarray(self._moments[:, :, take])
+        for unseen, categories in zip(self._unseen, places["categories"], strict=True):
+            for *_, row in categories:
+                moments[0, row, take < 0] = 0.0
+                moments[1, row, take < 0] = unseen
+        names = [*arms]
+        return type(self)(
+            self._rows.names,
+            self._max,
+            {"arms": names, "owners": names, "categories": places["categories"]},
+            moments,
+            self._unseen,
+            self._persons,
+        )
+
     def move(self, context: Mapping[str, Any], person: bytes | None, out: Floats) -> None:
         """Move a shared model's belief, float64[3, K], in place.
 
@@ -110,6 +130,29 @@ class PublishedLevels:
             *view_person(person or b""), self._persons[0], self._persons[1], out,
         ):  # fmt: skip
             unpack_person(person or b"")  # says what is wrong with it
+
+    def reasons(
+        self, context: Mapping[str, Any], person: bytes | None, arm: int
+    ) -> list[tuple[str, float]]:
+        """Return what each segment and the person add to the mean of an arm's logit.
+
+        Raises
+        ------
+        LearnerError
+            As `move`.
+        """
+        parts = []
+        for i, row in enumerate(self._rows.active(context)):
+            label = f"{self._rows.names[i]} = {self._rows.category(i, context)}"
+            parts.append((label, float(self._moments[0, row, arm]) if row >= 0 else 0.0))
+        if person:
+            known = unpack_person(person)
+            evidence = (known.information, known.precision), known.at(int(self._rows.keys[arm]))
+            variances, weights = self._persons
+            labels = "person", f"person & {self.arms[arm]}"
+            for i, (label, each) in enumerate(zip(labels, evidence, strict=True)):
+                parts.append((label, levels.mixture(*each, variances[i], weights[i])[0]))
+        return parts
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what `restored` needs: plain values and arrays."""

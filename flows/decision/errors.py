@@ -1,11 +1,19 @@
-"""What is wrong with a strategy, all of it, and where."""
+"""What is wrong with a strategy, all of it, and where; and what a decision refuses.
+
+SettingsError
+├── StrategyError     a strategy that cannot be used
+└── ExpressionError   an expression that means nothing
+DecisionError
+├── RequestError      what was asked for cannot be decided
+└── ModelError        a model, or a customer's weights, that do not fit the strategy
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...features.errors import SettingsError
+from ...features.errors import NextbestError, SettingsError
 
 
 class Fault(NamedTuple):
@@ -55,3 +63,24 @@ class ExpressionError(SettingsError):
         super().__init__(f"at {at}: {reason}")
         self.at = at
         self.reason = reason
+
+
+class DecisionError(NextbestError):
+    """The root of what deciding raises on purpose."""
+
+
+class RequestError(DecisionError, ValueError):
+    """A request that cannot be decided; ``field`` says which part of it is wrong.
+
+    >>> str(RequestError("n", "is 0, not 1 to 100"))
+    'n is 0, not 1 to 100'
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class ModelError(DecisionError):
+    """A model, or a customer's weights, that cannot be used; the message names the objective."""

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.kernels.layout import F64, I64, U8
 from .expressions import Programs, Scope, evaluate, folded, kind_of, parse, typed
 from .expressions import kernel as k
-from .expressions.nodes import Node
+from .expressions.interpreting import fits
+from .expressions.nodes import Given, Node
 from .reading import Reader, concerns, reader
 from .record import Value
 from .strategy import Strategy
+
+Flags = npt.NDArray[np.bool_]
 
 
 class Seen(NamedTuple):
@@ -148,6 +152,16 @@ class Inputs:
         """Return float64[actions]: what each score is multiplied by."""
         return self._times(self._run(values, state, context, channel, at_us)[0])
 
+    def held(
+        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
+    ) -> Flags:
+        """Return bool[boosts, actions]: which boosts concern an action and hold for it."""
+        results = self._run(values, state, context, channel, at_us)[0]
+        found: Flags = np.zeros((len(self._boosts), len(self.actions)), np.bool_)
+        for row, (actions, programs, _) in zip(found, self._boosts, strict=True):
+            row[actions] = results[programs] == 1.0
+        return found
+
     def _run(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> tuple[F64, dict[str, float]]:
@@ -186,7 +200,7 @@ class Inputs:
         found = {}
         for name, kind, place, node in categories:
             if kind == "any":
-                value = evaluate(node, Scope(context=context))
+                value = _given(node, context)
             elif kind == "string":
                 value = self._programs.text(float(results[place]), unknown)
             else:
@@ -207,8 +221,15 @@ class Inputs:
                 if results[programs[0]] == 1.0:
                     found[actions] *= times
             else:
-                found[actions] *= np.where(results[programs] == 1.0, times, 1.0)
+                k.multiply(results, actions, programs, times, found)
         return found
+
+
+def _given(node: Node, context: Mapping[str, Value]) -> Value:
+    if isinstance(node, Given) and node.source == "context":  # by far the most
+        value = context.get(node.name)
+        return value if fits(value, node.kind) else None
+    return evaluate(node, Scope(context=context))
 
 
 def category(value: str | float | bool) -> str:

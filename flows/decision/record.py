@@ -94,6 +94,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         What the models saw: contexts, numbers and segments by name.
     offers
         What was answered, in order.
+    persons
+        CRC-32 of the customer's own weights as the models saw them; 0: there were none.
     eligible
         The names of the actions that could have been chosen, in the strategy's order.
     scores
@@ -127,6 +129,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     served: Served | None = None
     contacts: bytes = b""
     inputs: dict[str, Value] = {}
+    persons: int = 0
     offers: list[Offer] = []
     eligible: list[str] = []
     scores: bytes = b""

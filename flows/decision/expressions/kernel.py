@@ -187,6 +187,14 @@ def run_rows(
 
 
 @kernel
+def multiply(results: F64, places: I64, programs: I64, times: float, out: F64) -> None:
+    """Multiply the places in ``out`` whose programs hold."""
+    for i in range(len(places)):
+        if results[programs[i]] == 1.0:
+            out[places[i]] *= times
+
+
+@kernel
 def judge(
     rules: I64,
     constants: F64,

@@ -1,0 +1,184 @@
+"""The models that a strategy's decisions are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...learners import BayesianRanker, LearnerError, SegmentOfOne
+from ...learners.arranging import arranged as arrange
+from ...learners.published import PublishedArms
+from ...learners.together import Together, inputs_of
+from .errors import ModelError
+from .persons import unpack_persons
+from .record import Value
+from .strategy import Strategy
+
+F64 = npt.NDArray[np.float64]
+
+_FREE = "(free)"
+
+
+class Models:
+    """One model an objective, arranged for the actions of a strategy. Never changed, only replaced.
+
+    An action that a model has not met is believed of as one that nobody has tried. An objective
+    without a model has one that has learned nothing.
+
+    Parameters
+    ----------
+    strategy
+        Whose objectives and actions they are for.
+    published
+        By objective: what was published of its learner. Names of other objectives are ignored.
+
+    Attributes
+    ----------
+    versions
+        By objective, how many outcomes were learned.
+    clock
+        The most of these.
+
+    Raises
+    ------
+    ModelError
+        If a model was made for other inputs, or has no place for an action that it has not met.
+    """
+
+    def __init__(
+        self, strategy: Strategy, published: Mapping[str, PublishedArms] | None = None
+    ) -> None:
+        actions = tuple(strategy.actions)
+        given = published or {}
+        missing = [name for name in strategy.objectives if name not in given]
+        fresh = publish(new_learner(strategy)) if missing else None
+        arranged: dict[str, PublishedArms] = {}
+        for name in strategy.objectives:
+            model = given.get(name, fresh)
+            assert model is not None
+            try:
+                arranged[name] = model if model.arms == actions else arrange(model, actions)
+            except LearnerError as error:
+                raise ModelError(f"objective {name!r}: {error}") from error
+            if inputs_of(model) != _wanted(strategy):
+                raise ModelError(
+                    f"objective {name!r}: a model of {inputs_of(model)}; "
+                    f"the strategy has {_wanted(strategy)}"
+                )
+        try:
+            self._together = Together(tuple(arranged.values()))
+        except LearnerError as error:
+            raise ModelError(str(error)) from error
+        self._strangers = [b""] * len(arranged)
+        self.published = MappingProxyType(dict(given))
+        self.arranged = MappingProxyType(arranged)
+        self.versions = {name: model.version for name, model in arranged.items()}
+        self.clock = max(self.versions.values())
+        self.actions = actions
+        self._strategy = strategy
+
+    def replaced(self, objective: str, model: PublishedArms) -> Models:
+        """Return these models with another one for an objective.
+
+        Raises
+        ------
+        ModelError
+            As `Models`, or if the strategy has no such objective.
+        """
+        if objective not in self._strategy.objectives:
+            raise ModelError(f"the strategy has no objective {objective!r}")
+        return Models(self._strategy, {**self.published, objective: model})
+
+    def chances(self, inputs: Mapping[str, Value], features: F64 | None, persons: bytes) -> F64:
+        """Return what the models foretell of every action, float64[objectives, actions].
+
+        Parameters
+        ----------
+        inputs
+            Contexts, numbers and segments by name.
+        features
+            float64[actions, action features]; None if there are none.
+        persons
+            The customer's own weights, see `persons`; empty: nothing is known of them.
+
+        Raises
+        ------
+        ModelError
+            If something cannot be used.
+        """
+        blocks = None
+        if self._strategy.model.personal:
+            own = unpack_persons(persons)
+            blocks = [own.get(name, b"") for name in self.arranged] if own else self._strangers
+        try:
+            return self._together.probabilities(inputs, features, blocks)
+        except LearnerError as error:
+            raise ModelError(f"{', '.join(self.arranged)}: {error}") from error
+
+
+def new_learner(strategy: Strategy, **settings: Any) -> SegmentOfOne:
+    """Return what learns one objective of a strategy: it has no arms yet, but one free place.
+
+    Parameters
+    ----------
+    strategy
+        Its `model` says what the learner sees.
+    settings
+        Of the `BayesianRanker`, where its defaults are not wanted.
+
+    Examples
+    --------
+    >>> from nextbest.flows.decision.strategy import Action, Channel, Objective
+    >>> strategy = Strategy(
+    ...     name="tea", objectives={"sale": Objective(response="accept")},
+    ...     channels={"web": Channel()}, actions={"green": Action(channels=["web"])},
+    ... )
+    >>> learner = new_learner(strategy)
+    >>> learner.model.add_arm("green")
+    0
+    """
+    seen = strategy.model
+    ranker = BayesianRanker(
+        [_FREE],
+        numbers=tuple(seen.numbers),
+        contexts=tuple(seen.contexts),
+        action_features=tuple(seen.action_features),
+        **settings,
+    )
+    ranker.retire_arm(_FREE)
+    return SegmentOfOne(ranker, tuple(seen.segments))
+
+
+def _wanted(strategy: Strategy) -> dict[str, tuple[str, ...]]:
+    seen = strategy.model
+    return {
+        "numbers": tuple(seen.numbers),
+        "contexts": tuple(seen.contexts),
+        "action_features": tuple(seen.action_features),
+        "segments": tuple(seen.segments),
+    }
+
+
+def publish(learner: SegmentOfOne) -> PublishedArms:
+    """Return a learner as it is served, with a free place for actions that it has not met.
+
+    The learner is not changed but for the free place, which the next new arm takes.
+
+    Raises
+    ------
+    ModelError
+        If there is no room for another place.
+    """
+    ranker = learner.model
+    assert isinstance(ranker, BayesianRanker)
+    if "" not in ranker.arms:
+        try:
+            ranker.add_arm(_FREE)
+        except LearnerError as error:
+            raise ModelError(str(error)) from error
+        ranker.retire_arm(_FREE)
+    return learner.publish()

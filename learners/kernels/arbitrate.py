@@ -1,0 +1,95 @@
+"""What arms are worth to whoever wants several things of them, and how far they are apart."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import explore, squarecb
+from ._jit import kernel
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LARGEST_FACTOR = 1e100
+"""What the product of factors counts as at most, so that every worth is finite."""
+
+
+@kernel
+def worth(
+    chances: Floats,
+    gains: Floats,
+    base: Floats,
+    lever: Floats,
+    boosts: Floats,
+    cost: Floats,
+    out: Floats,
+) -> None:
+    """Write `lever * boosts * (base + sum over o of gains[o] * chances[o]) - cost` to `out`.
+
+    `chances` and `gains` are float64[O, K], the others float64[K]. The sum is taken in the order of
+    the objectives.
+    """
+    for a in range(out.shape[0]):
+        total = base[a]
+        for o in range(chances.shape[0]):
+            total += gains[o, a] * chances[o, a]
+        factor = 0.0
+        if lever[a] > 0.0 and boosts[a] > 0.0:
+            factor = min(lever[a] * boosts[a], LARGEST_FACTOR)
+        out[a] = factor * total - cost[a]
+
+
+@kernel
+def relative(worths: Floats, eligible: Bools, out: Floats) -> None:
+    """Write how good each arm is beside the best eligible one, in [0, 1], to `out`.
+
+    The best one is 1. One that is worse by a share `g` of the best one's magnitude is `1 - g`, and
+    0 if it is worse by all of it or more: the unit of worth plays no part. An arm that is not
+    eligible is 0.
+    """
+    winner = explore.best(worths, eligible)
+    for a in range(out.shape[0]):
+        if not eligible[a]:
+            out[a] = 0.0
+        elif worths[a] == worths[winner]:
+            out[a] = 1.0
+        else:
+            unit = abs(worths[winner])
+            gap = worths[winner] - worths[a]
+            out[a] = 1.0 - gap / unit if gap < unit else 0.0
+
+
+SQUARECB, EPSILON, GREEDY = 0, 1, 2
+"""What `pick` explores by."""
+
+
+@kernel
+def pick(
+    worths: Floats,
+    eligible: Bools,
+    method: int,
+    strength: float,
+    floor: float,
+    share: float,
+    draw: float,
+    relatives: Floats,
+    chances: Floats,
+) -> int:
+    """Choose an arm by its worth; return it, -1 if none is eligible.
+
+    What `Policy.choose` does with an explorer, a floor and a budget's share, in one step.
+    `strength` is SquareCB's gamma (finite), or epsilon. Writes to `relatives` what `relative` says,
+    and to `chances` the exact probability of each arm.
+    """
+    if explore.best(worths, eligible) < 0:
+        return -1
+    relative(worths, eligible, relatives)
+    wanted = chances if floor == 0.0 and share >= 1.0 else np.empty(chances.shape[0])
+    if method == SQUARECB:
+        explore.inverse_gap(relatives, eligible, strength, 1.0, wanted)
+    elif method == EPSILON:
+        explore.epsilon_greedy(relatives, eligible, strength, wanted)
+    else:
+        explore.top(relatives, eligible, wanted)
+    if floor > 0.0 or share < 1.0:
+        explore.limit(relatives, eligible, wanted, floor, share, 1.0, chances)
+    return squarecb.sample(chances, draw)

@@ -1,0 +1,112 @@
+"""Choosing by worth in one step is what a policy does with what was made relative."""
+
+import math
+
+import numpy as np
+import pytest
+
+from nextbest.learners.base import Belief
+from nextbest.learners.kernels import arbitrate, squarecb
+from nextbest.learners.policies import Budget, EpsilonGreedy, Greedy, Policy, SquareCB
+
+
+def naive_relative(worths, eligible):
+    best = max(w for w, can in zip(worths, eligible, strict=True) if can)
+    out = []
+    for w, can in zip(worths, eligible, strict=True):
+        if not can:
+            out.append(0.0)
+        elif w == best:
+            out.append(1.0)
+        else:
+            out.append(max(0.0, 1.0 - (best - w) / abs(best)) if best else 0.0)
+    return out
+
+
+CASES = {
+    "positive": [0.2, 0.1, 0.19, 0.0],
+    "mixed": [5.0, -3.0, 4.0, 1e-9],
+    "negative": [-1.0, -1.5, -9.0, -1.0],
+    "best-is-nothing": [0.0, -1.0, 0.0, -1e-9],
+    "huge": [1e300, 5e299, -1e300, 0.0],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_relative_worths_are_those_of_the_definition(case):
+    worths, eligible = np.array(CASES[case]), np.array([True, True, True, False])
+    for mask in (eligible, ~eligible, np.ones(4, np.bool_)):
+        out = np.empty(4)
+        arbitrate.relative(worths, mask, out)
+        assert out.tolist() == naive_relative(worths.tolist(), mask.tolist())
+
+
+@pytest.mark.parametrize("unit", [0.01, 1.0, 250.0])
+def test_the_unit_of_worth_plays_no_part(unit):
+    worths, eligible = np.array([0.5, 0.25, 0.375]), np.ones(3, np.bool_)
+    out = np.empty(3)
+    arbitrate.relative(unit * worths, eligible, out)
+    assert out.tolist() == pytest.approx([1.0, 0.5, 0.75])
+
+
+def test_worth_is_what_is_wanted_of_an_arm_less_its_cost():
+    chances = np.array([[0.5, 0.25], [0.1, 1.0]])
+    gains = np.array([[10.0, 4.0], [-5.0, 2.0]])
+    out = np.empty(2)
+    arbitrate.worth(
+        chances,
+        gains,
+        np.array([1.0, 0.0]),
+        np.array([2.0, 1.0]),
+        np.array([1.0, 3.0]),
+        np.array([0.5, 0.0]),
+        out,
+    )
+    # 2 * (1 + 10 * .5 - 5 * .1) - .5 and 3 * (4 * .25 + 2)
+    assert out.tolist() == [10.5, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("lever", "boost", "expected"),
+    [(0.0, math.inf, -1.0), (1e6, math.inf, 1e100 - 1.0), (1.0, 0.0, -1.0)],
+    ids=["no-lever", "endless", "no-boost"],
+)
+def test_no_factor_makes_a_worth_that_is_none(lever, boost, expected):
+    out = np.empty(1)
+    one = np.ones(1)
+    arbitrate.worth(np.ones((1, 1)), np.ones((1, 1)), 0.0 * one, lever * one, boost * one, one, out)
+    assert out[0] == expected
+
+
+POLICIES = {
+    "squarecb": (SquareCB(5.0, 0.0, 1.0), arbitrate.SQUARECB, 5.0),
+    "epsilon": (EpsilonGreedy(0.2), arbitrate.EPSILON, 0.2),
+    "greedy": (Greedy(), arbitrate.GREEDY, 0.0),
+}
+LIMITS = {"free": (0.0, 1.0), "floor": (0.05, 1.0), "budget": (0.0, 0.1), "both": (0.02, 0.3)}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("name", POLICIES)
+def test_one_step_chooses_as_the_policy_bit_for_bit(name, limit):
+    explorer, method, strength = POLICIES[name]
+    floor, share = LIMITS[limit]
+    policy = Policy(explorer, floor=floor, budget=Budget(share) if share < 1.0 else None)
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        k = int(rng.integers(1, 12))
+        worths = rng.normal(size=k).round(int(rng.integers(1, 4)))
+        eligible = rng.random(k) < 0.7
+        draw = float(rng.random())
+        relatives, chances = np.empty(k), np.empty(k)
+        arm = arbitrate.pick(
+            worths, eligible, method, strength, floor, share, draw, relatives, chances
+        )
+        if not eligible.any():
+            assert arm == -1
+            continue
+        belief = Belief(relatives, np.zeros(k), relatives)
+        expected = policy.propensities(belief, eligible)
+        assert chances.tolist() == expected.tolist()
+        assert arm == squarecb.sample(expected, draw)
+        assert math.fsum(chances) == pytest.approx(1.0, abs=1e-12)
