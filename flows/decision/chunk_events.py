@@ -18,34 +18,32 @@ from .credits import Seen
 from .loop_events import LoopEvent
 from .open_decisions import Credit
 
-DECISIONS = pa.schema(
-    {
-        "position": pa.int64(),
-        "event_id": pa.string(),
-        "event_timestamp": TIME_TYPE,
-        "customer_id": pa.string(),
-        "type": pa.string(),
-        "record": pa.string(),
-    }
-)
+_RECORDS: Any = [
+    pa.field("position", pa.int64()),
+    pa.field("event_id", pa.string()),
+    pa.field("event_timestamp", TIME_TYPE),
+    pa.field("customer_id", pa.string()),
+    pa.field("type", pa.string()),
+    pa.field("record", pa.string()),
+]
+DECISIONS = pa.schema(_RECORDS)
 """The archive of decisions and outcomes; ``record`` is the loop's own JSON text."""
 
-CREDITS = pa.schema(
-    {
-        "position": pa.int64(),
-        "event_timestamp": TIME_TYPE,
-        "customer_id": pa.string(),
-        "objective": pa.string(),
-        "example": pa.string(),
-        "revision": pa.int64(),
-        "action": pa.string(),
-        "reward": pa.float64(),
-        "silence": pa.bool_(),
-        "withdrawn": pa.bool_(),
-        "inputs": pa.string(),
-        "features": pa.list_(pa.float64()),
-    }
-)
+_TOLD: Any = [
+    pa.field("position", pa.int64()),
+    pa.field("event_timestamp", TIME_TYPE),
+    pa.field("customer_id", pa.string()),
+    pa.field("objective", pa.string()),
+    pa.field("example", pa.string()),
+    pa.field("revision", pa.int64()),
+    pa.field("action", pa.string()),
+    pa.field("reward", pa.float64()),
+    pa.field("silence", pa.bool_()),
+    pa.field("withdrawn", pa.bool_()),
+    pa.field("inputs", pa.string()),
+    pa.field("features", pa.list_(pa.float64())),
+]
+CREDITS = pa.schema(_TOLD)
 """The archive of what was learned: of one example the highest revision counts."""
 
 
