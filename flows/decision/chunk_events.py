@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...features.arrow_columns import TIME_TYPE
-from ...features.events import EXTRA, RESERVED
+from ...features.events import EXTRA, RESERVED, EventSchema
 from ..assemble import WholeChunk
 from .credits import Seen
 from .loop_events import LoopEvent
@@ -62,10 +62,13 @@ class ChunkReader:
     ----------
     types
         Of the events that objectives name.
+    schema
+        Of the users' events.
     """
 
-    def __init__(self, types: Sequence[str]) -> None:
+    def __init__(self, types: Sequence[str], schema: EventSchema) -> None:
         self._types = pa.array(sorted(set(types)), pa.string())
+        self._conditions = [name for name, kind in schema.properties.items() if kind == "bool"]
 
     def read(self, whole: WholeChunk, waits_for: Callable[[str], bool]) -> ChunkEvents:
         """Return the loop's events, the named ones of customers who are waited for, and the clock.
@@ -88,7 +91,7 @@ class ChunkReader:
             if len(rows):
                 customers = table["customer_id"].take(pa.array(rows)).to_pylist()
                 wanted = [name in own or waits_for(name) for name in customers]
-                seen = list(_seen(table, chunk.positions, rows[np.array(wanted)]))
+                seen = self._seen(table, chunk.positions, rows[np.array(wanted)])
         events = sorted([*loop, *seen], key=lambda event: event.position)
         positions = chunk.positions
 
@@ -98,24 +101,29 @@ class ChunkReader:
 
         return ChunkEvents(events, at, max(ends, int(newest[-1])))
 
+    def _seen(
+        self, table: Any, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+    ) -> list[LoopEvent | Seen]:
+        chosen = table.take(pa.array(rows))
+        names = [name for name in chosen.column_names if name not in (*RESERVED[:3], EXTRA)]
+        fields = chosen.select(names).to_pylist()
+        for name in self._conditions:  # as numbers in the table
+            for each in fields:
+                each[name] = None if each[name] is None else bool(each[name])
+        columns = zip(
+            chosen["event_id"].to_pylist(),
+            chosen["event_timestamp"].cast(pa.int64()).to_pylist(),
+            chosen["customer_id"].to_pylist(),
+            positions[rows].tolist(),
+            fields,
+            strict=True,
+        )
+        return [Seen(*values) for values in columns]
+
     def _named(self, table: Any) -> npt.NDArray[np.bool_]:
         found: Any = pc.is_in(table["type"].cast(pa.string()), value_set=self._types)
         named: npt.NDArray[np.bool_] = found.to_numpy()
         return named
-
-
-def _seen(table: Any, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> list[Seen]:
-    if not len(rows):
-        return []
-    chosen = table.take(pa.array(rows))
-    times = chosen["event_timestamp"].cast(pa.int64()).to_pylist()
-    names = [n for n in chosen.column_names if n not in (*RESERVED[:3], EXTRA)]
-    fields = chosen.select(names).to_pylist()
-    columns = zip(
-        chosen["event_id"].to_pylist(), times, chosen["customer_id"].to_pylist(),
-        positions[rows].tolist(), fields, strict=True,
-    )  # fmt: skip
-    return [Seen(*values) for values in columns]
 
 
 def decisions_table(events: Sequence[LoopEvent]) -> pa.Table:

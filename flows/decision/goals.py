@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...features.catalog import Catalog
 from ...features.durations import microseconds
 from ...features.errors import SettingsError
-from ...features.events import EventSchema
-from .strategy import Strategy
+from .expressions import Names, Node, Scope, holds, parse, typed
+from .reading import tags_of
+from .strategy import Objective, Strategy
 
 Fields = Mapping[str, Any]
 Where = Callable[[Fields, Fields], bool]
@@ -65,39 +67,35 @@ class Goal:
         return self.where is None or bool(self.where(event, action))
 
 
-def goals_of(
-    strategy: Strategy,
-    schema: EventSchema | None = None,
-    conditions: Mapping[str, Where] | None = None,
-) -> tuple[Goal, ...]:
+def goals_of(strategy: Strategy, catalog: Catalog | None = None) -> tuple[Goal, ...]:
     """Return a strategy's objectives, in the order of its file.
 
     Parameters
     ----------
     strategy
         The strategy.
-    schema
-        Of the users' events, to check what objectives name; None: not checked.
-    conditions
-        By objective: its ``where``, compiled.
+    catalog
+        Of the events that objectives name; None: those are not checked.
 
     Raises
     ------
     SettingsError
         If an objective has neither response nor event or both, an empty range, a window that is
-        none, a condition that was not compiled, or names what events do not have.
+        none, a condition that means nothing, or names what events do not have.
 
     Examples
     --------
     >>> from .strategy import Action, Channel, Objective
+    >>> sale = Objective(event="buy", where="event.value > 5", window="1m")
     >>> strategy = Strategy(
-    ...     name="s", objectives={"sale": Objective(event="buy", value="value", range=(0.0, 50.0))},
-    ...     channels={"web": Channel()}, actions={"tea": Action(channels=["web"])},
+    ...     name="s", objectives={"sale": sale}, channels={"web": Channel()},
+    ...     actions={"tea": Action(channels=["web"])},
     ... )
-    >>> goals_of(strategy)[0].window
-    86400000000
+    >>> goal = goals_of(strategy)[0]
+    >>> goal.window, [goal.admits({"value": n}, {}) for n in (3.0, 9.0, None)]
+    (60000000, [False, True, False])
     """
-    known = conditions or {}
+    tags = tags_of(strategy.actions)
     goals = []
     for name, objective in strategy.objectives.items():
         what = f"{strategy.name}: objective {name!r}"
@@ -106,21 +104,32 @@ def goals_of(
         low, high = objective.range
         if not low < high:
             raise SettingsError(f"{what}: its range is empty, [{low}, {high}]")
-        if objective.where is not None and name not in known:
-            raise SettingsError(f"{what}: its condition was not compiled")
+        _check_event(what, objective, catalog)
+        where = None
         try:
             window = microseconds(objective.window)
-        except ValueError as error:
-            raise SettingsError(f"{what}: window: {error}") from None
-        if objective.event is not None and schema is not None:
-            if objective.event not in schema.types:
-                raise SettingsError(f"{what}: {schema.name!r} has no event {objective.event!r}")
-            if isinstance(objective.value, str) and not schema.is_numeric(objective.value):
-                raise SettingsError(f"{what}: {schema.name!r} has no number {objective.value!r}")
+            if objective.where is not None:
+                names = Names(frozenset({"event", "action"}), catalog, (), tags)
+                where = _condition(typed(parse(objective.where), "bool", names))
+        except (ValueError, SettingsError) as error:
+            raise SettingsError(f"{what}: {error}") from None
         goals.append(
             Goal(
-                name, objective.response, objective.event, window, objective.value, low, high,
-                known.get(name),
+                name, objective.response, objective.event, window, objective.value, low, high, where
             )
-        )  # fmt: skip
+        )
     return tuple(goals)
+
+
+def _condition(node: Node) -> Where:
+    return lambda event, action: holds(node, Scope(event=event, action=action))
+
+
+def _check_event(what: str, objective: Objective, catalog: Catalog | None) -> None:
+    if objective.event is None or catalog is None:
+        return
+    schema = catalog.source
+    if objective.event not in schema.types:
+        raise SettingsError(f"{what}: {schema.name!r} has no event {objective.event!r}")
+    if isinstance(objective.value, str) and not schema.is_numeric(objective.value):
+        raise SettingsError(f"{what}: {schema.name!r} has no number {objective.value!r}")

@@ -11,6 +11,7 @@ Knows no dataflow engine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from ...features.errors import StateError
 from ...learners import BayesianRanker, Example, LearnerError, RepairingLearner, SegmentOfOne
 from ...learners.kernels.limits import LARGEST
+from .inputs import category
 from .open_decisions import Credit
 from .strategy import Model
 
@@ -30,7 +32,6 @@ APART_US = 86_400_000_000
 MOST_PEOPLE = 1_000_000
 """Customers whose own weights are kept, by objective; those who learned longest ago leave."""
 MOST_WEIGHTS = 4_000_000
-MOST_TEXT = 256
 FORMAT = 1
 
 _ACTION = ":action"  # in an example's context; no name of a strategy begins like this
@@ -246,7 +247,7 @@ class Learning:
 
     def _context(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the model can use; of anything else it is as if it were missing."""
-        context: dict[str, Any] = {name: category(inputs.get(name)) for name in self._words}
+        context: dict[str, Any] = {name: _category(inputs.get(name)) for name in self._words}
         for name in self._numbers:
             value = inputs.get(name)
             fits = isinstance(value, int | float) and abs(value) <= LARGEST
@@ -308,14 +309,7 @@ def learn_action(one: SegmentOfOne, example: Example, person: bytes | None) -> b
     return None if person is None else new
 
 
-def category(value: object) -> str | None:
-    """Return a value as the category that a model knows it by.
-
-    >>> category("web"), category(3.0), category(2.5), category(True), category(None)
-    ('web', '3', '2.5', 'true', None)
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(int(value)) if float(value).is_integer() else repr(value)
-    return value[:MOST_TEXT] if isinstance(value, str) else None
+def _category(value: str | float | bool | None) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return None if value is None else category(value)
