@@ -160,8 +160,10 @@ class LoopReader:
                 raw.decode()
             if self._kind.decode(raw).type not in (DECISION, OUTCOME):
                 return None
-        except BAD_LINE:
+        except msgspec.ValidationError:
             return None
+        except BAD_LINE as error:
+            raise EventError(*explain(error)) from None
         line = _decoded(self._line, raw, "$")
         self._check(line)
         if FIELD not in line.properties:
@@ -220,4 +222,5 @@ def _decoded(decoder: msgspec.json.Decoder[T], text: Any, root: str) -> T:
         return decoder.decode(text)
     except BAD_LINE as error:
         reason, path = explain(error)
-        raise EventError(reason, root + (path or "$")[1:]) from None
+        path = root + (path or "$")[1:]
+        raise EventError(reason, None if path == "$" else path) from None
