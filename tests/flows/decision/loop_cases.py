@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from nextbest.flows.decision.attribution import Attribution
 from nextbest.flows.decision.credits import Seen
 from nextbest.flows.decision.goals import Goal
 from nextbest.flows.decision.loop_events import LoopEvent
-from nextbest.flows.decision.open_decisions import Credit
+from nextbest.flows.decision.open_decisions import Credit, Open
 from nextbest.flows.decision.record import Offer, Record, Response
 
 Event = LoopEvent | Seen | int  # a number: any other event, by its time
+_CHANGES = msgspec.msgpack.Decoder(list[tuple[str, Open | None]])
 Final = dict[tuple[str, str], tuple[int, int, float, bool]]
 
 
@@ -63,7 +66,7 @@ def run(
     log = placed(log)
     times = [event if isinstance(event, int) else event.at for event in log]
     attribution = make()
-    kept: list[Any] = []
+    kept: list[bytes] = []
     told: list[Credit] = []
     refused: list[tuple[str, str]] = []
     accepted: list[str] = []
@@ -76,12 +79,12 @@ def run(
         told += out.credits
         refused += [(each.event.event_id, each.reason) for each in out.refused]
         accepted += [event.event_id for event in out.accepted]
-        kept.append(attribution.changes())
+        kept.append(msgspec.msgpack.encode(attribution.changes()))
         if end in restarts:
             clock = attribution.newest
             attribution = make()
             for changes in kept:
-                attribution.restore(clock, changes)
+                attribution.restore(clock, _CHANGES.decode(changes))
         start = end
     return told, refused, accepted
 

@@ -142,6 +142,32 @@ def test_a_failure_that_is_corrected_was_none_and_may_be_an_objective_of_its_own
     assert last(log[:3], ACCEPT, failed)[0] == {"failed:d/0": (6, 1, 1.0, False)}
 
 
+def test_a_failure_that_was_itself_a_correction_can_be_corrected() -> None:
+    log = [
+        decided("d", 5, "tea"), came("o", 6, "d"), came("p", 7, "d", "fail", corrects="o"),
+        came("q", 8, "d", "accept", corrects="p"),
+    ]  # fmt: skip
+    assert last(log[:3])[0] == {}
+    assert last(log)[0] == {"accept:d/0": (6, 1, 1.0, False)}
+
+
+def test_the_earliest_event_that_a_decision_is_credited_with_counts() -> None:
+    for times in ((7, 9), (9, 7)):
+        log = [decided("d", 5, "tea"), *(seen(f"b{at}", at) for at in times)]
+        assert last(log, SALE)[0]["sale:d/0"][:2] == (7, 1 + times.index(7))
+
+
+def test_silences_are_told_in_the_order_of_the_windows_ends_however_the_clock_goes() -> None:
+    short = Goal("short", "accept", None, 3)
+    steps: list[Event] = [decided("d", 5, "tea"), decided("e", 6, "tea"), *range(7, 20)]
+    jump: list[Event] = [*steps[:2], 19]
+    told = last(jump, ACCEPT, short)[2]
+    assert [(c.objective, c.id) for c in told] == [
+        ("short", "d/0"), ("short", "e/0"), ("accept", "d/0"), ("accept", "e/0"),
+    ]  # fmt: skip
+    assert last(steps, ACCEPT, short)[2] == told
+
+
 def test_fallbacks_teach_nothing() -> None:
     log = [decided("d", 5, "tea", fallback="no store"), came("o", 6, "d"), seen("b", 7), 99]
     assert last(log, ACCEPT, SALE)[:2] == ({}, [])
@@ -193,6 +219,19 @@ def test_what_is_kept_of_a_decision_is_bounded_and_ends_with_its_windows() -> No
     assert (len(attribution), attribution.waits_for("ann")) == (0, False)
     assert attribution.changes() == [("d", None)]
     assert attribution.changes() == []
+
+
+@pytest.mark.parametrize("credit", ["last", "first", "all"])
+def test_a_decision_that_was_changed_twice_is_restored_once(credit: Any) -> None:
+    log = [
+        decided("d", 5, "tea", "ice"), came("o", 6, "d", "click"), came("p", 6, "d", "click"),
+        seen("b", 8), came("q", 8, "d", "fail", action="tea"), 99,
+    ]  # fmt: skip
+
+    def make() -> Attribution:
+        return Attribution([SALE], grace=5, credit=credit)
+
+    assert run(log, make, cuts=range(1, 6), restarts=range(1, 6)) == run(log, make)
 
 
 def test_damaged_changes_are_told() -> None:

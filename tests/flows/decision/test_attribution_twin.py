@@ -21,7 +21,7 @@ GOALS = [
 ]
 GRACE = 4
 _times = st.integers(0, 60)
-_names = st.sampled_from(["d0", "d1", "d2", "d3"])
+_names = st.sampled_from(["d0", "d0", "d1", "d2", "d3"])
 _actions = st.lists(st.sampled_from(["tea", "ice", "nut"]), unique=True, max_size=3)
 _who = st.sampled_from(["ann", "ann", "bob"])
 
