@@ -201,7 +201,6 @@ class Attribution:
             self._tell(decision, out)
             if decision.at + self._kept_for < self.newest:
                 self._leave(self._open.pop(name))
-                self._changed[name] = None
         self.newest = newest
 
     def _hear(self, event: LoopEvent, out: Attributed) -> None:
