@@ -24,6 +24,7 @@ from ...features.errors import StateError
 from ...learners import BayesianRanker, Example, LearnerError, RepairingLearner, SegmentOfOne
 from ...learners.kernels.limits import LARGEST
 from .inputs import category
+from .models import new_model
 from .open_decisions import Credit
 from .strategy import Model
 
@@ -31,11 +32,9 @@ APART_US = 86_400_000_000
 """How far apart in event time the partitions of a log may be without an example being refused."""
 MOST_PEOPLE = 1_000_000
 """Customers whose own weights are kept, by objective; those who learned longest ago leave."""
-MOST_WEIGHTS = 4_000_000
 FORMAT = 1
 
 _ACTION = ":action"  # in an example's context; no name of a strategy begins like this
-_FREE = "(free)"
 
 _Batches = list[list[Credit]]
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
@@ -260,19 +259,6 @@ class Learning:
             array[:] = values
             array[~(np.abs(array) <= LARGEST)] = np.nan
         return array
-
-
-def new_model(model: Model) -> SegmentOfOne:
-    """Return what learns an objective: no arms yet, and one free place for any that comes."""
-    ranker = BayesianRanker(
-        [_FREE],
-        numbers=tuple(model.numbers),
-        contexts=tuple(model.contexts),
-        action_features=tuple(model.action_features),
-        max_weights=MOST_WEIGHTS,
-    )
-    ranker.retire_arm(_FREE)
-    return SegmentOfOne(ranker, tuple(model.segments))
 
 
 def load_model(data: bytes) -> SegmentOfOne:

@@ -16,11 +16,12 @@ from ...learners.together import Together, inputs_of
 from .errors import ModelError
 from .persons import unpack_persons
 from .record import Value
-from .strategy import Strategy
+from .strategy import Model, Strategy
 
 F64 = npt.NDArray[np.float64]
 
 _FREE = "(free)"
+MOST_WEIGHTS = 4_000_000
 
 
 class Models:
@@ -141,13 +142,17 @@ def new_learner(strategy: Strategy, **settings: Any) -> SegmentOfOne:
     >>> learner.model.add_arm("green")
     0
     """
-    seen = strategy.model
+    return new_model(strategy.model, **settings)
+
+
+def new_model(seen: Model, **settings: Any) -> SegmentOfOne:
+    """Return the same of what a learner sees, see `new_learner`."""
     ranker = BayesianRanker(
         [_FREE],
         numbers=tuple(seen.numbers),
         contexts=tuple(seen.contexts),
         action_features=tuple(seen.action_features),
-        **settings,
+        **{"max_weights": MOST_WEIGHTS, **settings},
     )
     ranker.retire_arm(_FREE)
     return SegmentOfOne(ranker, tuple(seen.segments))

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nextbest.features import StateError
-from nextbest.flows.decision.learning import Learning, learn_action, load_model, new_model
+from nextbest.flows.decision.learning import Learning, learn_action, load_model
+from nextbest.flows.decision.models import new_model
 from nextbest.flows.decision.open_decisions import Credit
 from nextbest.flows.decision.strategy import Model
 from nextbest.learners import Example

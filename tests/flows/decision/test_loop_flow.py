@@ -17,8 +17,9 @@ import pytest
 import redis
 
 from nextbest.features import SettingsError
-from nextbest.flows.decision.learning import learn_action, load_model, new_model
+from nextbest.flows.decision.learning import learn_action, load_model
 from nextbest.flows.decision.loading import load
+from nextbest.flows.decision.models import new_model
 from nextbest.flows.loop_flow import Loop
 from nextbest.flows.pipeline import Observers, build_flow
 from nextbest.flows.run import run_flow
