@@ -84,15 +84,16 @@ def first_offer(record, **changes):
     return [msgspec.structs.replace(record.offers[0], **changes), *record.offers[1:]]
 
 
-def nudged(data):
-    """The same numbers, but for the last bit of the first."""
-    return bytes([data[0] ^ 1]) + data[1:]
+def nudged(data, byte=0):
+    """The same numbers, but for a bit of the first: the last one, or one of another byte."""
+    return data[:byte] + bytes([data[byte] ^ 1]) + data[byte + 1 :]
 
 
 RECORD = decide(served=row(kind=1.0), page="a", gift=True, n=2, persons=ANN)
 TAMPERED = {
     "scores": {"scores": nudged(RECORD.scores)},
-    "chances": {"chances": {**RECORD.chances, "accept": nudged(RECORD.chances["accept"])}},
+    # Without the models, what is found is what changes a score: not a chance's last bit.
+    "chances": {"chances": {**RECORD.chances, "accept": nudged(RECORD.chances["accept"], 2)}},
     "chances-cut": {"chances": {**RECORD.chances, "accept": RECORD.chances["accept"][:-8]}},
     "propensity": {"offers": first_offer(RECORD, propensity=RECORD.offers[0].propensity * 1.01)},
     "draw": {"offers": first_offer(RECORD, draw=0.5)},
