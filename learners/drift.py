@@ -38,7 +38,8 @@ class RewardDrop:
         Of the expected reward that is left after a drop, in [0.01, 0.99]: the smaller, the fewer
         drops are noticed, and seasons taken for one.
     threshold
-        Positive, up to `LARGEST_THRESHOLD`.
+        Positive, up to `LARGEST_THRESHOLD`. Half the default notices sooner, and is enough where
+        an alarm only starts a challenger.
     warm_up
         Rewards that count towards the ratio alone, after the beginning and after an alarm.
     evidence, total, expected, n
@@ -56,7 +57,7 @@ class RewardDrop:
     --------
     >>> drop = RewardDrop(warm_up=100)
     >>> [t for t in range(1000) if drop.update(float(t % (2 if t < 500 else 10) == 0), 0.5)]
-    [554]
+    [617]
 
     References
     ----------
@@ -67,7 +68,7 @@ class RewardDrop:
     """
 
     part: float = 0.5
-    threshold: float = 15.0
+    threshold: float = 30.0
     warm_up: int = 500
     evidence: float = 0.0
     total: float = 0.0
