@@ -7,6 +7,7 @@ record. Equal arguments and equal models give an equal record, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import compress
 from typing import Any
 from zlib import crc32
 
@@ -268,33 +269,35 @@ class Engine:
         verdicts = self.rules.check(row.values, row.state, context, channel, at)
         capped = self.caps.check(contacts, channel, at)
         eligible = verdicts.eligible & capped.allowed
-        places = eligible.nonzero()[0]
+        names = list(compress(self.actions, eligible.tolist()))
         control = self.exploring.control(request.customer)
         inputs: dict[str, Value] = {}
         offers: list[Offer] = []
         scores = b""
         chances: dict[str, bytes] = {}
-        if len(places):
-            seen = self.inputs.read(row.values, row.state, context, channel, at)
-            inputs = {**seen.contexts, **_bounded(seen.numbers), **seen.segments}
-            features = None
-            if self._featured:
-                features = np.minimum(np.maximum(seen.features, -LARGEST), LARGEST)
+        if names:
+            inputs, own, boosts = self.inputs.look(
+                row.values, row.state, context, channel, at, LARGEST
+            )
+            features = own if self._featured else None
             full = believe(inputs, features, eligible)
-            worths = self.worth.of(full, seen.boosts)
-            picks = self.exploring.choose(
-                worths,
+            ranked = self.exploring.rank(
+                full,
+                self.worth.prices,
+                boosts,
                 eligible,
+                len(names),
                 min(request.n, capped.room),
                 control=request.customer if control else None,
                 clock=clock,
                 decision_id=decision_id,
             )
-            offers = [self._offer(pick, worths, full, features) for pick in picks]
-            scores = worths[places].tobytes()
-            data, size = full[:, places].tobytes(), 8 * len(places)
+            offers = [self._offer(pick, ranked.worths, full, features) for pick in ranked.picks]
+            size = 8 * len(names)
+            scores = ranked.kept[:size]
             chances = {
-                name: data[o * size : (o + 1) * size] for o, name in enumerate(self.objectives)
+                name: ranked.kept[o * size : (o + 1) * size]
+                for o, name in enumerate(self.objectives, 1)
             }
         return Record(
             id=decision_id,
@@ -310,11 +313,11 @@ class Engine:
             contacts=contacts,
             inputs=inputs,
             offers=offers,
-            eligible=[self.actions[place] for place in places.tolist()],
+            eligible=names,
             scores=scores,
             chances=chances,
             excluded={}
-            if len(places) == len(self.actions)
+            if len(names) == len(self.actions)
             else self._excluded(verdicts.excluded, capped.reasons),
             control=control,
             **about,
@@ -382,10 +385,6 @@ class Engine:
         if models.actions != self.actions or tuple(models.versions) != self.objectives:
             raise ModelError("the models are arranged for another strategy")
         return models
-
-
-def _bounded(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: max(-LARGEST, min(LARGEST, x)) for name, x in numbers.items()}
 
 
 def _served(row: Row) -> Served:
