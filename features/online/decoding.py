@@ -135,7 +135,7 @@ class RowDecoder:
                 values, state,
             )  # fmt: skip
             if status == OK:
-                return values, state, position, age_ms
+                return values, state, int(position), int(age_ms)
         rows = self.decode([stored], at)
         return rows.values[0], rows.state[0], int(rows.positions[0]), int(rows.age_ms[0])
 

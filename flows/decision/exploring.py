@@ -120,7 +120,9 @@ class Exploring:
             self._share, self.seed, numbers, worths, kept, picks,
         )  # fmt: skip
         if control is None:
-            chosen = [Pick(int(place), chance, draw) for place, chance, draw in picks[:found].tolist()]
+            chosen = [
+                Pick(int(place), chance, draw) for place, chance, draw in picks[:found].tolist()
+            ]
         else:
             chosen = self.choose(
                 worths, eligible, wanted, control=control, clock=clock, decision_id=decision_id

@@ -160,9 +160,7 @@ class Inputs:
         SettingsError
             As `read`.
         """
-        work, features, boosts, unknown = self._run(
-            values, state, context, channel, at_us, largest
-        )
+        work, features, boosts, unknown = self._run(values, state, context, channel, at_us, largest)
         results = work[self._first : self._named].tolist()
         found: dict[str, Value] = {}
         self._name(self._contexts, results, unknown, context, found)
@@ -255,17 +253,23 @@ class Inputs:
         found: MutableMapping[str, Any],
     ) -> None:
         """Write the categories that are there to ``found``."""
+        spelled = self._extras.spelled
         for name, kind, place, node in categories:
             if kind == "any":
                 value = _given(node, context)
-                if value is not None:
+                if value.__class__ is str:
+                    found[name] = value
+                elif value is not None:
                     found[name] = category(value)
                 continue
             number = results[place]
             if number != number:
                 continue
             if kind == "string":
-                found[name] = self._programs.text(number, unknown)
+                known = number >= 0.0
+                found[name] = (
+                    spelled[int(number)] if known else self._programs.text(number, unknown)
+                )
             else:
                 found[name] = category(bool(number) if kind == "bool" else number)
 

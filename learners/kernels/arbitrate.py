@@ -148,11 +148,9 @@ def rank(
     left, relatives, propensities = eligible.copy(), np.empty(k), np.empty(k)
     for i in range(numbers.shape[0]):
         draw = squarecb.uniform(seed, numbers[i])
-        place = pick(
-            worths, left, method, strength, floor, share, draw, relatives, propensities
-        )
+        place = pick(worths, left, method, strength, floor, share, draw, relatives, propensities)
         if place < 0:
             return i
         picks[i, 0], picks[i, 1], picks[i, 2] = place, propensities[place], draw
         left[place] = False
-    return numbers.shape[0]
+    return len(numbers)

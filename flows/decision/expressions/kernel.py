@@ -227,7 +227,9 @@ def look(
         float64[actions, action features] and float64[actions].
     """
     tables = ProgramTables(
-        table[table[I_CODE] : table[I_BOUNDS]], table[table[I_BOUNDS] : table[I_FEATURES]], constants
+        table[table[I_CODE] : table[I_BOUNDS]],
+        table[table[I_BOUNDS] : table[I_FEATURES]],
+        constants,
     )
     programs = len(tables.bounds) - 1
     depth = table[I_END + 1]
