@@ -173,6 +173,26 @@ class Exploring:
             picks.append(Pick(place, float(chances[place]), draw))
         return picks
 
+    def propensities(self, scores: F64, eligible: Bools, *, control: str | None, clock: int) -> F64:
+        """Return the probability that each action is the first of an answer, float64[K].
+
+        All are 0 where none is eligible.
+
+        Parameters
+        ----------
+        scores, eligible, control, clock
+            As of `choose`.
+        """
+        relatives, chances = np.empty(len(scores)), np.zeros(len(scores))
+        if control is not None:
+            self._by_lot(scores, eligible, control, 0.0, relatives, chances)
+        else:
+            arbitrate.pick(
+                scores, eligible, self._method, self._strength(clock), self._floor, self._share,
+                0.0, relatives, chances,
+            )  # fmt: skip
+        return chances
+
     def _strength(self, clock: int) -> float:
         wanted = self._wanted
         if wanted.method == "squarecb":
