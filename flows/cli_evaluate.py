@@ -55,4 +55,4 @@ def evaluate(
     if as_json:
         sys.stdout.write(command.as_json(found).decode() + "\n")
     else:
-        command.print_evaluation(make_console(), found, loaded.strategy.name)
+        command.print_evaluation(make_console(), found)

@@ -67,9 +67,13 @@ def evaluate_strategy(
             f"{directory}: no decision has been archived; a run with --strategy archives them"
         )
     evaluator = Evaluator(Engine(loaded, catalog))
-    came = _rewards(settings.archive_dir / "credits")
+    came, clocks = _rewards(settings.archive_dir / "credits")
+    for partition, part in _tables(directory, ["event_timestamp"]):
+        # What stands at the newest event's own time may still be open.
+        newest = max(_times(part), default=0) - 1
+        clocks[partition] = max(clocks.get(partition, 0), newest)
     seen: set[str] = set()
-    for event_id, text in _decisions(directory, since):
+    for partition, event_id, text in _decisions(directory, since):
         if event_id in seen:
             continue
         seen.add(event_id)
@@ -78,56 +82,71 @@ def evaluate_strategy(
         except msgspec.DecodeError:  # also of wrong types
             evaluator.leave_out(_DAMAGED)
             continue
-        evaluator.take(record, came.get(record.id, {}))
+        evaluator.take(record, came.get(record.id, {}), clocks[partition])
     return evaluator.finish(method=method, alpha=alpha)
 
 
-def _decisions(directory: Path, since: int | None) -> Iterator[tuple[str, str]]:
-    """Yield the id and the record of each archived decision, partition by partition."""
-    for part in _tables(directory, ["event_id", "event_timestamp", "type", "record"]):
-        times = part["event_timestamp"].cast(pa.int64()).to_pylist()
+def _decisions(directory: Path, since: int | None) -> Iterator[tuple[str, str, str]]:
+    """Yield partition, id and record of each archived decision, partition by partition."""
+    for partition, part in _tables(directory, ["event_id", "event_timestamp", "type", "record"]):
         columns = (part[name].to_pylist() for name in ("event_id", "type", "record"))
-        for at, event_id, kind, text in zip(times, *columns, strict=True):
+        for at, event_id, kind, text in zip(_times(part), *columns, strict=True):
             if kind == DECISION and (since is None or at >= since):
-                yield event_id, text
+                yield partition, event_id, text
 
 
-def _rewards(directory: Path) -> dict[str, Rewards]:
-    """Return by decision what came of its first offer: of each objective the latest revision."""
+def _rewards(directory: Path) -> tuple[dict[str, Rewards], dict[str, int]]:
+    """Return by decision what came of its first offer, and by partition the time it reached.
+
+    Of each objective the latest revision counts. Silence is told when its window is over: so far
+    has the partition come.
+    """
     found: dict[str, dict[str, tuple[int, float | None]]] = {}
-    names = ["objective", "example", "revision", "reward", "withdrawn"]
-    for part in _tables(directory, names):
-        for objective, example, revision, reward, withdrawn in zip(
-            *(part[name].to_pylist() for name in names), strict=True
+    clocks: dict[str, int] = {}
+    names = ["objective", "example", "revision", "reward", "withdrawn", "silence"]
+    for partition, part in _tables(directory, [*names, "event_timestamp"]):
+        for at, objective, example, revision, reward, withdrawn, silence in zip(
+            _times(part), *(part[name].to_pylist() for name in names), strict=True
         ):
+            if silence:
+                clocks[partition] = max(clocks.get(partition, 0), at)
             decision, _, rank = example.rpartition("/")
             if rank != "0":
                 continue
             of = found.setdefault(decision, {})
             if objective not in of or of[objective][0] < revision:
                 of[objective] = revision, None if withdrawn else reward
-    return {
+    rewards: dict[str, Rewards] = {
         decision: {objective: reward for objective, (_, reward) in of.items()}
         for decision, of in found.items()
     }
+    return rewards, clocks
 
 
-def _tables(directory: Path, columns: list[str]) -> Iterator[Any]:
+def _times(part: Any) -> list[int]:
+    """Return the times of rows, microseconds."""
+    found: list[int] = part["event_timestamp"].cast(pa.int64()).to_pylist()
+    return found
+
+
+def _tables(directory: Path, columns: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the name of a partition and some of its rows."""
     for path in sorted(directory.glob("partition=*/epoch-*.parquet")):
         try:
             with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(_ROWS, columns=columns)
+                for part in file.iter_batches(_ROWS, columns=columns):
+                    yield path.parent.name, part
         except (OSError, pa.ArrowException, KeyError) as error:
             raise SourceError(f"{path}: cannot be read: {error}") from None
 
 
-def print_evaluation(console: Console, found: Evaluation, name: str) -> None:
+def print_evaluation(console: Console, found: Evaluation) -> None:
     """Print a sentence, a table and what was left out."""
     console.print(escape(found.sentence()), soft_wrap=True)
     console.print()
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "logged", name, "gain", "interval", "worth", ""):
-        table.add_column(column, justify="left" if column in ("", name) else "right")
+    for column in ("", "logged", "this", "gain", "interval", "worth", ""):
+        table.add_column(column, justify="right" if column else "left")
     for each in found.verdicts:
         report = each.report
         table.add_row(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...features.durations import microseconds
 from ...features.errors import SettingsError, StateError
 from ...learners.off_policy import (
     Estimate,
@@ -45,6 +46,7 @@ _MANY, _FEW, _MANY_ROWS = 2000, 200, 50_000
 """Replicates of a bootstrap, and of how many rows on it has fewer."""
 
 _DAMAGED = "damaged, or of another catalog"
+_OPEN = "still open: their windows are not over"
 
 Rewards = Mapping[str, float | None]
 """By objective, what came of a decision's first offer; None: withdrawn, it was never seen."""
@@ -116,10 +118,6 @@ class Evaluator:
     ----------
     engine
         Of the strategy in question.
-
-    Examples
-    --------
-    See `commands.evaluate`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -127,6 +125,8 @@ class Evaluator:
         self._rows: list[tuple[float, ...]] = []
         self._unsupported = np.zeros(len(engine.actions))
         self._nothing = 0.0
+        objectives = engine.loaded.strategy.objectives.values()
+        self._window = max(microseconds(each.window) for each in objectives)
         self._left: Counter[str] = Counter()
         self._fault = ""
 
@@ -134,7 +134,7 @@ class Evaluator:
         """Count a decision that cannot be judged."""
         self._left[why] += 1
 
-    def take(self, record: Record, rewards: Rewards) -> None:
+    def take(self, record: Record, rewards: Rewards, until: int | None = None) -> None:
         """Take in one decision.
 
         Parameters
@@ -143,8 +143,14 @@ class Evaluator:
             As it was logged.
         rewards
             What came of its first offer; objectives that are not resolved are missing.
+        until
+            The newest time that the log has reached, microseconds; None: past all windows. A
+            decision whose windows end later is left out though it may have a response: those
+            without one are not known yet, and the others alone would promise too much.
         """
         why = self._unfit(record, rewards)
+        if not why and until is not None and record.at + self._window > until:
+            why = _OPEN
         if why:
             self.leave_out(why)
             return
@@ -190,7 +196,7 @@ class Evaluator:
         if any(rewards.get(name, 0.0) is None for name in wanted):
             return "not delivered"
         if any(name not in rewards for name in wanted):
-            return "still open: their windows are not over"
+            return _OPEN
         return ""
 
     def _worths(self, chances: np.ndarray) -> np.ndarray:

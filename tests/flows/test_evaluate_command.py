@@ -12,7 +12,7 @@ import pytest
 from nextbest.flows.decision.chunk_events import credits_table, decisions_table
 from nextbest.flows.decision.loop_events import LoopEvent
 from nextbest.flows.decision.record import Response
-from tests.flows.decision.evaluate_cases import AT, TEXT, archived, credit, logged
+from tests.flows.decision.evaluate_cases import AT, MINUTE, TEXT, archived, credit, logged
 from tests.flows.test_cli import Nextbest, home, nextbest, one_line
 
 __all__ = ["home", "nextbest"]
@@ -81,6 +81,26 @@ def test_failed_and_open_offers_are_left_out(told: Path, nextbest: Nextbest) -> 
         "not delivered": 20,
         "still open: their windows are not over": 1,
     }
+
+
+def test_a_response_counts_when_silence_would(told: Path, nextbest: Nextbest) -> None:
+    records, rewards = logged(800)
+    archived(told, records, rewards)
+    late = [
+        msgspec.structs.replace(record, id=f"late-{i}", at=record.at + 10 * MINUTE)
+        for i, record in enumerate(records[:50])
+    ]
+    events = [
+        LoopEvent(one.id, one.at, "ann", "web", one, msgspec.json.encode(one).decode())
+        for one in late
+    ]
+    quick = credits_table([credit(one, 1.0) for one in late])
+    pq.write_table(quick, told / "credits/partition=0/epoch-00000001.parquet")
+    pq.write_table(decisions_table(events), told / "decisions/partition=0/epoch-00000001.parquet")
+    answer = json.loads(nextbest(*ASKED, "--json").out)
+    assert answer["judged"] == 800
+    assert answer["left_out"] == {"still open: their windows are not over": 50}
+    assert answer["objectives"]["accept"]["logged"] == pytest.approx(sum(rewards) / 800)
 
 
 def test_what_cannot_be_evaluated_is_told_in_a_line(told: Path, nextbest: Nextbest) -> None:

@@ -17,6 +17,7 @@ from nextbest.flows.decision.open_decisions import Credit
 from nextbest.flows.decision.record import event_of
 from nextbest.flows.decision.request import Request, Row
 
+MINUTE = 60_000_000
 AT = 1_767_265_200_000_000
 shop = EventSchema("shop", types=("view",))
 CATALOG = Catalog(
@@ -27,7 +28,7 @@ TRUTH = {"tea": 0.1, "mug": 0.3, "pot": 0.6}
 """How likely each action is accepted."""
 TEXT = """
 name: spring
-objectives: {accept: {response: accept}}
+objectives: {accept: {response: accept, window: 1m}}
 channels: {web: {}}
 actions:
   tea: {channels: [web]}
@@ -74,16 +75,18 @@ def archived(directory: Path, records, rewards, *, more=()):
     )
     events = [reader.read(event_of(record)) for record in records]
     events = [msgspec.structs.replace(e, position=i) for i, e in enumerate(events)]
-    told = [
-        credit(record, reward if revision else 0.0, revision)
-        for record, reward in zip(records, rewards, strict=True)
-        for revision in ([0, 1] if reward else [1])
-    ]
     rng = np.random.default_rng(1)
-    told = [told[i] for i in rng.permutation(len(told))]
+    told = [
+        [
+            credit(records[i], rewards[i] if revision else 0.0, revision)
+            for i in rng.permutation(np.arange(part, len(records), 2))
+            for revision in ([1, 0] if rewards[i] else [1])
+        ]
+        for part in (0, 1)
+    ]
     for what, tables in (
         ("decisions", [decisions_table(events[::2]), decisions_table([*events[1::2], *more])]),
-        ("credits", [credits_table(told)]),
+        ("credits", list(map(credits_table, told))),
     ):
         for i, table in enumerate(tables):
             path = directory / what / f"partition={i}"
@@ -94,7 +97,8 @@ def archived(directory: Path, records, rewards, *, more=()):
 def credit(record, reward, revision=0, rank=0, *, withdrawn=False):
     """What the objective is told of an offer."""
     action = record.offers[rank].action
+    at = record.at + (1 if reward else MINUTE)
     return Credit(
-        "accept", f"{record.id}/{rank}", record.at + 1, 5, record.customer, action, reward,
+        "accept", f"{record.id}/{rank}", at, 5, record.customer, action, reward,
         reward == 0.0, withdrawn, revision, {}, [],
     )  # fmt: skip

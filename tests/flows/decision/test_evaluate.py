@@ -159,6 +159,6 @@ def test_another_catalog_or_objective_is_told():
     )
     with pytest.raises(SettingsError, match=r"judged: 3000 damaged, .* the 2 columns there are"):
         evaluated(load(TEXT, grown), catalog=grown)
-    sold = strategy(("accept: {response: accept}", "sell: {response: convert}"))
+    sold = strategy(("accept: {response: accept,", "sell: {response: convert,"))
     with pytest.raises(SettingsError, match="judged: 3000 made without the objective 'sell'"):
         evaluated(sold)
