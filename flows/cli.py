@@ -14,6 +14,7 @@ except ModuleNotFoundError:
         "nextbest: the command line belongs to the worker: pip install 'nextbest[worker]'"
     ) from None
 
+from .cli_evaluate import evaluate
 from .cli_features import features
 from .cli_options import (
     CatalogReference,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(features, name="features")
 app.add_typer(strategy, name="strategy")
+app.command()(evaluate)
 
 
 @app.callback(invoke_without_command=True)

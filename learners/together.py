@@ -110,11 +110,11 @@ class Together:
             number = context.get(name)
             if number is None:
                 number = 0.0
-            if isinstance(number, str | bytes) or not abs(number) <= LARGEST_SERVED:
+            if isinstance(number, (str, bytes)) or not abs(number) <= LARGEST_SERVED:
                 raise LearnerError(f"context {name!r} cannot be served: {number!r:.80}")
             x.append(number)
         matrix = self._features if features is None else features
-        if matrix.shape != self._shape or matrix.dtype != np.float64:
+        if matrix.shape != self._shape or matrix.dtype.char != "d":
             raise LearnerError(f"features must be float64{self._shape}, got {matrix.shape}")
         n = len(self.models)
         own = self._nobody, self._no_ends, _NO_KEYS, _NO_EVIDENCE
@@ -224,37 +224,33 @@ def _persons(
 ) -> tuple[Floats, NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]:
     """Return intercepts, ends, keys and evidence of a person's blocks, as the kernel takes them."""
     intercepts: list[float] = []
-    ends = []
-    keys, information, precision = [], [], []
+    ends: list[int] = []
+    keys: list[bytes] = []
+    information: list[bytes] = []
+    precision: list[bytes] = []
     end = 0
     for block in blocks:
-        if not block:
-            intercepts += (0.0, 0.0)
-            ends.append(end)
-            continue
-        room = (len(block) - _HEADER.size) // 16
-        if room < 0 or len(block) != _HEADER.size + 16 * room:
-            unpack_person(block)  # says what is wrong
-        magic, version, n, checksum, _, mean, weight = _HEADER.unpack_from(block)
-        if (
-            magic != MAGIC
-            or version != VERSION
-            or n > room
-            or checksum != zlib.crc32(memoryview(block)[8:], zlib.crc32(block[:4]))
-        ):
-            unpack_person(block)
-        intercepts += (mean, weight)
-        keys.append(block[_HEADER.size : _HEADER.size + 8 * n])
-        at = _HEADER.size + 8 * room
-        information.append(block[at : at + 4 * n])
-        at += 4 * room
-        precision.append(block[at : at + 4 * n])
-        end += n
+        n, mean, weight = 0, 0.0, 0.0
+        if block:
+            room, odd = divmod(len(block) - _HEADER.size, 16)
+            if room < 0 or odd:
+                unpack_person(block)  # says what is wrong
+            magic, version, n, checksum, _, mean, weight = _HEADER.unpack_from(block)
+            known = magic == MAGIC and version == VERSION and n <= room
+            if not known or checksum != zlib.crc32(block[8:], zlib.crc32(block[:4])):
+                unpack_person(block)
+            first = _HEADER.size + 8 * room
+            middle = first + 4 * room
+            keys.append(block[_HEADER.size : _HEADER.size + 8 * n])
+            information.append(block[first : first + 4 * n])
+            precision.append(block[middle : middle + 4 * n])
+            end += n
+        intercepts += mean, weight
         ends.append(end)
-    evidence = np.frombuffer(b"".join(information + precision), np.float32).reshape(2, end)
+    evidence = np.frombuffer(b"".join(information + precision), np.float32)
     return (
-        np.array(intercepts, np.float64).reshape(-1, 2),
+        np.array(intercepts).reshape(-1, 2),
         np.array(ends, np.int64),
         np.frombuffer(b"".join(keys), np.uint64),
-        evidence,
+        evidence.reshape(2, end),
     )

@@ -71,3 +71,24 @@ def read_packed(
             state[first:end], age_ms[first:end], positions[first:end],
         )  # fmt: skip
     return failed
+
+
+@allocating
+def read_one(
+    packed: U64, schema_id: Int, words: Int, at: Int, tables: ReadTables, values: F64, state: U8
+) -> tuple[Int, Int, Int]:
+    """As `read_packed` for one row; return what became of it, its age, and its position.
+
+    ``values`` and ``state`` are float64[columns] and uint8[columns].
+    """
+    memory = np.empty(tables.header + words, np.uint64)
+    numbers = np.empty(4, np.int64)
+    offset, time, age_ms, position = numbers[:1], numbers[1:2], numbers[2:3], numbers[3:]
+    status = unpack_row(packed, 0, len(packed), schema_id, memory, tables.header, words)
+    offset[0], time[0] = 0 if status == OK else -1, at
+    columns = len(values)
+    read_rows(
+        memory, offset, time, tables, values.reshape(1, columns), state.reshape(1, columns),
+        age_ms, position,
+    )  # fmt: skip
+    return status, age_ms[0], position[0]

@@ -14,8 +14,8 @@ from ..catalog import Catalog
 from ..choosing import choose
 from ..declaration import Feature, FeatureView
 from ..errors import RowError, StateError, UnknownSchemaError
-from ..kernels.layout import I64, U8
-from ..kernels.lookup import read_packed
+from ..kernels.layout import F64, I64, U8
+from ..kernels.lookup import read_one, read_packed
 from ..kernels.pack import BAD_CHECKSUM, BAD_LENGTH, BAD_MAGIC, OK, OTHER_SCHEMA
 from ..kernels.read import MISSING, ReadTables
 from ..plan import Plan
@@ -112,6 +112,32 @@ class RowDecoder:
         if status is not None:
             self._read_others(rows, status, stored, times)
         return rows
+
+    def decode_one(self, stored: bytes, at: int) -> tuple[F64, U8, int, int]:
+        """Read one stored row; the fastest way for one.
+
+        Returns
+        -------
+        float64[columns], uint8[columns], the log position and the age in milliseconds: what
+        `decode` says of it.
+
+        Raises
+        ------
+        UnknownSchemaError, RowError
+            As `decode`.
+        """
+        own = self._own
+        if not len(stored) % 8 and own.reads.columns == self._columns:
+            values: F64 = np.empty(self._columns)
+            state: U8 = np.empty(self._columns, np.uint8)
+            status, age_ms, position = read_one(
+                np.frombuffer(stored, np.uint64), own.schema_id, own.words, at, own.reads,
+                values, state,
+            )  # fmt: skip
+            if status == OK:
+                return values, state, int(position), int(age_ms)
+        rows = self.decode([stored], at)
+        return rows.values[0], rows.state[0], int(rows.positions[0]), int(rows.age_ms[0])
 
     def _read(
         self, layout: _Layout, stored: Sequence[bytes | None], times: I64

@@ -26,7 +26,7 @@ def validate_strategy(file: Path, catalog: str | None) -> int:
         If the file cannot be read.
     """
     found = None if catalog is None else references.load(catalog, Catalog)
-    loaded = _loaded(file, found)
+    loaded = read_loaded(file, found)
     if loaded is None:
         return 1
     strategy = loaded.strategy
@@ -58,7 +58,7 @@ def explain_strategy(file: Path, catalog: str | None) -> int:
         If the file cannot be read.
     """
     found = None if catalog is None else references.load(catalog, Catalog)
-    loaded = _loaded(file, found)
+    loaded = read_loaded(file, found)
     if loaded is None:
         return 1
     strategy = loaded.strategy
@@ -71,7 +71,7 @@ def explain_strategy(file: Path, catalog: str | None) -> int:
     return 0
 
 
-def _loaded(file: Path, catalog: Catalog | None) -> Loaded | None:
+def read_loaded(file: Path, catalog: Catalog | None) -> Loaded | None:
     """Return the strategy; None if it has faults, which are then printed."""
     with file.open("rb") as stream:
         data = stream.read(MAX_BYTES + 1)

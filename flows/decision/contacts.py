@@ -154,6 +154,8 @@ class CapRules:
 
     def __init__(self, strategy: Strategy) -> None:
         self.names = tuple(strategy.actions)
+        self._all = np.ones(len(self.names), np.bool_)
+        self._all.flags.writeable = False
         self._general = len(strategy.caps)
         self._cool_downs: dict[str, list[tuple[str, int]]] = {}
         for rest in strategy.cool_downs:
@@ -228,14 +230,11 @@ class CapRules:
         _check_time(at_us)
         codes = np.empty(len(self.names) + 1, np.int64)
         room = open_actions(_read(contacts), through.words, at_us, SLACK_US, codes)
-        reasons: dict[str, str] = {}
-        if codes.item(-1):
-            told: dict[int, str] = {}
-            for name, code in zip(self.names, codes.tolist(), strict=False):
-                if code:
-                    if code not in told:
-                        told[code] = self._told(code, contacts, through)
-                    reasons[name] = told[code]
+        if not codes.item(-1):
+            return Checked(self._all, {}, int(room))
+        coded = codes[:-1].tolist()
+        told = {code: self._told(code, contacts, through) for code in {*coded} - {0}}
+        reasons = {n: told[code] for n, code in zip(self.names, coded, strict=True) if code}
         return Checked(codes[:-1] == 0, reasons, int(room))
 
     def offered(self, contacts: bytes, actions: Sequence[str], channel: str, at_us: int) -> Update:

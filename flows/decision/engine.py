@@ -6,7 +6,8 @@ record. Equal arguments and equal models give an equal record, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from itertools import compress
 from typing import Any
 from zlib import crc32
 
@@ -34,9 +35,6 @@ Bools = npt.NDArray[np.bool_]
 
 LARGEST = 1e9
 """What a number counts as at most, for the models; they want a scale of about 1."""
-
-Believe = Callable[[Mapping[str, Value], F64 | None, Bools], F64]
-"""From contexts, action features and eligible actions to chances, float64[objectives, actions]."""
 
 
 class Engine:
@@ -144,14 +142,10 @@ class Engine:
         """
         check(request, self.loaded.strategy.channels, at)
         models = self._models
-
-        def believe(inputs: Mapping[str, Value], features: F64 | None, _: Bools) -> F64:
-            return models.chances(inputs, features, persons)
-
         return self._decide(
-            request, served, contacts, at, decision_id, believe, models.clock,
+            request, served, contacts, at, decision_id, persons, models, models.clock,
             models=models.versions, cause=cause, trigger=trigger, stale=stale,
-            persons=crc32(persons) if persons else 0,
+            checksum=crc32(persons) if persons else 0,
         )  # fmt: skip
 
     def again(
@@ -186,16 +180,12 @@ class Engine:
                 cause=record.cause, trigger=record.trigger,
             )  # fmt: skip
 
-        def believe(inputs: Mapping[str, Value], features: F64 | None, eligible: Bools) -> F64:
-            if models is not None:
-                return models.chances(inputs, features, persons)
-            return self._logged(record, eligible)
-
         return self._decide(
             request, None if record.served is None else self.row(record.served),
-            record.contacts, record.at, record.id, believe, record.clock,
+            record.contacts, record.at, record.id, persons,
+            record if models is None else models, record.clock,
             models=record.models, cause=record.cause, trigger=record.trigger,
-            stale=record.stale, persons=record.persons,
+            stale=record.stale, checksum=record.persons,
         )  # fmt: skip
 
     def fallback(
@@ -259,42 +249,51 @@ class Engine:
         contacts: bytes,
         at: int,
         decision_id: str,
-        believe: Believe,
+        persons: bytes,
+        believing: Models | Record,
         clock: int,
+        checksum: int,
         **about: Any,
     ) -> Record:
         row = self._nobody if served is None else served
         channel, context = request.channel, request.context
         verdicts = self.rules.check(row.values, row.state, context, channel, at)
         capped = self.caps.check(contacts, channel, at)
-        eligible = verdicts.eligible & capped.allowed
-        places = eligible.nonzero()[0]
+        eligible = verdicts.eligible
+        if capped.reasons:
+            eligible &= capped.allowed  # the verdicts are ours alone
+        names = list(compress(self.actions, eligible.tolist()))
         control = self.exploring.control(request.customer)
         inputs: dict[str, Value] = {}
         offers: list[Offer] = []
         scores = b""
         chances: dict[str, bytes] = {}
-        if len(places):
-            seen = self.inputs.read(row.values, row.state, context, channel, at)
-            inputs = {**seen.contexts, **_bounded(seen.numbers), **seen.segments}
-            features = None
-            if self._featured:
-                features = np.minimum(np.maximum(seen.features, -LARGEST), LARGEST)
-            full = believe(inputs, features, eligible)
-            worths = self.worth.of(full, seen.boosts)
-            picks = self.exploring.choose(
-                worths,
+        if names:
+            inputs, own, boosts = self.inputs.look(
+                row.values, row.state, context, channel, at, LARGEST
+            )
+            features = own if self._featured else None
+            if isinstance(believing, Models):
+                full = believing.chances(inputs, features, persons)
+            else:
+                full = self._logged(believing, eligible)
+            ranked = self.exploring.rank(
+                full,
+                self.worth.prices,
+                boosts,
                 eligible,
+                len(names),
                 min(request.n, capped.room),
                 control=request.customer if control else None,
                 clock=clock,
                 decision_id=decision_id,
             )
-            offers = [self._offer(pick, worths, full, features) for pick in picks]
-            scores = worths[places].tobytes()
-            data, size = full[:, places].tobytes(), 8 * len(places)
+            offers = [self._offer(pick, ranked.worths, full, features) for pick in ranked.picks]
+            size = 8 * len(names)
+            scores = ranked.kept[:size]
             chances = {
-                name: data[o * size : (o + 1) * size] for o, name in enumerate(self.objectives)
+                name: ranked.kept[o * size : (o + 1) * size]
+                for o, name in enumerate(self.objectives, 1)
             }
         return Record(
             id=decision_id,
@@ -310,13 +309,14 @@ class Engine:
             contacts=contacts,
             inputs=inputs,
             offers=offers,
-            eligible=[self.actions[place] for place in places.tolist()],
+            eligible=names,
             scores=scores,
             chances=chances,
             excluded={}
-            if len(places) == len(self.actions)
+            if len(names) == len(self.actions)
             else self._excluded(verdicts.excluded, capped.reasons),
             control=control,
+            persons=checksum,
             **about,
         )
 
@@ -334,14 +334,14 @@ class Engine:
         )
 
     def _excluded(self, codes: npt.NDArray[np.uint16], capped: Mapping[str, str]) -> dict[str, str]:
-        found = {}
-        names = self.rules.names
-        for action, code in zip(self.actions, codes.tolist(), strict=True):
-            if code:
-                found[action] = names[code]
-            elif action in capped:
-                found[action] = capped[action]
-        return found
+        names, coded = self.rules.names, codes.tolist()
+        if not capped:
+            return {a: names[code] for a, code in zip(self.actions, coded, strict=True) if code}
+        return {
+            action: names[code] if code else capped[action]
+            for action, code in zip(self.actions, coded, strict=True)
+            if code or action in capped
+        }
 
     def typed(self, row: Row) -> dict[str, Value]:
         """Return a row by the names of its features, words for strings; None: no value."""
@@ -382,10 +382,6 @@ class Engine:
         if models.actions != self.actions or tuple(models.versions) != self.objectives:
             raise ModelError("the models are arranged for another strategy")
         return models
-
-
-def _bounded(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: max(-LARGEST, min(LARGEST, x)) for name, x in numbers.items()}
 
 
 def _served(row: Row) -> Served:

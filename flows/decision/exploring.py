@@ -11,7 +11,7 @@ from ...learners.base import Belief
 from ...learners.kernels import arbitrate, squarecb
 from ...learners.policies import Budget, ControlGroup, EpsilonGreedy, Greedy, Policy, SquareCB
 from ...learners.policies.explorers import Explorer
-from .ids import draw_of, seed_of
+from .ids import draw_of, number_of, seed_of
 from .strategy import Exploration, Strategy
 
 F64 = npt.NDArray[np.float64]
@@ -27,14 +27,30 @@ _METHODS = {
 class Pick(NamedTuple):
     """An action of an answer: its place, the exact chance of its choice, and the draw that chose.
 
-    The chance is given the actions before it; `best` says whether no eligible one had a higher
-    score.
+    The chance is given the actions before it.
     """
 
     place: int
     propensity: float
     draw: float
-    best: bool
+
+
+class Ranked(NamedTuple):
+    """The actions of an answer, and what is logged of all eligible ones.
+
+    Attributes
+    ----------
+    picks
+        In order.
+    worths
+        float64[K], of all actions.
+    kept
+        float64[1 + objectives, eligible actions] as bytes: worths, then chances.
+    """
+
+    picks: list[Pick]
+    worths: F64
+    kept: bytes
 
 
 class Exploring:
@@ -68,6 +84,50 @@ class Exploring:
         """Return whether a customer is in the control group: always or never."""
         group = self.policy.control
         return group is not None and group.holds(customer)
+
+    def rank(
+        self,
+        chances: F64,
+        prices: F64,
+        boosts: F64,
+        eligible: Bools,
+        open_actions: int,
+        wanted: int,
+        *,
+        control: str | None,
+        clock: int,
+        decision_id: str,
+    ) -> Ranked:
+        """Find what the actions are worth, and choose as `choose` does, in one step.
+
+        Parameters
+        ----------
+        chances
+            float64[objectives, K].
+        prices, boosts
+            Of `Worth`, and float64[K] of `Inputs`.
+        open_actions
+            How many actions are eligible.
+        eligible, wanted, control, clock, decision_id
+            As of `choose`.
+        """
+        models, k = chances.shape
+        n = min(wanted, open_actions) if control is None else 0
+        worths, kept, picks = np.empty(k), np.empty((1 + models) * k), np.empty((n, 3))
+        numbers = np.array([number_of(decision_id, i) for i in range(n)], np.int64)
+        found = arbitrate.rank(
+            chances, prices, boosts, eligible, self._method, self._strength(clock), self._floor,
+            self._share, self.seed, numbers, worths, kept, picks,
+        )  # fmt: skip
+        if control is None:
+            chosen = [
+                Pick(int(place), chance, draw) for place, chance, draw in picks[:found].tolist()
+            ]
+        else:
+            chosen = self.choose(
+                worths, eligible, wanted, control=control, clock=clock, decision_id=decision_id
+            )
+        return Ranked(chosen, worths, kept[: (1 + models) * open_actions].tobytes())
 
     def choose(
         self,
@@ -110,9 +170,28 @@ class Exploring:
             if place < 0:
                 break
             chosen.append(place)
-            best = bool(relatives[place] == 1.0)
-            picks.append(Pick(place, float(chances[place]), draw, best))
+            picks.append(Pick(place, float(chances[place]), draw))
         return picks
+
+    def propensities(self, scores: F64, eligible: Bools, *, control: str | None, clock: int) -> F64:
+        """Return the probability that each action is the first of an answer, float64[K].
+
+        All are 0 where none is eligible.
+
+        Parameters
+        ----------
+        scores, eligible, control, clock
+            As of `choose`.
+        """
+        relatives, chances = np.empty(len(scores)), np.zeros(len(scores))
+        if control is not None:
+            self._by_lot(scores, eligible, control, 0.0, relatives, chances)
+        else:
+            arbitrate.pick(
+                scores, eligible, self._method, self._strength(clock), self._floor, self._share,
+                0.0, relatives, chances,
+            )  # fmt: skip
+        return chances
 
     def _strength(self, clock: int) -> float:
         wanted = self._wanted

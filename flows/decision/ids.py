@@ -77,5 +77,10 @@ def draw_of(seed: int, identifier: str, rank: int) -> float:
     >>> draw_of(seed_of("spring"), "d-1", 0) == draw_of(seed_of("spring"), "d-1", 0)
     True
     """
+    return squarecb.uniform(seed, number_of(identifier, rank))
+
+
+def number_of(identifier: str, rank: int) -> int:
+    """Return the 63 bits by which the draw of a rank is found."""
     digest = blake2b(f"{identifier}/{rank}".encode(), digest_size=8).digest()
-    return squarecb.uniform(seed, int.from_bytes(digest, "little") & _63_BITS)
+    return int.from_bytes(digest, "little") & _63_BITS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,27 +68,48 @@ class Inputs:
             (name, self._programs.add(_number(read, text)))
             for name, text in strategy.model.numbers.items()
         ]
+        named = len(self._programs)
         self._features: I64 = np.zeros((len(self.actions), len(self.action_features)), np.int64)
         for j, text in enumerate(strategy.model.action_features.values()):
             node = _number(read, text)
             each = read.of_actions(node)
             for i, (name, action) in enumerate(strategy.actions.items()):
                 self._features[i, j] = self._programs.add(each(name, action))
-        self._boosts: list[tuple[I64, I64, float]] = []
+        self._boosts: list[list[tuple[int, int]]] = []
         for boost in strategy.boosts:
             of_action = read.each(boost.when)
-            chosen = [
-                (i, self._programs.add(of_action(name, action)))
-                for i, (name, action) in enumerate(strategy.actions.items())
-                if concerns(boost, name, action)
-            ]
-            places: I64 = np.array(chosen, np.int64).reshape(-1, 2)
-            programs = places[:, 1].copy()
-            if len(programs) and (programs == programs[0]).all():
-                programs = programs[:1]
-            self._boosts.append((places[:, 0].copy(), programs, boost.times))
+            self._boosts.append(
+                [
+                    (i, self._programs.add(of_action(name, action)))
+                    for i, (name, action) in enumerate(strategy.actions.items())
+                    if concerns(boost, name, action)
+                ]
+            )
         self._extras = self._programs.extras
-        self._tables = self._programs.tables()
+        self._table, self._constants = self._tables([boost.times for boost in strategy.boosts])
+        self._first = len(self._extras)
+        self._named = self._first + named
+        self._end = self._first + len(self._programs)
+        self._work = self._end + self._programs.depth
+
+    def _tables(self, times: list[float]) -> tuple[I64, F64]:
+        """Return the arrays of `kernel.look`."""
+        tables = self._programs.tables()
+        first = len(tables.constants)
+        boosts = [
+            (action, program, first + i)
+            for i, chosen in enumerate(self._boosts)
+            for action, program in chosen
+        ]
+        parts: list[I64] = [
+            tables.code, tables.bounds, self._features.ravel(),
+            np.array(boosts, np.int64).reshape(-1),
+        ]  # fmt: skip
+        places = k.I_END + 2 + np.cumsum([0, *map(len, parts)])
+        return (
+            np.concatenate([places, [self._programs.depth], *parts]),
+            np.concatenate([tables.constants, times]),
+        )
 
     @classmethod
     def compile(cls, strategy: Strategy, catalog: Catalog) -> Inputs:
@@ -110,73 +132,105 @@ class Inputs:
         SettingsError
             If the row is of another catalog.
         """
-        results, unknown = self._run(values, state, context, channel, at_us)
-        return Seen(
-            self._named(self._contexts, results, unknown, context),
-            self._present(results),
-            self._named(self._segments, results, unknown, context),
-            results[self._features],
-            self._times(results),
-        )
+        contexts: dict[str, str] = {}
+        segments: dict[str, str] = {}
+        numbers: dict[str, float] = {}
+        work, features, boosts, unknown = self._run(values, state, context, channel, at_us)
+        results = work[self._first : self._named].tolist()
+        self._name(self._contexts, results, unknown, context, contexts)
+        self._number(results, math.inf, numbers)
+        self._name(self._segments, results, unknown, context, segments)
+        return Seen(contexts, numbers, segments, features, boosts)
+
+    def look(
+        self,
+        values: F64,
+        state: U8,
+        context: Mapping[str, Value],
+        channel: str,
+        at_us: int,
+        largest: float,
+    ) -> tuple[dict[str, Value], F64, F64]:
+        """Return contexts, numbers and segments in one dict, the features, and the boosts.
+
+        Numbers and features are bounded by ``largest`` in magnitude.
+
+        Raises
+        ------
+        SettingsError
+            As `read`.
+        """
+        work, features, boosts, unknown = self._run(values, state, context, channel, at_us, largest)
+        results = work[self._first : self._named].tolist()
+        found: dict[str, Value] = {}
+        self._name(self._contexts, results, unknown, context, found)
+        self._number(results, largest, found)
+        self._name(self._segments, results, unknown, context, found)
+        return found, features, boosts
 
     def contexts(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> dict[str, str]:
         """Return the contexts only."""
-        results, unknown = self._run(values, state, context, channel, at_us)
-        return self._named(self._contexts, results, unknown, context)
+        return self.read(values, state, context, channel, at_us).contexts
 
     def numbers(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> dict[str, float]:
         """Return the numbers only."""
-        return self._present(self._run(values, state, context, channel, at_us)[0])
+        return self.read(values, state, context, channel, at_us).numbers
 
     def segments(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> dict[str, str]:
         """Return the segments only."""
-        results, unknown = self._run(values, state, context, channel, at_us)
-        return self._named(self._segments, results, unknown, context)
+        return self.read(values, state, context, channel, at_us).segments
 
     def features(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> F64:
         """Return float64[actions, action features]; NaN where one is missing."""
-        found: F64 = self._run(values, state, context, channel, at_us)[0][self._features]
-        return found
+        return self.read(values, state, context, channel, at_us).features
 
     def boosts(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> F64:
         """Return float64[actions]: what each score is multiplied by."""
-        return self._times(self._run(values, state, context, channel, at_us)[0])
+        return self.read(values, state, context, channel, at_us).boosts
 
     def held(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> Flags:
         """Return bool[boosts, actions]: which boosts concern an action and hold for it."""
-        results = self._run(values, state, context, channel, at_us)[0]
+        results = self._run(values, state, context, channel, at_us)[0][self._first : self._end]
         found: Flags = np.zeros((len(self._boosts), len(self.actions)), np.bool_)
-        for row, (actions, programs, _) in zip(found, self._boosts, strict=True):
-            row[actions] = results[programs] == 1.0
+        for row, chosen in zip(found, self._boosts, strict=True):
+            for action, program in chosen:
+                row[action] = results[program] == 1.0
         return found
 
     def _run(
-        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
-    ) -> tuple[F64, dict[str, float]]:
-        programs = self._programs
-        if len(values) != programs.columns or len(state) != programs.columns:
+        self,
+        values: F64,
+        state: U8,
+        context: Mapping[str, Value],
+        channel: str,
+        at_us: int,
+        largest: float = math.inf,
+    ) -> tuple[F64, F64, F64, dict[str, float]]:
+        """Return working memory with all results, features, boosts, and words by number."""
+        columns = self._programs.columns
+        if len(values) != columns or len(state) != columns:
             raise SettingsError(
-                f"a row of {len(values)} columns, where the catalog's customer has "
-                f"{programs.columns}"
+                f"a row of {len(values)} columns, where the catalog's customer has {columns}"
             )
         unknown: dict[str, float] = {}
-        extras: F64 = np.empty(len(self._extras), np.float64)
-        self._extras.fill(extras, context, channel, at_us, unknown)
-        results: F64 = np.empty(len(programs), np.float64)
-        k.run_all(self._tables, values, state, extras, np.empty(programs.depth), results)
-        return results, unknown
+        work: F64 = np.empty(self._work)
+        features: F64 = np.empty(self._features.shape)
+        boosts: F64 = np.empty(len(self.actions))
+        self._extras.fill(work, context, channel, at_us, unknown)
+        k.look(self._table, self._constants, values, state, work, largest, features, boosts)
+        return work, features, boosts, unknown
 
     def _categories(
         self, read: Reader, expressions: Mapping[str, str]
@@ -190,39 +244,43 @@ class Inputs:
             found.append((name, kind, place, node))
         return found
 
-    def _named(
+    def _name(
         self,
         categories: list[tuple[str, str, int, Node]],
-        results: F64,
+        results: list[float],
         unknown: Mapping[str, float],
         context: Mapping[str, Value],
-    ) -> dict[str, str]:
-        found = {}
+        found: MutableMapping[str, Any],
+    ) -> None:
+        """Write the categories that are there to ``found``."""
+        spelled = self._extras.spelled
         for name, kind, place, node in categories:
             if kind == "any":
                 value = _given(node, context)
-            elif kind == "string":
-                value = self._programs.text(float(results[place]), unknown)
+                if value.__class__ is str:
+                    found[name] = value
+                elif value is not None:
+                    found[name] = category(value)
+                continue
+            number = results[place]
+            if number != number:
+                continue
+            if kind == "string":
+                known = number >= 0.0
+                found[name] = (
+                    spelled[int(number)] if known else self._programs.text(number, unknown)
+                )
             else:
-                number = float(results[place])
-                value = None if number != number else bool(number) if kind == "bool" else number
-            if value is not None:
-                found[name] = category(value)
-        return found
+                found[name] = category(bool(number) if kind == "bool" else number)
 
-    def _present(self, results: F64) -> dict[str, float]:
-        found = {name: float(results[place]) for name, place in self._numbers}
-        return {name: number for name, number in found.items() if number == number}
-
-    def _times(self, results: F64) -> F64:
-        found: F64 = np.ones(len(self.actions), np.float64)
-        for actions, programs, times in self._boosts:
-            if len(programs) == 1:
-                if results[programs[0]] == 1.0:
-                    found[actions] *= times
-            else:
-                k.multiply(results, actions, programs, times, found)
-        return found
+    def _number(
+        self, results: list[float], largest: float, found: MutableMapping[str, Any]
+    ) -> None:
+        """Write the numbers that are there to ``found``."""
+        for name, place in self._numbers:
+            number = results[place]
+            if number == number:
+                found[name] = max(-largest, min(largest, number))
 
 
 def _given(node: Node, context: Mapping[str, Value]) -> Value:

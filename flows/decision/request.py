@@ -112,10 +112,13 @@ def _check_context(context: dict[str, Value]) -> None:
     for name, value in context.items():
         if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
             raise RequestError("context", f"has a name that is none: {name!r:.80}")
-        _encodable("context", name)
-        where = f"context.{name}"
+        if not name.isascii():
+            _encodable("context", name)
         if value is None or isinstance(value, bool):
             continue
+        if isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isascii():
+            continue
+        where = f"context.{name}"
         if isinstance(value, str):
             if len(value) > LONGEST_TEXT:
                 raise RequestError(where, f"is longer than {LONGEST_TEXT} characters")
@@ -130,8 +133,6 @@ def _check_context(context: dict[str, Value]) -> None:
 
 
 def _encodable(where: str, text: str) -> None:
-    if text.isascii():
-        return
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -49,6 +49,8 @@ class Worth:
         self._base: F64 = (weights * values * low).sum(0)
         self._lever: F64 = np.array([a.lever for a in actions], np.float64)
         self._cost: F64 = np.array([a.cost for a in actions], np.float64)
+        self.prices: F64 = np.array([*self._gains, self._base, self._lever, self._cost])
+        """All that is needed, as `arbitrate.rank` takes it."""
 
     def of(self, chances: F64, boosts: F64) -> F64:
         """Return the scores, float64[actions].

@@ -93,3 +93,64 @@ def pick(
     if floor > 0.0 or share < 1.0:
         explore.limit(relatives, eligible, wanted, floor, share, 1.0, chances)
     return squarecb.sample(chances, draw)
+
+
+@kernel
+def rank(
+    chances: Floats,
+    prices: Floats,
+    boosts: Floats,
+    eligible: Bools,
+    method: int,
+    strength: float,
+    floor: float,
+    share: float,
+    seed: int,
+    numbers: NDArray[np.int64],
+    worths: Floats,
+    kept: Floats,
+    picks: Floats,
+) -> int:
+    """Find the worth of every arm, and choose arms rank by rank, none twice; return how many.
+
+    As `worth`, then `pick` for each rank among the arms that are left.
+
+    Parameters
+    ----------
+    chances
+        float64[O, K].
+    prices
+        float64[O + 3, K]: each objective's gains, then base, lever and cost, as of `worth`.
+    seed, numbers
+        The draw of rank i is `squarecb.uniform(seed, numbers[i])`; int64[as many as are wanted].
+    worths, kept
+        float64[K], and float64[(1 + O) K] that receives the worths of the eligible arms, then
+        their chances of each objective, end to end.
+    picks
+        float64[wanted, 3], receives of each choice the arm's place, its probability at its rank
+        given those before it, and the draw.
+    """
+    models, k = chances.shape
+    worth(
+        chances, prices[:models], prices[models], prices[models + 1], boosts,
+        prices[models + 2], worths,
+    )  # fmt: skip
+    end = 0
+    for a in range(k):
+        if eligible[a]:
+            kept[end] = worths[a]
+            end += 1
+    for o in range(models):
+        for a in range(k):
+            if eligible[a]:
+                kept[end] = chances[o, a]
+                end += 1
+    left, relatives, propensities = eligible.copy(), np.empty(k), np.empty(k)
+    for i in range(numbers.shape[0]):
+        draw = squarecb.uniform(seed, numbers[i])
+        place = pick(worths, left, method, strength, floor, share, draw, relatives, propensities)
+        if place < 0:
+            return i
+        picks[i, 0], picks[i, 1], picks[i, 2] = place, propensities[place], draw
+        left[place] = False
+    return len(numbers)

@@ -21,7 +21,7 @@ from nextbest.flows.decision.expressions.programs import moment
 from nextbest.flows.decision.ids import draw_of, id_of_cause, seed_of
 from nextbest.flows.decision.reading import action_values, reader
 from nextbest.flows.decision.record import event_of
-from nextbest.flows.decision.request import Request, row_of
+from nextbest.flows.decision.request import Request, Row
 
 from .decide_world import AT, World
 from .harness import Result
@@ -88,7 +88,7 @@ class _Ours:
         """Return the record of a decision."""
         i %= len(self.asked)
         stored = self.world.rows[self.asked[i].customer]
-        served = row_of(self.world.decoder.decode([stored], AT))
+        served = Row(*self.world.decoder.decode_one(stored, AT))
         return self.engine.decide(self.asked[i], served, contacts, persons, AT, self.ids[i])
 
     def one(self, i: int) -> bytes:

@@ -110,3 +110,33 @@ def test_one_step_chooses_as_the_policy_bit_for_bit(name, limit):
         assert chances.tolist() == expected.tolist()
         assert arm == squarecb.sample(expected, draw)
         assert math.fsum(chances) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", [arbitrate.SQUARECB, arbitrate.EPSILON, arbitrate.GREEDY])
+@pytest.mark.parametrize("wanted", [0, 1, 3, 9])
+def test_ranking_is_worth_and_one_pick_after_the_other(method, wanted):
+    rng = np.random.default_rng(wanted)
+    k, models = 7, 2
+    chances, prices = rng.random((models, k)), rng.random((models + 3, k))
+    boosts, eligible = rng.random(k), rng.random(k) < 0.7
+    numbers = rng.integers(0, 2**62, wanted)
+    settings = 0.3, 0.02, 0.5
+    worths, kept, picks = np.empty(k), np.empty((1 + models) * k), np.empty((wanted, 3))
+    found = arbitrate.rank(
+        chances, prices, boosts, eligible, method, *settings, 5, numbers, worths, kept, picks
+    )
+
+    expected = np.empty(k)
+    arbitrate.worth(chances, prices[:2], prices[2], prices[3], boosts,
+                    prices[4], expected)  # fmt: skip
+    assert worths.tolist() == expected.tolist()
+    logged = [expected, *chances]
+    n = int(eligible.sum())
+    assert kept[: 3 * n].tolist() == [x for row in logged for x in row[eligible].tolist()]
+    left, relatives, propensities = eligible.copy(), np.empty(k), np.empty(k)
+    assert found == min(wanted, n)
+    for i in range(found):
+        draw = squarecb.uniform(5, numbers[i])
+        place = arbitrate.pick(expected, left, method, *settings, draw, relatives, propensities)
+        assert picks[i].tolist() == [place, propensities[place], draw]
+        left[place] = False

@@ -194,6 +194,60 @@ def multiply(results: F64, places: I64, programs: I64, times: float, out: F64) -
             out[places[i]] *= times
 
 
+# The parts of the table of what models see, as R_CODE and so on are of the rules'.
+(
+    I_CODE,  # as in ProgramTables
+    I_BOUNDS,
+    I_FEATURES,  # [actions, action features]: programs
+    I_BOOSTS,  # [., 3]: action, program, place among the constants of what it multiplies by
+    I_END,
+) = range(5)
+
+
+@kernel
+def look(
+    table: I64,
+    constants: F64,
+    values: F64,
+    state: U8,
+    work: F64,
+    largest: float,
+    features: F64,
+    boosts: F64,
+) -> None:
+    """Run all programs on one row; write the actions' features and the product of their boosts.
+
+    Parameters
+    ----------
+    work
+        float64[extras + programs + deepest stack]: the extras; receives the results.
+    largest
+        What the magnitude of a feature counts as at most.
+    features, boosts
+        float64[actions, action features] and float64[actions].
+    """
+    tables = ProgramTables(
+        table[table[I_CODE] : table[I_BOUNDS]],
+        table[table[I_BOUNDS] : table[I_FEATURES]],
+        constants,
+    )
+    programs = len(tables.bounds) - 1
+    depth = table[I_END + 1]
+    extras = work[: len(work) - depth - programs]
+    results = work[len(work) - depth - programs : len(work) - depth]
+    run_all(tables, values, state, extras, work[len(work) - depth :], results)
+    at = table[I_FEATURES]
+    for action in range(features.shape[0]):
+        for j in range(features.shape[1]):
+            v = results[table[at]]
+            features[action, j] = largest if v > largest else -largest if v < -largest else v
+            at += 1
+    boosts[:] = 1.0
+    for at in range(table[I_BOOSTS], table[I_END], 3):
+        if results[table[at + 1]] == 1.0:
+            boosts[table[at]] *= constants[table[at + 2]]
+
+
 @kernel
 def judge(
     rules: I64,

@@ -1,0 +1,147 @@
+"""A strategy's choice in a decision that another one made: with which chance it takes what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .engine import LARGEST, Engine
+from .errors import ModelError, RequestError
+from .record import Record
+
+F64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Considered(NamedTuple):
+    """What a strategy would do in a logged decision.
+
+    Attributes
+    ----------
+    propensities
+        float64[K]: the chance that each of its actions is the first of the answer; all are 0
+        where none is eligible.
+    chances
+        float64[objectives, K]: what the models foretold.
+    supported
+        bool[K]: which of them the decision could have chosen.
+    """
+
+    propensities: F64
+    chances: F64
+    supported: Bools
+
+
+class Judge:
+    """Asks a strategy about decisions of the log, one after the other.
+
+    It decides by what the record holds: the features, contacts and context, and the models'
+    chances as they were then, so nothing that came later is known. Of an action that the
+    decision could not choose the record has no chances: it is given the mean of those in the
+    records before, or, if there is none, the mean of the other actions' in this record. Contacts
+    are those that the logged decisions made.
+
+    Parameters
+    ----------
+    engine
+        Of the strategy; its models are not used.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._place = {name: i for i, name in enumerate(engine.actions)}
+        shape = len(engine.objectives), len(engine.actions)
+        self._sums, self._counts = np.zeros(shape), np.zeros(len(engine.actions))
+
+    def consider(self, record: Record) -> Considered:
+        """Return what the strategy would do instead.
+
+        Parameters
+        ----------
+        record
+            Of a decision that has offers, and is no fallback.
+
+        Raises
+        ------
+        RequestError
+            If the strategy has not the record's channel.
+        ModelError
+            If the record has no chances of an objective.
+        StateError
+            If its features or contacts are damaged, or of another catalog.
+        """
+        engine = self._engine
+        if record.channel not in engine.loaded.strategy.channels:
+            raise RequestError("channel", f"is {record.channel!r:.80}, which the strategy has not")
+        chances = self._chances(record)
+        supported = self._supported(record)
+        row = engine.row(record.served)
+        known = row.values, row.state, record.context, record.channel, record.at
+        capped = engine.caps.check(record.contacts, record.channel, record.at)
+        eligible = engine.rules.check(*known).eligible & capped.allowed
+        if capped.room < 1:
+            eligible[:] = False
+        boosts = engine.inputs.look(*known, LARGEST)[2]
+        exploring = engine.exploring
+        propensities = exploring.propensities(
+            engine.worth.of(chances, boosts),
+            eligible,
+            control=record.customer if exploring.control(record.customer) else None,
+            clock=record.clock,
+        )
+        return Considered(propensities, chances, supported)
+
+    def _chances(self, record: Record) -> F64:
+        logged = _logged(record, self._engine.objectives)
+        mine = [i for i, name in enumerate(record.eligible) if name in self._place]
+        places = [self._place[record.eligible[i]] for i in mine]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            before = self._sums / self._counts
+        full = np.where(self._counts > 0, before, logged.mean(1)[:, None])
+        full[:, places] = logged[:, mine]
+        self._sums[:, places] += logged[:, mine]
+        self._counts[places] += 1
+        return full
+
+    def _supported(self, record: Record) -> Bools:
+        """Which actions could have been chosen; what was certain left nothing to another."""
+        first = record.offers[0]
+        names = [first.action] if first.propensity >= 1.0 else record.eligible
+        supported = np.zeros(len(self._place), np.bool_)
+        supported[[self._place[name] for name in names if name in self._place]] = True
+        return supported
+
+    def place(self, action: str) -> int:
+        """Return the place of an action; -1: the strategy has none of that name."""
+        return self._place.get(action, -1)
+
+
+def _logged(record: Record, objectives: tuple[str, ...]) -> F64:
+    """Return the chances of a record, float64[objectives, eligible]."""
+    found = np.empty((len(objectives), len(record.eligible)))
+    for row, name in zip(found, objectives, strict=True):
+        data = record.chances.get(name, b"")
+        if len(data) != 8 * len(record.eligible) or not len(data):
+            raise ModelError(f"the record has no chances of {name!r}")
+        row[:] = np.frombuffer(data, "<f8")
+    if not ((found >= 0.0) & (found <= 1.0)).all():
+        raise ModelError("the record has chances that are none")
+    return found
+
+
+def worth_of(engine: Engine, place: int, rewards: Mapping[str, float]) -> float:
+    """Return what responses to an action were worth: weighted, less its cost; levers left out.
+
+    Parameters
+    ----------
+    place
+        Of the action.
+    rewards
+        By objective, the share of its range, in [0, 1].
+    """
+    *gains, base, _, cost = engine.worth.prices[:, place].tolist()
+    parts = zip(gains, engine.objectives, strict=True)
+    return float(sum((gain * rewards[name] for gain, name in parts), base) - cost)
