@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ import pyarrow as pa
 
 from ..features.decoded import Decoded, join_tables
 from ..features.errors import StateError
+
+if TYPE_CHECKING:
+    from .decision.loop_events import LoopEvent
 
 ADDED_COLUMNS = ("position", "late")
 """What the archive adds to an event: its log position, and whether it was late."""
@@ -40,6 +43,8 @@ class ChunkTable:
         int64[n], log positions.
     received
         When the chunk entered the worker, ``time.perf_counter`` seconds.
+    loop
+        The loop's own events of the chunk, which are none of those above.
     """
 
     partition: int
@@ -48,12 +53,13 @@ class ChunkTable:
     events: Decoded
     positions: npt.NDArray[np.int64]
     received: float = 0.0
+    loop: Sequence[LoopEvent] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes as a table, without what else was scanned."""
         events = Decoded(self.events.table, self.events.index, [], self.events.records)
         same = (self.partition, self.seq, self.parts)
-        return ChunkTable, (*same, events, self.positions, self.received)
+        return ChunkTable, (*same, events, self.positions, self.received, self.loop)
 
 
 @dataclass(frozen=True, slots=True)

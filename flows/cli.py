@@ -88,6 +88,14 @@ def run(
     decisions: Annotated[
         str | None, typer.Option(help="A DecisionPoint to decide and learn.", show_default=False)
     ] = None,
+    strategy: Annotated[
+        Path | None,
+        typer.Option(
+            help="A strategy's YAML: learn from its decisions and outcomes in the log.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Wait for NDJSON files to grow.")
     ] = False,
@@ -150,7 +158,7 @@ def run(
 
     The same command goes on where the last one ended, with any number of processes.
     """
-    from .commands.inputs import Job
+    from .commands.inputs import Job, read_strategy
     from .commands.job import run_job
     from .commands.screen import make_console
 
@@ -164,6 +172,7 @@ def run(
         drain=drain,
         catalog=catalog,
         decisions=decisions,
+        strategy=None if strategy is None else read_strategy(strategy),
         processes=processes,
         supervise=supervise,
         addresses=addresses,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 import msgspec
 import numpy as np
@@ -24,12 +24,21 @@ from ..features.events import EXTRA, RESERVED
 from ..features.plan import Plan
 from .assemble import ADDED_COLUMNS, ChunkTable
 from .dead_letters import DeadLetter
+from .decision.loop_events import LoopEvent, LoopReader
 from .decisions import DecisionPoint, Script, write_script
 from .settings import Settings
 from .sources.chunk import RawChunk
 
 _NOTHING = Decoded(pa.table({}), np.zeros(0, np.int64), [], 0)
 _JSON = msgspec.json.Encoder(enc_hook=str)
+
+
+class Limits(TypedDict):
+    """What is asked of every event."""
+
+    now: Callable[[], int]
+    future_skew_us: int
+    max_event_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,9 @@ class ChunkDecoder:
         The decision point to write scripts for, if any.
     tables
         Whether each chunk's table is needed even if events are not archived.
+    loop
+        Whether decisions and outcomes are events of the log: they are then split off, and travel
+        with the chunk's table. If not, they are unknown types of events.
     now
         The clock, microseconds.
 
@@ -95,6 +107,7 @@ class ChunkDecoder:
         decisions: DecisionPoint | None = None,
         *,
         tables: bool = False,
+        loop: bool = False,
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         schema = plan.catalog.source
@@ -107,15 +120,16 @@ class ChunkDecoder:
             decisions.check(schema)
         self._plan = plan
         self._settings = settings
-        self._tables = tables or settings.archive
+        self._tables = tables or settings.archive or loop
         self._decisions = decisions
         self._now = now
-        self._decoder = EventDecoder(
-            plan.catalog.source,
-            now=now,
-            future_skew_us=int(settings.future_skew_seconds * 1_000_000),
-            max_event_bytes=settings.max_event_bytes,
-        )
+        limits: Limits = {
+            "now": now,
+            "future_skew_us": int(settings.future_skew_seconds * 1_000_000),
+            "max_event_bytes": settings.max_event_bytes,
+        }
+        self._decoder = EventDecoder(schema, **limits)
+        self._loop = LoopReader(schema, **limits) if loop else None
         self._encoder = RecordEncoder(plan.categorical, plan.numeric)
 
     def __call__(self, chunk: RawChunk) -> Iterator[ShardEvents | ChunkTable | Script | DeadLetter]:
@@ -124,6 +138,7 @@ class ChunkDecoder:
         Dead letters, a script of decisions, the archive's table, each shard's events.
         """
         received = time.perf_counter()
+        loop: list[LoopEvent] = []
         if chunk.fault is not None:
             assert isinstance(chunk.payload, bytes)
             origin, line, position = chunk.where(0, 0)
@@ -139,6 +154,8 @@ class ChunkDecoder:
             decoded = _NOTHING
         else:
             decoded = self._decode(chunk)
+            if self._loop is not None and decoded.rejected:
+                decoded, loop = self._split_loop(self._loop, chunk, decoded)
             yield from self._rejected(chunk, decoded)
         positions = chunk.positions(decoded.index)
         marked, parts = None, []
@@ -149,8 +166,9 @@ class ChunkDecoder:
             parts = list(self._split(chunk, batch, marked, received))
         if self._decisions is not None:
             yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
-        if parts and self._tables:
-            yield ChunkTable(chunk.partition, chunk.seq, len(parts), decoded, positions, received)
+        if (parts or loop) and self._tables:
+            same = chunk.partition, chunk.seq, len(parts)
+            yield ChunkTable(*same, decoded, positions, received, loop)
         yield from parts
 
     def _decode(self, chunk: RawChunk) -> Decoded:
@@ -163,6 +181,18 @@ class ChunkDecoder:
         if self._settings.archive:
             decoded = replace(decoded, events=self._fold_undeclared(decoded.events))
         return decoded
+
+    def _split_loop(
+        self, reader: LoopReader, chunk: RawChunk, decoded: Decoded
+    ) -> tuple[Decoded, list[LoopEvent]]:
+        rejected, found = reader.split(decoded.rejected)
+        loop = []
+        for place, event in found.items():
+            record = decoded.rejected[place]
+            origin, line, position = chunk.where(record.index, record.line)
+            where = {"position": position, "origin": origin, "line": line}
+            loop.append(msgspec.structs.replace(event, received_at=self._now(), **where))
+        return replace(decoded, rejected=rejected), loop
 
     def _fold_undeclared(self, table: pa.Table) -> pa.Table:
         """Make undeclared columns one of JSON text: files may differ in them, the archive not."""

@@ -2,7 +2,8 @@
 
 source ─► decode ─┬─► dead letters
                   ├─► a chunk's table ─► assemble ◄─ verdicts ─┐     ─┬─► archive of events
-                  │                                            │      └─► entities ─► rows ─► store
+                  │                                            │      ├─► entities ─► rows ─► store
+                  │                                            │      └─► the loop: `loop_flow`
                   ├─► events ─► featurize (one key a shard) ───┼─► rows  ─► store
                   └─► script ─► learn ◄─────── features ───────┘ ─► model ─► store
                                   └─► archive of examples
@@ -13,7 +14,7 @@ catalog has any, take what was accepted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,6 +36,9 @@ from .embedded import reviver
 from .entities import EntityCounted, EntitySplitter, entity_keys
 from .featurize import Counted, ReadFeatures
 from .learn import Examples, LearnLogic, Progress
+from .loop_flow import LEARNER as LOOP_LEARNER
+from .loop_flow import Loop, attach_loop
+from .loop_steps import mark_of
 from .marks import MarkReader
 from .owned import OwnedSink, OwnedSource, noting_failures, owned_logic
 from .publication import mark_key
@@ -65,6 +69,7 @@ class Observers:
     outage: Callable[[str, float | None], None] = field(default=lambda reason, seconds: None)
     refused: Callable[[DeadLetter], None] = field(default=lambda _: None)
     progress: Callable[[Progress], None] = field(default=lambda _: None)
+    looped: Callable[[Mapping[str, int]], None] = field(default=lambda _: None)
 
 
 def model_key(catalog: Catalog, point: DecisionPoint) -> str:
@@ -79,6 +84,7 @@ def build_flow(
     store_url: str,
     *,
     decisions: DecisionPoint | None = None,
+    loop: Loop | None = None,
     observers: Observers | None = None,
     beside: Callable[[Any], Any] | None = None,
     member: Member | None = None,
@@ -100,6 +106,9 @@ def build_flow(
     decisions
         A decision point to decide and learn in the stream, from the customers' features; None:
         features only.
+    loop
+        A strategy whose decisions and outcomes are in the log; None: there are none. Not together
+        with ``decisions``.
     observers
         What the run reports to.
     beside
@@ -116,7 +125,8 @@ def build_flow(
     ------
     SettingsError
         If decisions are to be made from a log of several partitions, as between those there is no
-        order to learn in; or if there are no brokers for a topic of dead letters.
+        order to learn in; if there are no brokers for a topic of dead letters; or if both a
+        decision point and a strategy are given.
     DeclarationError
         If the decision point asks for what events do not carry, or no view is of customers.
     """
@@ -126,6 +136,8 @@ def build_flow(
             f"{decisions.name}: decisions need a log of one partition, "
             f"{source.describe()} has {len(partitions)}"
         )
+    if decisions is not None and loop is not None:
+        raise SettingsError(f"give {decisions.name} or {loop.strategy.name}, not both")
     plans = Plans.compile(catalog)
     if decisions is not None and not plans.serves_customers:
         raise DeclarationError(
@@ -133,22 +145,16 @@ def build_flow(
         )
     watch = observers or Observers()
     place = _Place(member)
-    tables_needed = settings.archive or bool(plans.others)
-    decode = place.step(ChunkDecoder(plans.customer, settings, decisions, tables=tables_needed))
+    tables_needed = settings.archive or bool(plans.others) or loop is not None
+    decoder = ChunkDecoder(
+        plans.customer, settings, decisions, tables=tables_needed, loop=loop is not None
+    )
+    decode = place.step(decoder)
     flow = Dataflow(name)
     chunks = op.input("source", flow, place.source(source, settings.epoch_seconds))
     decoded = op.flat_map("decode", chunks, decode)
 
     dead, alive = _divide("dead_or_alive", decoded, DeadLetter)
-    dead = op.map("count_dead", dead, partial(_tell, watch.refused))
-    letters = op.key_on("key_dead", dead, lambda _: _LOG)
-    dead_letters = DeadLetterSink(settings.dead_letters_dir / "dead.ndjson")
-    op.output("dead_letters", letters, place.sink(dead_letters, int))
-    topic = topic_sink(settings)
-    if topic is not None:
-        messages = op.map_value("letter_messages", letters, as_message)
-        op.output("dead_letter_topic", messages, place.sink(topic, int))
-
     scripts, others = _divide("script_or_not", alive, Script)
     tables, events = _divide("table_or_events", others, ChunkTable)
     stores = shard_keys(settings.shards)
@@ -165,6 +171,9 @@ def build_flow(
     if model is not None:
         marks.append(_model_mark(model))
         sink_parts.append(_LEARNER)
+    if loop is not None:
+        marks.append(mark_of(loop.prefix))
+        sink_parts.append(LOOP_LEARNER)
     look = MarkReader(store_url, marks).look
     declaration = declaration_of(catalog)
     make_shard = shard_maker(plans, settings, look, declaration)
@@ -184,8 +193,13 @@ def build_flow(
         verdicts = op.flat_map("verdicts", shards, partial(_verdicts, keys))
         parts = op.merge("assemble_in", keyed_tables, verdicts)
         whole = op.stateful_batch("assemble", parts, place.logic(AssembleStep))
+        named = dict(zip(keys, partitions, strict=True))
+        if loop is not None:
+            more = attach_loop(loop, whole, named, settings, place, look, watch.looped)
+            dead = op.merge("dead_and_refused", dead, more.refused)
+            flushes += more.flushes
+            whole = op.filter("with_events", whole, lambda item: item[1].rows > 0)
         if settings.archive:
-            named = dict(zip(keys, partitions, strict=True))
             archived = op.map("archived", whole, lambda item: (named[item[0]], item[1]))
             archive = ArchiveSink(settings.archive_dir / "events", partitions)
             op.output("archive", archived, place.sink(archive, int))
@@ -200,6 +214,7 @@ def build_flow(
                     "entity_counted", entities, partial(_report, EntityCounted, watch.keyed)
                 ),
             ]
+    _keep_dead(dead, settings, place, watch)
     if decisions is not None and model is not None:
         features = op.flat_map("read_features", shards, _reads)
         keyed_scripts = op.key_on("key_script", scripts, lambda _: _LEARNER)
@@ -217,8 +232,20 @@ def build_flow(
     sink = _row_sink(store_url, sink_parts, settings, watch, stop)
     # The engine does not go on with partitions that a sink no longer has: other ones, another step.
     learner = "" if decisions is None else "_and_model"
+    learner += "" if loop is None else "_and_loop"
     op.output(f"rows_of_{1 + len(plans.others)}{learner}", merged, place.sink(sink, place.of_key))
     return flow
+
+
+def _keep_dead(dead: Any, settings: Settings, place: _Place, watch: Observers) -> None:
+    dead = op.map("count_dead", dead, partial(_tell, watch.refused))
+    letters = op.key_on("key_dead", dead, lambda _: _LOG)
+    dead_letters = DeadLetterSink(settings.dead_letters_dir / "dead.ndjson")
+    op.output("dead_letters", letters, place.sink(dead_letters, int))
+    topic = topic_sink(settings)
+    if topic is not None:
+        messages = op.map_value("letter_messages", letters, as_message)
+        op.output("dead_letter_topic", messages, place.sink(topic, int))
 
 
 class _Place:

@@ -3,7 +3,8 @@
     python -m bytewax.run nextbest.flows.worker:flow -r .nextbest/recovery -s 1 -b 0
 
 With ``-i`` and ``-a`` it is one process of a cluster. What to run stands in the environment:
-`NEXTBEST_CATALOG` and, if there are any, `NEXTBEST_DECISIONS` (references); one of
+`NEXTBEST_CATALOG` and, if there are any, `NEXTBEST_DECISIONS` (references); `NEXTBEST_STRATEGY`, a
+file; one of
 `NEXTBEST_INPUT` (paths, with a colon between), `NEXTBEST_STREAM` (and `NEXTBEST_PARTITIONS`) and
 `NEXTBEST_TOPIC`; `NEXTBEST_FOLLOW=1` or `NEXTBEST_DRAIN=1`; and every setting, see `Settings`.
 """
@@ -30,7 +31,14 @@ from ..features.errors import NextbestError, SettingsError
 from ..features.plans import Plans
 from .cluster import Member, parse_addresses
 from .commands import place
-from .commands.inputs import Job, check_input, open_source, remembered
+from .commands.inputs import (
+    Job,
+    check_input,
+    loop_of,
+    open_source,
+    read_strategy,
+    remembered,
+)
 from .commands.job import store_url
 from .commands.references import load
 from .decisions import DecisionPoint
@@ -82,12 +90,13 @@ or file.py:attribute
         raise SettingsError(
             "NEXTBEST_CATALOG is not set: package.module:attribute or file.py:attribute"
         )
-    partitions = text("PARTITIONS")
+    partitions, strategy = text("PARTITIONS"), text("STRATEGY")
     if partitions is not None and not (partitions.isdecimal() and int(partitions)):
         raise SettingsError(f"NEXTBEST_PARTITIONS={partitions!r}: expected a number from 1")
     return Job(
         catalog=catalog,
         decisions=text("DECISIONS"),
+        strategy=None if strategy is None else read_strategy(Path(strategy)),
         paths=tuple(Path(p) for p in (text("INPUT") or "").split(os.pathsep) if p),
         follow=text("FOLLOW") is not None,
         stream=text("STREAM"),
@@ -126,7 +135,10 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
         held.enter_context(watching(settings.data_dir, member, _die))
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
-    return build_flow(source, catalog, settings, url, decisions=point, member=member, stop=stop)
+    loop = loop_of(job, catalog)
+    return build_flow(
+        source, catalog, settings, url, decisions=point, loop=loop, member=member, stop=stop
+    )
 
 
 def _member(options: Any) -> Member | None:

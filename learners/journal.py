@@ -35,6 +35,10 @@ class Example(NamedTuple):
         whichever came first; of two responses the earlier one in order counts.
     customer
         Whose weights learn too; None if nobody's.
+    revision
+        Of the examples with one id, one of a higher revision counts rather than any of a lower.
+    withdrawn
+        Whether nothing is to be learned after all: it takes a place, and teaches nothing.
     """
 
     id: str
@@ -46,6 +50,8 @@ class Example(NamedTuple):
     reward: float = 0.0
     silence: bool = False
     customer: str | None = None
+    revision: int = 0
+    withdrawn: bool = False
 
     @property
     def order(self) -> Order:
@@ -57,7 +63,8 @@ class Example(NamedTuple):
         return self._rank() < other._rank()
 
     def _rank(self) -> tuple[Any, ...]:
-        return self.silence, self.time, self.position, -self.reward, self.arm
+        place = self.time, self.position
+        return -self.revision, self.silence, *place, -self.reward, self.arm
 
 
 class Journal:
@@ -148,7 +155,7 @@ def checked(example: Example) -> Example:
     name = example.id
     if not isinstance(name, str) or not 0 < len(name) <= MAX_ID:
         raise LearnerError(f"an example's id must have 1 to {MAX_ID} characters, got {name!r:.300}")
-    for field in ("time", "position", "arm"):
+    for field in ("time", "position", "arm", "revision"):
         value = getattr(example, field)
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise LearnerError(f"example {name!r}: {field} must be an integer, got {value!r}")
@@ -178,6 +185,8 @@ def checked(example: Example) -> Example:
         reward,
         bool(example.silence),
         customer,
+        int(example.revision),
+        bool(example.withdrawn),
     )
 
 
@@ -199,6 +208,7 @@ def pack_examples(examples: list[Example]) -> tuple[dict[str, Any], dict[str, ND
         "contexts": [dict(e.context) for e in examples],
         "customers": [e.customer for e in examples],
         "shapes": [None if f is None else list(f.shape) for f in features],
+        "revisions": [[e.revision, e.withdrawn] for e in examples],
     }
     whole = [[e.time, e.position, e.arm, int(e.silence)] for e in examples]
     arrays: dict[str, NDArray[Any]] = {
@@ -216,11 +226,14 @@ def unpack_examples(
     at = 0
     rewards, whole = arrays["rewards"].tolist(), arrays["whole"].tolist()
     names = ("ids", "contexts", "customers", "shapes")
-    columns = zip(*(values[name] for name in names), rewards, whole, strict=True)
-    for name, context, customer, shape, reward, (time, position, arm, silence) in columns:
+    revisions = values.get("revisions") or [(0, False)] * len(values["ids"])
+    columns = zip(*(values[name] for name in names), revisions, rewards, whole, strict=True)
+    for name, context, customer, shape, revision, reward, whole_numbers in columns:
+        time, position, arm, silence = whole_numbers
         features = None
         if shape is not None:
             size = math.prod(shape)
             features = arrays["features"][at : at + size].reshape(shape)
             at += size
-        yield Example(name, time, position, context, features, arm, reward, bool(silence), customer)
+        same = name, time, position, context, features, arm, reward, bool(silence), customer
+        yield Example(*same, *revision)

@@ -157,6 +157,11 @@ class RepairingLearner(Generic[M]):
         return len(self._journal)
 
     @property
+    def examples(self) -> tuple[Example, ...]:
+        """Those in the journal."""
+        return (*self._journal.examples,)
+
+    @property
     def reach(self) -> int | None:
         """The event time (microseconds) before which examples are refused; None if none are."""
         if self.latest is None:
@@ -257,10 +262,8 @@ class RepairingLearner(Generic[M]):
 
         Parameters
         ----------
-        data
-            As of `to_bytes`.
-        learn, save, load
-            As the snapshot's learner had them.
+        data, learn, save, load
+            As of `to_bytes`, and as the snapshot's learner had them.
 
         Raises
         ------
@@ -344,7 +347,8 @@ class RepairingLearner(Generic[M]):
         examples = self._journal.examples
         marks = self._taken.marks(start, len(examples))
         for n in range(start, len(examples)):
-            self._step(examples[n])
+            if not examples[n].withdrawn:
+                self._step(examples[n])
             if n + 1 in marks:
                 self._taken.take(self._copy(), n + 1)
         touched.update(e.customer for e in examples[start:] if e.customer is not None)

@@ -9,9 +9,12 @@ from typing import Any
 
 import msgspec
 
+from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.plans import Plans
+from ..decision.loading import load as load_strategy
 from ..embedded import reviver
+from ..loop_flow import Loop
 from ..settings import Settings
 from ..sources.base import EventSource, StopFlag
 from ..sources.files import FileSource
@@ -39,6 +42,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         End at the last entry of the stream or topic instead of waiting for more.
     catalog, decisions
         References.
+    strategy
+        The text of a strategy, whose decisions and outcomes are in the log.
     processes, supervise
         How many workers on this machine, and whether a single one is watched over too.
     addresses, process_id
@@ -54,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool = False
     catalog: str
     decisions: str | None = None
+    strategy: str | None = None
     processes: int = 1
     supervise: bool = False
     addresses: str | None = None
@@ -92,6 +98,33 @@ def check_input(job: Job, settings: Settings) -> None:
             raise SettingsError("--kafka needs a --topic")
         if job.kafka is None and settings.kafka_brokers is None:
             raise SettingsError("--topic needs --kafka BROKERS or NEXTBEST_KAFKA_BROKERS")
+
+
+def loop_of(job: Job, catalog: Catalog) -> Loop | None:
+    """Return a job's strategy as the dataflow needs it.
+
+    Raises
+    ------
+    SettingsError
+        With every fault of the strategy.
+    """
+    if job.strategy is None:
+        return None
+    return Loop.compile(load_strategy(job.strategy, catalog).strategy, catalog)
+
+
+def read_strategy(path: Path) -> str:
+    """Return the text of a strategy's file.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
 
 
 def input_name(job: Job) -> str:

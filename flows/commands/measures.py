@@ -70,6 +70,7 @@ class Measures:
         self.accepted = self.late = self.duplicates = self.dead = self.rows = 0
         self.reasons: Counter[str] = Counter()
         self.too_long: Counter[str] = Counter()  # by entity
+        self.loop: Counter[str] = Counter()  # see `Counts` of the loop
         self.fresh = Freshness()
         self.progress: Progress | None = None
         self.away: str | None = None
@@ -85,7 +86,7 @@ class Measures:
         """Return what a dataflow reports to."""
         return Observers(
             counted=self._count, stored=self._store, refused=self._refuse, progress=self._learn,
-            outage=self.outage, keyed=self._count_keyed,
+            outage=self.outage, keyed=self._count_keyed, looped=self.loop.update,
         )  # fmt: skip
 
     @property

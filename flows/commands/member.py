@@ -23,7 +23,7 @@ from ..decisions import DecisionPoint
 from ..peers import watching
 from ..pipeline import build_flow
 from ..run import run_flow
-from .inputs import open_source
+from .inputs import loop_of, open_source
 from .measures import Measures
 from .quiet import without_native_reports
 from .references import load
@@ -119,6 +119,7 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
         settings,
         order.url,
         decisions=point,
+        loop=loop_of(job, catalog),
         observers=measures.observers(),
         member=member,
         stop=supervisor.stop,

@@ -61,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     fresh: dict[int, int] = {}
     reasons: dict[str, int] = {}
     too_long: dict[str, int] = {}
+    loop: dict[str, int] = {}
     progress: dict[str, Any] | None = None
     away: str | None = None
     away_seconds: float = 0.0
@@ -98,6 +99,7 @@ def report_of(measures: Measures) -> Report:
         fresh=measures.fresh.buckets(),
         reasons=dict(measures.reasons.most_common(_REASONS)),
         too_long=dict(measures.too_long),
+        loop=dict(measures.loop),
         progress=None if measures.progress is None else asdict(measures.progress),
         away=measures.away,
         away_seconds=measures.away_seconds,
@@ -133,11 +135,13 @@ class Tally:
         for name in ("accepted", "late", "duplicates", "dead", "rows"):
             setattr(total, name, sum(getattr(report, name) for report in reports))
         fresh, reasons, too_long = Freshness(), Counter[str](), Counter[str]()
+        loop = Counter[str]()
         for report in reports:
             fresh.add_buckets(report.fresh)
             reasons.update(report.reasons)
             too_long.update(report.too_long)
-        total.fresh, total.reasons, total.too_long = fresh, reasons, too_long
+            loop.update(report.loop)
+        total.fresh, total.reasons, total.too_long, total.loop = fresh, reasons, too_long, loop
         total.compiling = next((r.compiling for r in reports if r.compiling), None)
         total.away = next((r.away for r in reports if r.away), None)
         # They wait, and compile, side by side.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -130,9 +130,21 @@ def measures_grid(measures: Measures) -> Table:
         "", "freshness",
         f"{freshness(measures)} [dim]from an event's arrival to its row in the store",
     )  # fmt: skip
+    if measures.loop:
+        grid.add_row("", "loop", loop_line(measures.loop))
     style = "yellow" if measures.dead else "dim"
     grid.add_row("", "dead", Text(f"{measures.dead:,} refused", style=style))
     return grid
+
+
+def loop_line(counts: Mapping[str, int]) -> str:
+    """Return what became of decisions and outcomes, in a line.
+
+    >>> loop_line({"decisions": 1200, "responses": 80, "silences": 900})
+    '1,200 decisions, 80 responses, 900 silences, 0 repaired, 0 withdrawn, 0 refused'
+    """
+    names = ("decisions", "responses", "silences", "repaired", "withdrawn", "refused")
+    return ", ".join(f"{counts.get(name, 0):,} {name}" for name in names)
 
 
 def bar(share: float, width: int) -> str:

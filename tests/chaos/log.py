@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from .declared import ARMS
+from .offers import Offers
 
 START = 1_767_225_600_000_000  # 2026-01-01
 SECOND = 1_000_000
@@ -21,20 +22,27 @@ _BAD = (
 )
 
 
-def make_blobs(seed: int, *, ahead: int, customers: int) -> Iterator[list[bytes]]:
+def make_blobs(
+    seed: int, *, ahead: int, customers: int, offers: bool = False
+) -> Iterator[list[bytes]]:
     """Yield lists of lines without end: about ``ahead`` events at once, then few at a time.
 
     One line in 20 is sent again, soon or at once; one event in 10 comes up to six hours late,
-    often more than the allowed lateness; one line in 200 is no event.
+    often more than the allowed lateness; one line in 200 is no event. With ``offers`` there are
+    decisions too, and what came of them.
     """
     rng = random.Random(seed)
+    made = Offers(random.Random(seed)) if offers else None
     now = START
     again: list[bytes] = []
     lines: list[bytes] = []
     for number in count():
         now += rng.randrange(2 * SECOND)
-        line = json.dumps(_event(rng, number, now, customers)).encode()
+        event = _event(rng, number, now, customers)
+        line = json.dumps(event).encode()
         lines.append(line)
+        if made is not None:
+            lines += made.after(number, event, now)
         if rng.random() < 0.05:
             again.append(line)
         if again and rng.random() < 0.05:

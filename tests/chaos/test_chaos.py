@@ -30,6 +30,7 @@ Turn = tuple[int, Sequence[str]]  # how many processes, and what is killed, one 
 _SHORT: dict[str, list[Turn]] = {  # what is left of the log is then read by one process
     "features": [(1, ("worker", "server", "run")), (2, ("early", "both"))],
     "decisions": [(1, ("server", "both", "run"))],
+    "offers": [(1, ("worker", "run")), (2, ("both",))],
 }
 _ANY = ("worker", "worker", "server", "server", "both", "early")
 
@@ -38,7 +39,12 @@ def _turns(kind: str, rng: random.Random) -> Iterator[Turn]:
     if not LONG:
         yield from _SHORT[kind]
         return
-    counts = {"features": (1, 2, 1, 2), "decisions": (1,), "travelling": (2,)}[kind]
+    counts = {
+        "features": (1, 2, 1, 2),
+        "decisions": (1,),
+        "travelling": (2,),
+        "offers": (1, 2),
+    }[kind]
     for number in range(12 if kind == "features" else 8):
         # A supervisor gives up at the fifth failure within a minute.
         victims = [rng.choice(_ANY) for _ in range(3)]
@@ -52,6 +58,7 @@ def _turns(kind: str, rng: random.Random) -> Iterator[Turn]:
     [
         pytest.param("features", 2, False, "always", id="features, 1-2-1 processes"),
         pytest.param("decisions", 1, True, "always", id="decisions, 1 process"),
+        pytest.param("offers", 2, False, "always", id="offers of a strategy, 1-2 processes"),
         pytest.param(
             # Its events travel between processes.
             "travelling", 1, True, "everysec", id="one partition, 2 processes",
@@ -63,11 +70,14 @@ def test_what_is_left_equals_an_undisturbed_run(
     tmp_path: Path, kind: str, partitions: int, decisions: bool, fsync: str
 ) -> None:
     print(f"NEXTBEST_CHAOS_SEED={SEED}")
+    offers = kind == "offers"
     world = World(
-        tmp_path / "world", partitions=partitions, decisions=decisions, seed=SEED, fsync=fsync
-    )
+        tmp_path / "world", partitions=partitions, decisions=decisions, offers=offers, seed=SEED,
+        fsync=fsync,
+    )  # fmt: skip
+    many, pause = (4_000, 0.2) if offers else (40_000, 0.02)
     try:
-        world.feed(make_blobs(SEED, ahead=40_000, customers=40_000), pause=0.02)
+        world.feed(make_blobs(SEED, ahead=many, customers=many, offers=offers), pause=pause)
         for processes, victims in _turns(kind, world.rng):
             run = world.start(processes)
             for victim in victims:
@@ -79,7 +89,8 @@ def test_what_is_left_equals_an_undisturbed_run(
         for run in world.runs:
             run.check_said()
         world.finish(world.home)
-        _check_that_rows_left_memory(world.home)
+        if not offers:
+            _check_that_rows_left_memory(world.home)
         disturbed = world.left(world.home)
         world.forget_rows()
         world.finish(tmp_path / "undisturbed")
@@ -88,12 +99,15 @@ def test_what_is_left_equals_an_undisturbed_run(
         world.end()
     print(f"{kind}: {dict(world.killed)}, {len(expected['store'])} keys left")
     _compare(disturbed, expected)
-    _check_that_it_was_a_test(expected, decisions)
+    if offers:
+        _check_that_offers_were_learned(expected)
+    else:
+        _check_that_it_was_a_test(expected, decisions)
 
 
 def _compare(disturbed: dict[str, Any], expected: dict[str, Any]) -> None:
     """The log's own order first: what differs there explains the rest."""
-    for what in ("events", "examples"):
+    for what in ("events", "examples", "decisions", "credits"):
         assert disturbed[what].keys() == expected[what].keys()
         for part, there in expected[what].items():
             here = disturbed[what][part]
@@ -128,3 +142,31 @@ def _check_that_it_was_a_test(expected: dict[str, Any], decisions: bool) -> None
     if decisions:
         assert sum(map(len, expected["examples"].values())) > 1000
         assert any(":model:" in key for key in expected["store"])
+
+
+def _check_that_offers_were_learned(expected: dict[str, Any]) -> None:
+    """There was each kind of fate, and each offer was told of once, then only told better."""
+    told: dict[tuple[str, str], int] = {}
+    repaired = silences = withdrawn = 0
+    for table in expected["credits"].values():
+        for row in table.select(
+            ["objective", "example", "revision", "silence", "withdrawn"]
+        ).to_pylist():
+            key = row["objective"], row["example"]
+            assert row["revision"] == told.get(key, -1) + 1
+            told[key] = row["revision"]
+            repaired += row["revision"] > 0 and not row["withdrawn"]
+            silences += row["silence"]
+            withdrawn += row["withdrawn"]
+    assert len(expected["credits"]) == 2
+    assert min(repaired, silences, withdrawn) > 0
+    ids = [
+        name for table in expected["decisions"].values() for name in table["event_id"].to_pylist()
+    ]
+    assert len(ids) == len(set(ids)) > 300
+    reasons = " ".join(reason for _, _, reason, _ in expected["refused"])
+    for part in ("is not known", "of another customer", "missing required field `nextbest`"):
+        assert part in reasons, part
+    models = [key for key in expected["store"] if ":offers:model:" in key]
+    assert len(models) == 3
+    assert any(":offers:person:" in key for key in expected["store"])

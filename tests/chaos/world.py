@@ -25,6 +25,7 @@ from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.sources.valkey_stream import publish_events
 
 from . import declared
+from .offers import STRATEGY
 from .run import Run, wait_until
 
 STREAM = "log"
@@ -45,6 +46,8 @@ class World:
         Of the log; 1: a stream without numbers.
     decisions
         Whether there is learning too.
+    offers
+        Whether the log has a strategy's decisions.
     seed
         Of what is done at random.
     fsync
@@ -59,6 +62,7 @@ class World:
         *,
         partitions: int = 1,
         decisions: bool = False,
+        offers: bool = False,
         seed: int = 0,
         fsync: str = "always",
         outside: bool = False,
@@ -67,7 +71,7 @@ class World:
         self.killed: Counter[str] = Counter()
         self.rng = random.Random(seed)
         self._partitions = partitions
-        self._decisions = decisions
+        self._decisions, self._offers = decisions, offers
         self._fsync: Any = fsync
         self._server_home = home.with_name("server") if outside else home
         self._outside = outside
@@ -188,6 +192,8 @@ class World:
         return {
             "events": _table(data_dir / "archive" / "events"),
             "examples": _table(data_dir / "archive" / "examples"),
+            "decisions": _table(data_dir / "archive" / "decisions"),
+            "credits": _table(data_dir / "archive" / "credits"),
             "store": self.stored(),
             "refused": sorted((x["origin"], x["position"], x["reason"], x["raw"]) for x in refused),
         }
@@ -229,6 +235,10 @@ class World:
             words += ["--partitions", str(self._partitions)]
         if self._decisions:
             words += ["--decisions", f"{declared.__file__}:offer"]
+        if self._offers:
+            path = self.home.parent / "strategy.yaml"
+            path.write_text(STRATEGY)
+            words += ["--strategy", str(path)]
         if self._outside:
             words += ["--redis-url", self.url]
         return [*words, *more]

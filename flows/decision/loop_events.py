@@ -1,0 +1,226 @@
+"""The loop's own events in the log: told from the others, checked, and kept with their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from ...features.decoded import Rejected
+from ...features.errors import DeclarationError, EventError
+from ...features.event_check import BAD_LINE, explain, id_fault, latest, time_fault
+from ...features.events import EventSchema, Identifier, Timestamp
+from .record import DECISION, FIELD, OUTCOME, Record, Response, Value
+
+MOST_ID_BYTES = 240
+"""The longest id of a decision: an example's name is made of it."""
+_OWN = f"$.properties.{FIELD}"
+_WORDS = (DECISION.encode(), OUTCOME.encode())
+
+
+class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
+    """A decision or an outcome, where it stood in the log.
+
+    Attributes
+    ----------
+    event_id, at, customer, channel
+        Of the event; ``at`` in microseconds.
+    own
+        What is the loop's.
+    text
+        Its JSON text.
+    properties
+        The other properties of an outcome.
+    position, origin, line, raw, received_at
+        As in a dead letter; ``raw`` is the whole line.
+    """
+
+    event_id: str
+    at: int
+    customer: str
+    channel: str | None
+    own: Record | Response
+    text: str
+    properties: dict[str, Value] = {}
+    position: int = -1
+    origin: str = ""
+    line: int = 0
+    raw: bytes = b""
+    received_at: int = 0
+
+    @property
+    def type(self) -> str:
+        """``decision`` or ``outcome``."""
+        return DECISION if isinstance(self.own, Record) else OUTCOME
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+class _Line(msgspec.Struct):
+    event_id: Identifier
+    event_timestamp: Timestamp
+    customer_id: Identifier
+    type: Literal["decision", "outcome"]
+    properties: dict[str, msgspec.Raw] = {}
+    channel: str | None = None
+
+
+T = TypeVar("T")
+
+
+class LoopReader:
+    """Reads the events of types `DECISION` and `OUTCOME`, exact about what is wrong.
+
+    Parameters
+    ----------
+    schema
+        Of the users' events, which may not have these types.
+    future_skew_us
+        How far ahead of the clock an event may be, microseconds.
+    max_event_bytes
+        The longest line.
+    now
+        The clock, microseconds.
+
+    Raises
+    ------
+    DeclarationError
+        If the schema has one of these types.
+
+    Examples
+    --------
+    >>> from .record import Response, outcome_event
+    >>> shop = EventSchema("shop", types=("view",))
+    >>> reader = LoopReader(shop, future_skew_us=0, max_event_bytes=999, now=lambda: 9)
+    >>> line = outcome_event("o-1", 7, "ann", "web", Response(decision_id="d", response="accept"))
+    >>> reader.read(line).own.response
+    'accept'
+    >>> reader.read(b'{"type":"view"}') is None
+    True
+    >>> reader.read(line.replace(b'"nextbest"', b'"other"'))
+    Traceback (most recent call last):
+        ...
+    nextbest.features.errors.EventError: Object missing required field `nextbest` - at \
+`$.properties`
+    """
+
+    def __init__(
+        self,
+        schema: EventSchema,
+        *,
+        future_skew_us: int,
+        max_event_bytes: int,
+        now: Callable[[], int],
+    ) -> None:
+        for word in (DECISION, OUTCOME):
+            if word in schema.types:
+                raise DeclarationError(schema.name, f"event type {word!r} is the loop's own")
+        self._skew, self._most, self._now = future_skew_us, max_event_bytes, now
+        self._kind = msgspec.json.Decoder(_Kind)
+        self._line = msgspec.json.Decoder(_Line)
+
+    def split(self, rejected: Sequence[Rejected]) -> tuple[list[Rejected], dict[int, LoopEvent]]:
+        """Tell the loop's events from what is no event at all.
+
+        Returns
+        -------
+        rejected, events
+            What remains rejected, those of the loop's own with their own reasons; the events by
+            their places in what was given.
+        """
+        bad: list[Rejected] = []
+        good: dict[int, LoopEvent] = {}
+        for place, record in enumerate(rejected):
+            try:
+                event = self.read(record.raw)
+            except EventError as error:
+                bad.append(record._replace(reason=error.reason, path=error.path))
+                continue
+            if event is None:
+                bad.append(record)
+            else:
+                good[place] = event
+        return bad, good
+
+    def read(self, raw: bytes) -> LoopEvent | None:
+        """Read one line; None if it is no event of the loop.
+
+        Raises
+        ------
+        EventError
+            If it is one, and malformed.
+        """
+        if not any(word in raw for word in _WORDS) or len(raw) > self._most:
+            return None
+        try:
+            if not raw.isascii():
+                raw.decode()
+            if self._kind.decode(raw).type not in (DECISION, OUTCOME):
+                return None
+        except msgspec.ValidationError:
+            return None
+        except BAD_LINE as error:
+            raise EventError(*explain(error)) from None
+        line = _decoded(self._line, raw, "$")
+        self._check(line)
+        if FIELD not in line.properties:
+            raise EventError(f"Object missing required field `{FIELD}`", "$.properties")
+        text = line.properties.pop(FIELD)
+        own: Record | Response
+        properties: dict[str, Value] = {}
+        if line.type == DECISION:
+            own = _decoded(_RECORD, text, _OWN)
+            _check_record(own, line)
+        else:
+            own = _decoded(_RESPONSE, text, _OWN)
+            if not own.response:
+                raise EventError("Expected `str` of length >= 1", f"{_OWN}.response")
+            for name, value in line.properties.items():
+                properties[name] = _decoded(_VALUE, value, f"$.properties.{name}")
+        return LoopEvent(
+            line.event_id, line.event_timestamp, line.customer_id, line.channel or None, own,
+            bytes(text).decode(), properties, raw=raw,
+        )  # fmt: skip
+
+    def _check(self, line: _Line) -> None:
+        now = self._now()
+        for fault, path in (
+            (id_fault(line.event_id), "$.event_id"),
+            (time_fault(line.event_timestamp, now, latest(now, self._skew)), "$.event_timestamp"),
+            (id_fault(line.customer_id), "$.customer_id"),
+        ):
+            if fault is not None:
+                raise EventError(fault, path)
+
+
+_RECORD = msgspec.json.Decoder(Record)
+_RESPONSE = msgspec.json.Decoder(Response)
+_VALUE: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)
+
+
+def _check_record(record: Record, line: _Line) -> None:
+    size = len(record.id.encode())
+    actions = [offer.action for offer in record.offers]
+    for fault, name in (
+        (f"is not the event's {line.event_id!r}" * (record.id != line.event_id), "id"),
+        (f"has {size} bytes, more than {MOST_ID_BYTES}" * (size > MOST_ID_BYTES), "id"),
+        (f"is not the event's {line.customer_id!r}" * (record.customer != line.customer_id),
+         "customer"),
+        (f"is not the event's {line.event_timestamp}" * (record.at != line.event_timestamp), "at"),
+        ("has an action twice" * (len(set(actions)) < len(actions)), "offers"),
+    ):  # fmt: skip
+        if fault:
+            raise EventError(f"{name} {fault}", f"{_OWN}.{name}")
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], text: Any, root: str) -> T:
+    """Decode; an error's path begins at ``root`` instead of ``$``."""
+    try:
+        return decoder.decode(text)
+    except BAD_LINE as error:
+        reason, path = explain(error)
+        path = root + (path or "$")[1:]
+        raise EventError(reason, None if path == "$" else path) from None

@@ -1,0 +1,183 @@
+"""The loop's part of the dataflow: whole chunks → credits → models, and what is archived.
+
+whole chunks ─► attribute (one key a partition) ─┬─► refused ─► dead letters
+                                                 ├─► archive of decisions, of credits
+                                                 └─► learn (one key) ─► models, persons ─► store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import bytewax.operators as op
+
+from ..features.catalog import Catalog
+from .dead_letters import DeadLetter
+from .decision.attribution import Attribution
+from .decision.chunk_events import ChunkReader, credits_table, decisions_table
+from .decision.credits import Counts
+from .decision.goals import Goal, goals_of
+from .decision.learning import APART_US, Learning
+from .decision.reading import action_values
+from .decision.strategy import Strategy
+from .loop_steps import AttributeStep, Credits, LearnLoopStep, LoopEvents, PublishedLoop
+from .resp import encode_command
+from .settings import Settings
+from .sinks.archive import ArchiveSink
+from .sinks.flush import RowFlush
+from .watch import Look
+
+LEARNER = "loop"
+"""The key of learning."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A strategy as the dataflow needs it.
+
+    Attributes
+    ----------
+    strategy
+        Checked.
+    catalog
+        Of the features and events.
+    goals
+        Its objectives.
+    """
+
+    strategy: Strategy
+    catalog: Catalog
+    goals: tuple[Goal, ...]
+
+    @classmethod
+    def compile(cls, strategy: Strategy, catalog: Catalog) -> Loop:
+        """Compile it.
+
+        Raises
+        ------
+        SettingsError
+            If an objective cannot be used.
+        """
+        return cls(strategy, catalog, goals_of(strategy, catalog))
+
+    @property
+    def prefix(self) -> str:
+        """What its keys in the store begin with."""
+        return f"nextbest:{self.catalog.name}:{self.strategy.name}:"
+
+    def attribution(self) -> Attribution:
+        """Return what attributes one partition."""
+        actions = self.strategy.actions.items()
+        return Attribution(
+            self.goals,
+            grace=self.catalog.lateness_us,
+            credit=self.strategy.credit,
+            tags={name: action_values(name, action) for name, action in actions},
+        )
+
+    def reader(self) -> ChunkReader:
+        """Return what finds the events for it."""
+        types = [goal.event for goal in self.goals if goal.event is not None]
+        return ChunkReader(types, self.catalog.source)
+
+    def learning(self, full: bytes | None, changes: Sequence[bytes]) -> Learning:
+        """Return what learns; a late response is learned as long as attribution takes it."""
+        late = max(goal.window for goal in self.goals) + self.catalog.lateness_us + APART_US
+        spans = {goal.name: late for goal in self.goals}
+        return Learning(self.strategy.model, spans, full, changes)
+
+
+@dataclass(frozen=True)
+class LoopStreams:
+    """What the rest of the dataflow goes on with: refused events, and flushes of rows."""
+
+    refused: Any
+    flushes: list[Any]
+
+
+def attach_loop(
+    loop: Loop,
+    whole: Any,
+    partitions: Mapping[str, str],
+    settings: Settings,
+    place: Any,
+    look: Look,
+    tell: Callable[[Mapping[str, int]], None],
+) -> LoopStreams:
+    """Add the loop's steps to a dataflow.
+
+    Parameters
+    ----------
+    loop
+        The strategy.
+    whole
+        The stream of whole chunks, by the keys of their partitions.
+    partitions
+        The log partition's name by key.
+    settings
+        Limits and paths.
+    place
+        Puts steps where they belong in a cluster.
+    look
+        See `Look`.
+    tell
+        Told what became of the loop's events.
+    """
+    make = partial(AttributeStep, loop.attribution, loop.reader(), settings)
+    attributed = op.stateful_batch("attribute", whole, place.logic(make))
+    refused = op.flat_map("loop_refused", attributed, _refused)
+    if settings.archive:
+        names = list(partitions.values())
+        for what, kind, table in (("decisions", LoopEvents, _records), ("credits", Credits, _told)):
+            rows = op.flat_map(f"{what}_rows", attributed, partial(_rows, partitions, kind, table))
+            sink = ArchiveSink(settings.archive_dir / what, names)
+            op.output(f"archive_{what}", rows, place.sink(sink, int))
+    told = op.flat_map("credits", attributed, _credits)
+    logic = partial(LearnLoopStep, loop.learning, settings, loop.strategy.name, loop.prefix, look)
+    learned = op.stateful_batch("learn_loop", told, place.logic(logic))
+    flushes = [
+        op.flat_map("loop_flushes", learned, _flushes),
+        op.flat_map("loop_counted", attributed, partial(_count, tell)),
+    ]
+    return LoopStreams(refused, flushes)
+
+
+def _refused(item: tuple[str, Any]) -> Iterator[DeadLetter]:
+    if isinstance(item[1], DeadLetter):
+        yield item[1]
+
+
+def _rows(
+    partitions: Mapping[str, str], kind: type, table: Callable[[Any], Any], item: tuple[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    if isinstance(item[1], kind):
+        yield partitions[item[0]], table(item[1])
+
+
+def _records(item: LoopEvents) -> Any:
+    return decisions_table(item.events)
+
+
+def _told(item: Credits) -> Any:
+    return credits_table(item.told)
+
+
+def _credits(item: tuple[str, Any]) -> Iterator[tuple[str, Credits]]:
+    if isinstance(item[1], Credits):
+        yield LEARNER, item[1]
+
+
+def _flushes(item: tuple[str, PublishedLoop]) -> Iterator[tuple[str, RowFlush]]:
+    _, out = item
+    commands = [encode_command(b"SET", k.encode(), v) for k, v in out.values.items()]
+    yield LEARNER, RowFlush(b"".join(commands), len(commands), 0, marks=out.marks)
+
+
+def _count(tell: Callable[[Mapping[str, int]], None], item: tuple[str, Any]) -> Iterator[Any]:
+    """Report counts; emit nothing."""
+    if isinstance(item[1], Counts):
+        tell(asdict(item[1]))
+    return iter(())

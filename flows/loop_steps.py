@@ -1,0 +1,181 @@
+"""The engine's side of attribution and learning: adapters, and what they keep where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from bytewax.operators import StatefulBatchLogic
+
+from ..features.manifest import Manifest
+from .assemble import WholeChunk
+from .dead_letters import DeadLetter
+from .decision.attribution import Attribution
+from .decision.chunk_events import ChunkReader
+from .decision.credits import Counts
+from .decision.increments import IncrementLog
+from .decision.learning import Learning
+from .decision.loop_events import LoopEvent
+from .decision.open_decisions import Credit, Open, Refused
+from .marks import CHECK_SECONDS
+from .publication import Marks, Publication, new_timeline
+from .settings import Settings
+from .steps import lag_seconds
+from .watch import Look, MarkWatch
+
+PUBLISH_SECONDS = 1.0
+
+_ENCODER = msgspec.msgpack.Encoder()
+_CHANGES = msgspec.msgpack.Decoder(list[tuple[str, Open | None]])
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """What objectives are told, of one partition, in its order."""
+
+    told: list[Credit]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEvents:
+    """Decisions and outcomes that were accepted: for the archive."""
+
+    events: list[LoopEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedLoop:
+    """Models and customers' weights to store, by key; what is executed before and after it."""
+
+    values: dict[str, bytes]
+    marks: Marks | None
+
+
+class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
+    """One partition of the log; which one it is is known from its first chunk only."""
+
+    def __init__(
+        self,
+        make: Callable[[], Attribution],
+        reader: ChunkReader,
+        settings: Settings,
+        resume: Manifest | None,
+    ) -> None:
+        self._attribution, self._reader = make(), reader
+        self._directory = settings.state_dir
+        self._log: IncrementLog | None = None
+        if resume is not None:
+            self._log = IncrementLog(self._directory, resume["name"], resume)
+            full, changes = self._log.load()
+            for change in [*([] if full is None else [full]), *changes]:
+                self._attribution.restore(resume["newest"], _CHANGES.decode(change))
+            self._attribution.restore(resume["newest"], ())
+
+    def on_batch(self, values: list[WholeChunk]) -> tuple[list[Any], bool]:
+        """Attribute what came; emit credits, refused events and counts."""
+        if self._log is None:
+            name = f"attribution-{values[0].chunk.partition}"
+            self._log = IncrementLog(self._directory, name)
+        out: list[Any] = []
+        for whole in values:
+            done = self._attribution.take(*self._reader.read(whole, self._attribution.waits_for))
+            if done.credits:
+                out.append(Credits(done.credits))
+            if done.accepted:
+                out.append(LoopEvents(done.accepted))
+            out += map(_letter, done.refused)
+            if done.counts != Counts():
+                out.append(done.counts)
+        return out, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> Manifest:
+        """Make the changes of the epoch durable."""
+        assert self._log is not None
+        attribution = self._attribution
+        changes = attribution.changes()
+        change = _ENCODER.encode(changes) if changes else None
+        manifest = self._log.save(change, lambda: _ENCODER.encode(attribution.all()))
+        return {**manifest, "newest": attribution.newest}
+
+
+class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
+    """The one key of learning what was attributed, of all partitions and objectives."""
+
+    def __init__(
+        self,
+        make: Callable[[bytes | None, Sequence[bytes]], Learning],
+        settings: Settings,
+        name: str,
+        prefix: str,
+        look: Look,
+        resume: Manifest | None,
+    ) -> None:
+        self._prefix = prefix
+        self._log = IncrementLog(settings.state_dir, f"loop-{name}", resume)
+        self._learning = make(*self._log.load())
+        # Everything is published at each start, so that a mark need not outlive the process.
+        publication = Publication(
+            mark_of(prefix), new_timeline(), resumed_timeline="", resumed_version=0,
+            lag_seconds=lag_seconds(settings),
+        )  # fmt: skip
+        self._watch = MarkWatch(look, publication)
+        self._published, self._at = 0, float("-inf")
+
+    def on_batch(self, values: list[Credits]) -> tuple[list[PublishedLoop], bool]:
+        """Learn what came; publish if it is time."""
+        for each in values:
+            self._learning.learn(each.told)
+        return self._publish(force=False), StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[PublishedLoop], bool]:
+        """Publish what waited, or what the store lost."""
+        again = self._watch.look()
+        if again is not None and again.needed:
+            self._learning.publish_again()
+        return self._publish(force=False), StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[list[PublishedLoop], bool]:
+        """Publish whatever waits."""
+        again = self._watch.look()
+        if again is not None and again.needed:
+            self._learning.publish_again()
+        return self._publish(force=True), StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """When something should be published, or the store be looked at."""
+        wait = CHECK_SECONDS
+        if self._learning.waits:
+            wait = max(0.0, self._at + PUBLISH_SECONDS - time.monotonic())
+        return datetime.now(UTC) + timedelta(seconds=wait)
+
+    def snapshot(self) -> Manifest:
+        """Make what was learned durable."""
+        return self._log.save(self._learning.change(), self._learning.to_bytes)
+
+    def _publish(self, *, force: bool) -> list[PublishedLoop]:
+        now = time.monotonic()
+        if not self._learning.waits or not (force or now >= self._at + PUBLISH_SECONDS):
+            return []
+        self._at = now
+        models = {f"model:{k}": v for k, v in self._learning.changed_models().items()}
+        people = {f"person:{k}": v for k, v in self._learning.changed_people().items()}
+        self._published += self._watch.resumed
+        values = {self._prefix + name: value for name, value in (models | people).items()}
+        return [PublishedLoop(values, self._watch.marks(self._published, 0))]
+
+
+def mark_of(prefix: str) -> bytes:
+    """Return the key that tells how much of what was learned is in the store."""
+    return f"{prefix}published".encode()
+
+
+def _letter(refused: Refused) -> DeadLetter:
+    event = refused.event
+    return DeadLetter.of(
+        event.raw, reason=refused.reason, path=refused.path, origin=event.origin, line=event.line,
+        position=event.position, received_at=event.received_at,
+    )  # fmt: skip
