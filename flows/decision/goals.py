@@ -9,7 +9,8 @@ from typing import Any
 from ...features.catalog import Catalog
 from ...features.durations import microseconds
 from ...features.errors import SettingsError
-from .expressions import Names, Node, Scope, holds, parse, typed
+from .expressions import Names, Scope, holds, parse, typed
+from .expressions.nodes import Node
 from .reading import tags_of
 from .strategy import Objective, Strategy
 
