@@ -223,9 +223,9 @@ class World:
         self._luck: F64 = rng.random((n, len(self.actions)))
         self._in_time: Bools = rng.random(n) >= TOO_LATE
         soon = np.minimum(rng.exponential(0.1, n), 0.9) * window
-        self._after: I64 = np.where(self._in_time, soon, window * (1.0 + rng.random(n))).astype(
-            np.int64
-        ) + 1
+        self._after: I64 = (
+            np.where(self._in_time, soon, window * (1.0 + rng.random(n))).astype(np.int64) + 1
+        )
         looks = np.where(self.channel == 2, 0, 1 + rng.poisson(1.0, n))
         mixed = [
             np.sqrt(1.0 - s) * laws[0].taste[p] + np.sqrt(s) * laws[1].taste[p]
