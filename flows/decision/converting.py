@@ -235,7 +235,7 @@ class Converter:
             return self.fault(path, "a text is needed")
         if info.max_length is not None and len(text) > info.max_length:
             return self.fault(path, f"more than {info.max_length} characters")
-        if info.pattern is not None and not re.search(info.pattern, text):
+        if info.pattern is not None and not re.fullmatch(info.pattern, text):
             said = _SAID.get(info.pattern, f"it does not match {info.pattern}")
             return self.fault(path, f"{text[:80]!r}: {said}")
         return text

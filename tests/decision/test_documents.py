@@ -79,3 +79,9 @@ def test_spaces_in_an_expression_make_no_difference_nor_does_the_order_of_tags()
     assert made("a.b > 4 and true", "category: shoes, size: big") != base
     assert len(base) == 16
     assert int(base, 16) >= 0
+
+
+def test_a_name_has_no_line_break() -> None:
+    """A name is part of the store's keys."""
+    with pytest.raises(StrategyError, match="a name is letters, digits, _ and -"):
+        load(LEAST.replace("name: offers", 'name: "offers\\n"'))
