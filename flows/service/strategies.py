@@ -158,8 +158,11 @@ class Strategies:
         if self._live is None:
             return
         try:
-            if self._unpublished:
-                await self.store.publish(self._live.keys, self._live.engine.loaded)
+            loaded, keys = self._live.engine.loaded, self._live.keys
+            # A store that lost everything is told again.
+            lost = self._file is not None and not await self.store.has(keys, loaded.version)
+            if self._unpublished or lost:
+                await self.store.publish(keys, loaded)
                 self._unpublished = False
             await self._look_at_models(self._live)
         except StoreError:

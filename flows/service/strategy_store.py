@@ -58,6 +58,11 @@ class StrategyStore:
             ("SADD", keys.all_strategies(), keys.strategy),
         )
 
+    async def has(self, keys: Keys, version: str) -> bool:
+        """Return whether a version of a strategy is kept."""
+        (found,) = await self._all(("EXISTS", keys.version(version)))
+        return bool(found)
+
     async def names(self, catalog: str) -> list[str]:
         """Return the names of a catalog's strategies, in order."""
         (found,) = await self._all(("SMEMBERS", Keys(catalog, "").all_strategies()))
