@@ -9,13 +9,17 @@ import msgspec
 
 from ...features.catalog import Catalog
 from ...features.events import wire_type
+from ..decision.strategy import Strategy
 from . import openapi_loop, wire
+from .outcomes import responses_of
 from .problems import KINDS, ProblemDetails
 
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any]:
+def document(
+    catalog: Catalog, *, max_events: int, keyed: bool, strategy: Strategy | None = None
+) -> dict[str, Any]:
     """Return the OpenAPI document.
 
     Parameters
@@ -26,6 +30,8 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
         Of one request.
     keyed
         Whether requests need an API key.
+    strategy
+        That decides; None: there is none.
 
     Examples
     --------
@@ -46,6 +52,9 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
         (event, *bodies, *loop), ref_template=_TEMPLATE
     )
     _name_all(_properties(components["FeaturesRequest"]), catalog)
+    if strategy is not None:
+        _properties(components["DecideRequest"])["channel"]["enum"] = list(strategy.channels)
+        _properties(components["OutcomeRequest"])["response"]["enum"] = responses_of(strategy)
     one, request, features, receipts, declared, health, problem = refs[: 1 + len(bodies)]
     loop_refs = dict(zip(loop, refs[1 + len(bodies) :], strict=True))
     refused = 401 if keyed else 421

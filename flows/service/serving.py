@@ -201,7 +201,12 @@ async def _serve(
             return Routes(
                 _events(settings, client.catalog, publisher),
                 lookups,
-                pages(client, max_events=settings.http_events, keyed=bool(place.api_keys)),
+                pages(
+                    client,
+                    max_events=settings.http_events,
+                    keyed=bool(place.api_keys),
+                    strategy=lambda: strategies.loaded,
+                ),
                 loop,
             )
 

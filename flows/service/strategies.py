@@ -95,6 +95,11 @@ class Strategies:
             raise ProblemError("no-strategy", "no strategy is served: nextbest serve --strategy")
         return self._live
 
+    @property
+    def loaded(self) -> Loaded | None:
+        """What decides now; None: there is none."""
+        return None if self._live is None else self._live.engine.loaded
+
     async def start(self) -> None:
         """Load the strategy, publish it, and find its models.
 

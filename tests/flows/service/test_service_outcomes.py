@@ -56,7 +56,7 @@ def test_a_refused_action_is_not_offered_again(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["list", "ndjson"])
-def test_many_come_at_once_in_their_order(client: httpx.Client, lines: bool) -> None:  # noqa: FBT001
+def test_many_come_at_once_in_their_order(client: httpx.Client, lines: bool) -> None:
     names = [f"many-{lines}-{i}" for i in range(6)]
     made = [decide(client, name, n=2) for name in names]
     sent = [

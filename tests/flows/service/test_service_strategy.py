@@ -13,7 +13,6 @@ import redis
 
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.models import new_learner, publish
-from tests.flows.service import shop
 from tests.flows.service.loop_cases import KEYS, TEXT, decide, deciding, problem, until
 from tests.flows.service.world import command, put_rows, served
 
