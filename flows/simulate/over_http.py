@@ -126,7 +126,7 @@ class _Outcomes:
         """Send what is due, each at its time, and return at a time."""
         while True:
             now = self._clock()
-            due = []
+            due: list[dict[str, Any]] = []
             while self._waiting and self._waiting[0][0] <= now and len(due) < _MOST_OUTCOMES:
                 due.append(heappop(self._waiting)[2])
             if due:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...learners import BayesianRanker
-from ...learners.bayesian import Expert
+from ...learners.arm_weights import Expert
 from ..decision.engine import Engine
 from ..decision.goals import goals_of
 from ..decision.learning import Learning, load_model
@@ -153,7 +153,7 @@ class _River(_Foretelling):
         super().__init__(engine)
         from river import linear_model, optim
 
-        self._models = [
+        self._models: list[Any] = [
             linear_model.LogisticRegression(optim.AdaGrad(learning_rate)) for _ in self.actions
         ]
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from ...features.errors import SettingsError
+from ..decision.record import Value
 from .catalog import KINDS
 
 F64 = npt.NDArray[np.float64]
@@ -172,7 +173,7 @@ class World:
         found: F64 = self.expected.max(axis=1)
         return found
 
-    def context(self, visit: int) -> dict[str, str]:
+    def context(self, visit: int) -> dict[str, Value]:
         """Return what the app knows of the moment."""
         return {
             "device": DEVICES[self.device[visit]],
