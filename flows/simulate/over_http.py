@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...features.errors import SettingsError, SourceError
+from .catalog import LEAVE
 from .sessions import events_of
 from .world import CHANNELS, World
 
 F64 = npt.NDArray[np.float64]
 SECONDS = 30.0
 """How long an answer may take."""
-_MOST_OUTCOMES = 500
+_MOST_AT_ONCE = 500
 
 _JSON = msgspec.json.Encoder()
 
@@ -127,7 +128,7 @@ class _Outcomes:
         while True:
             now = self._clock()
             due: list[dict[str, Any]] = []
-            while self._waiting and self._waiting[0][0] <= now and len(due) < _MOST_OUTCOMES:
+            while self._waiting and self._waiting[0][0] <= now and len(due) < _MOST_AT_ONCE:
                 due.append(heappop(self._waiting)[2])
             if due:
                 self._service.post("/v1/outcomes", due)
@@ -158,6 +159,8 @@ def live(
         How long a decision may wait for the events of its visit.
     clock
         Microseconds since 1970.
+
+    At the end each customer leaves once more.
 
     Raises
     ------
@@ -207,8 +210,21 @@ def live(
             }
             outcomes.add(int(answer["at"]) + said.after_us, outcome)
     outcomes.until(int(world.at[-1]) + 3 * world.setting.window_us)
+    # Silence is told when events show that the time is over: in each partition of the log.
+    for start in range(0, len(world.customers), _MOST_AT_ONCE):
+        leaving = world.customers[start : start + _MOST_AT_ONCE]
+        service.post("/v1/events", [_goodbye(run, name, clock()) for name in leaving])
     lived.outcomes = outcomes.sent
     return lived
+
+
+def _goodbye(run: str, customer: str, at: int) -> dict[str, Any]:
+    return {
+        "event_id": f"{run}-end-{customer}",
+        "event_timestamp": at,
+        "customer_id": customer,
+        "type": LEAVE,
+    }
 
 
 def _place(world: World, answer: Any) -> int | None:

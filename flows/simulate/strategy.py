@@ -11,7 +11,7 @@ from .world import World
 
 Variant = Literal["ours", "shared", "random", "rules", "person", "river"]
 
-_EXPLORATION = "{method: squarecb, gamma: 30, exponent: 0.5}"
+_EXPLORATION = "{method: squarecb, gamma: 10, exponent: 0.5}"
 _LEARNED = ("ours", "shared", "person")
 _SHARED = """\
 model:
@@ -44,15 +44,15 @@ def text_of(world: World, variant: Variant = "ours") -> str:
       app: {}
       mail: {direction: outbound}
     actions:
-      tea-0: {channels: [web, app, mail], value: 1.32, tags: {kind: tea}}
-      coffee-0: {channels: [web, app, mail], value: 1.38, tags: {kind: coffee}}
+      tea-0: {channels: [web, app, mail], value: 1.26, tags: {kind: tea}}
+      coffee-0: {channels: [web, app, mail], value: 1.48, tags: {kind: coffee}}
     model:
       contexts: {channel: channel, device: context.device, daypart: context.daypart, \
 last: taste.last}
       numbers: {seen: log1p(taste.views) / 5}
       action_features: {liked: "taste.viewed[action.kind] / (taste.views + 3)"}
       segments: {segment: context.segment}
-    exploration: {method: squarecb, gamma: 30, exponent: 0.5}
+    exploration: {method: squarecb, gamma: 10, exponent: 0.5}
     fallback: [tea-0]
     <BLANKLINE>
     """
