@@ -223,7 +223,8 @@ class Decider:
         return Decided(none, None, False)
 
     def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
-        self._say(f"decisions fall back: {error or 'the store does not answer in time'}")
+        why = str(error) or f"the store does not answer within {self._seconds:g} s"
+        self._say(f"decisions fall back: {why}")
         return self._unlogged(live, asked, contacts, "the store does not answer")
 
     def _unlogged(self, live: Live, asked: Asked, contacts: bytes | None, reason: str) -> Decided:
