@@ -105,7 +105,7 @@ class _Load:
             "p50_ms": 1e3 * ordered[len(ordered) // 2],
             "p99_ms": 1e3 * ordered[len(ordered) * 99 // 100],
             "failed": self.failed,
-            "answered": len(ordered),
+            "asked": self._asked,
         }
 
     async def _open(self, began: float) -> None:

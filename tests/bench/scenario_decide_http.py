@@ -2,9 +2,10 @@
 
 The service runs as users run it, in a process of its own, and so does what asks it: at 1,000
 requests a second whatever comes back, and then as fast as 16 connections get answers. Each request
-is for the next of 20,000 customers, half of whom have weights of their own. It reads a row, contacts
-and weights, decides among 30 actions with two learned objectives, and commits: contacts, the event
-in the log, the record. The reference is a lookup of the same 50 features in the same service.
+is for the next of 20,000 customers, half of whom have weights of their own. It reads a row,
+contacts and weights, decides among 30 actions with two learned objectives, and commits contacts,
+the event in the log and the record. The reference is a lookup of the same 50 features in the same
+service.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from nextbest.flows.sources.valkey_stream import publish
 from . import lookup_catalog
 from .decide_world import World
 from .harness import Result
-from .scenario_lookup_http import CONNECTIONS, RATE, _LOAD, _request
+from .scenario_lookup_http import _LOAD, CONNECTIONS, RATE, _request
 
 CUSTOMERS = 20_000
 _KNOWN = 200
 """Customers with events of their own; the others have a copy of their rows."""
 _EVENTS = 60
-_CATALOG = f"{lookup_catalog.__file__}:catalog"
+_CATALOG = f"{lookup_catalog.__name__}:catalog"
+_ROOT = Path(__file__).parents[2]
 _KEYS = Keys("lookup", "bench")
 _NOBODY = "########"
 
@@ -61,14 +63,14 @@ def run(*, quick: bool) -> Result:
                 _ask(port, lookup, 0, 0.5)
                 _ask(port, decide, 0, 1.0)
                 steady, most, lookups = [], [], []
-                logged = answered = 0.0
+                logged = asked_of = 0.0
                 for _ in range(runs):  # interleaved, so that all see the same machine
                     for rate, found in ((RATE, steady), (0, most)):
                         before = _appended(url)
                         part = _ask(port, decide, rate, seconds)
                         found.append(part)
                         logged += _appended(url) - before
-                        answered += part["answered"]
+                        asked_of += part["asked"]
                         _trim(url)
                     lookups.append(_ask(port, lookup, 0, seconds))
         finally:
@@ -89,7 +91,7 @@ def run(*, quick: bool) -> Result:
             "rps": statistics.median(part["rps"] for part in steady),
             "p50_ms_at_most": statistics.median(part["p50_ms"] for part in most),
             "lookup_max_rps": lookup_rps,
-            "logged_share": logged / answered,  # what was answered by the fallback is not logged
+            "logged_share": logged / asked_of,  # what was answered by the fallback is not logged
             "customers": CUSTOMERS,
             "runs": runs,
             "load_average": os.getloadavg()[0],
@@ -113,7 +115,7 @@ def _fill(home: Path, url: str, world: World) -> None:
         publish(client, "clicks", [json.dumps(event).encode() for event in events])
     command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", "clicks", "--drain"]
     command += ["--catalog", _CATALOG, "--data-dir", str(home)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=_ROOT)
     prefix = "nextbest:lookup:customer:"
     with redis.Redis.from_url(url) as client:
         rows: list[Any] = client.mget([f"{prefix}{c:08d}" for c in range(_KNOWN)])
@@ -132,7 +134,7 @@ def _fill(home: Path, url: str, world: World) -> None:
 def _service(home: Path, strategy: Path) -> Iterator[int]:
     command = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0"]
     command += ["--catalog", _CATALOG, "--data-dir", str(home), "--strategy", str(strategy)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
