@@ -190,7 +190,8 @@ class Decider:
 
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._commit(live, make, contacts, persons)
+                given = asked.decision_id is not None
+                return await self._commit(live, make, contacts, persons, given=given)
         except (TimeoutError, StoreError) as error:
             return self._away(live, asked, contacts, error)
         except StateError as error:  # what cannot be read cannot be compared and set either
@@ -199,8 +200,15 @@ class Decider:
             return self._unlogged(live, asked, None, reason)
 
     async def _commit(
-        self, live: Live, make: Callable[[bytes], Record], contacts: bytes, persons: bytes
+        self,
+        live: Live,
+        make: Callable[[bytes], Record],
+        contacts: bytes,
+        persons: bytes,
+        *,
+        given: bool,
     ) -> Decided:
+        """Commit what is made from the contacts as they are; ``given``: the app gave the id."""
         for turn in range(TRIES):
             record = make(contacts)
             names = [offer.action for offer in record.offers]
@@ -208,9 +216,9 @@ class Decider:
             outbound = self._outbound(live, record)
             done = await live.committer.commit(record, update, outbound=outbound)
             if not isinstance(done, Conflict):
-                if done.repeated:
-                    return Decided(record_of(done.event), done.receipt, True)
-                return Decided(record, done.receipt, False, persons)
+                if done.repeated:  # by us, where the connection was lost, or by the app
+                    record = record_of(done.event)
+                return Decided(record, done.receipt, done.repeated and given, persons)
             contacts = done.contacts
             if turn >= _SOON:
                 pause = random.random() * _LONGEST_PAUSE  # noqa: S311  # guards nothing
@@ -223,7 +231,8 @@ class Decider:
         return Decided(none, None, False)
 
     def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
-        self._say(f"decisions fall back: {error or 'the store does not answer in time'}")
+        why = str(error) or f"the store does not answer within {self._seconds:g} s"
+        self._say(f"decisions fall back: {why}")
         return self._unlogged(live, asked, contacts, "the store does not answer")
 
     def _unlogged(self, live: Live, asked: Asked, contacts: bytes | None, reason: str) -> Decided:

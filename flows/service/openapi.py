@@ -39,8 +39,8 @@ def document(
     >>> shop = EventSchema("shop", types=("view",))
     >>> view = FeatureView(name="v", source=shop, features=[agg.count("n")])
     >>> api = document(Catalog(name="demo", views=[view]), max_events=10, keyed=False)
-    >>> sorted(api["paths"])[-2:]
-    ['/v1/features', '/v1/features/{id}']
+    >>> sorted(api["paths"])[-3:]
+    ['/v1/features', '/v1/features/{id}', '/v1/outcomes']
     """
     event = wire_type(catalog.source)
     bodies = (

@@ -11,10 +11,13 @@ import httpx
 import pytest
 import redis
 
+from nextbest.features import Catalog, FeatureView
+from nextbest.features import aggregations as agg
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.models import new_learner, publish
+from tests.flows.service import shop
 from tests.flows.service.loop_cases import KEYS, TEXT, decide, deciding, problem, until
-from tests.flows.service.world import command, put_rows, served
+from tests.flows.service.world import command, declare, put_rows, served
 
 ASKED = {"customer": "ann", "channel": "web"}
 OTHER = TEXT.replace("value: 2, tags", "value: 99, tags").replace("title: Tea", "title: More tea")
@@ -70,6 +73,38 @@ def test_the_store_is_followed_where_no_file_is_given(store_url: str, tmp_path: 
             until(lambda: title(client) == "More tea")
 
 
+def test_a_new_declaration_is_decided_by(store_url: str, tmp_path: Path) -> None:
+    put_rows(store_url)
+    home = tmp_path / "home"
+    wider = Catalog(
+        name="shop",
+        views=[
+            *shop.customers.views,
+            FeatureView(name="more", source=shop.shop, features=[agg.count("gifts")]),
+        ],
+    )
+    with redis.Redis.from_url(store_url) as store:
+        declare(store, Catalog(name="shop", views=shop.customers.views))
+        with (
+            deciding(store_url, home, catalog=None) as service,
+            httpx.Client(base_url=service.url) as client,
+        ):
+            assert title(client) == "Tea"
+            # What the file needs is not declared yet.
+            new = OTHER.replace("value: 99, tags", 'eligible: "more.gifts >= 0 or true", tags')
+            replace(home / "strategy.yaml", new)
+            said = tmp_path / "home.err"
+            until(
+                lambda: "no feature view 'more'" in said.read_text() or "more" in said.read_text()
+            )
+            assert title(client) == "Tea"
+            declare(store, wider)
+            until(lambda: title(client) == "More tea")
+            found = client.get("/v1/customers/ann").json()
+            assert "more:gifts" in {one["name"] for one in found["features"]}
+            assert decide(client, "ann")["fallback"] is None
+
+
 def test_a_store_that_lost_the_strategy_is_told_again(store_url: str, tmp_path: Path) -> None:
     with deciding(store_url, tmp_path / "home"), redis.Redis.from_url(store_url) as store:
         until(lambda: store.exists(KEYS.current()))
@@ -101,15 +136,15 @@ def test_a_wrong_file_at_the_start_is_said_in_one_line(
     assert said in done.stderr
 
 
-def taught(n: int) -> bytes:
-    """A model that has learned n outcomes, of which tea's were bad and mug's good."""
+def taught(n: int, *, learns: bool = False) -> bytes:
+    """A model of n outcomes, of which tea's were bad and mug's good; as it is served or learns."""
     learner = new_learner(load(TEXT).strategy)
     for name in ("tea", "mug"):
         learner.model.add_arm(name)
     for i in range(n):
         context: dict[str, Any] = {"page": "home", "spend": 1.0}
         learner.learn(context, [[0.0], [1.0]], i % 2, float(i % 2))
-    return publish(learner).to_bytes()
+    return learner.to_bytes() if learns else publish(learner).to_bytes()
 
 
 def test_models_are_followed_and_what_is_damaged_is_not_taken_up(
@@ -135,7 +170,7 @@ def test_models_are_followed_and_what_is_damaged_is_not_taken_up(
         assert found["receipt"] is not None
         store.set(KEYS.model("accept"), taught(40))
         until(lambda: models() == {"accept": 40, "spend": 0})
-        store.set(KEYS.model("spend"), taught(60))
+        store.set(KEYS.model("spend"), taught(60, learns=True))
         until(lambda: models() == {"accept": 40, "spend": 60})
         found = decide(client, "ann", n=2, context={"page": "home"})
         assert [offer["action"] for offer in found["offers"]] == ["mug", "tea"]
