@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ...features.errors import SettingsError
 from .policies import POLICIES
-from .within import Played, play
+from .within import play
 from .world import Setting, World
 
 F64 = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ def compare(
     names: Sequence[str] = tuple(POLICIES),
     told: Callable[[str, int], object] = lambda name, seed: None,
 ) -> Comparison:
-    """Let policies live in the worlds of some seeds, one after the other.
+    """Let each policy live in the worlds of some seeds.
 
     Parameters
     ----------
@@ -99,19 +100,33 @@ def compare(
     for name in names:
         if name not in POLICIES:
             raise SettingsError(f"no policy {name!r}; there are {', '.join(POLICIES)}")
-    worlds = [World(setting, seed) for seed in seeds]
-    standings = []
-    for name in names:
-        played = []
-        for world in worlds:
-            told(name, world.seed)
-            played.append(play(world, POLICIES[name]))
-        standings.append(_standing(name, played))
-    return Comparison(
-        standings,
-        np.array([len(world) for world in worlds], np.int64),
-        np.array([world.best.mean() for world in worlds]),
-    )
+    played: dict[str, list[_One]] = {name: [] for name in names}
+    visits, oracle = [], []
+    for seed in seeds:  # one world at a time: they may be large
+        world = World(setting, seed)
+        visits.append(len(world))
+        oracle.append(world.best.mean())
+        for name in played:
+            told(name, seed)
+            done = play(world, POLICIES[name])
+            one = _One(done.regret.sum(), done.earned.mean(), course(done.regret))
+            played[name].append(one)
+    standings = [
+        Standing(
+            name,
+            np.array([one.regret for one in ones]),
+            np.array([one.earned for one in ones]),
+            np.mean([one.course for one in ones], axis=0),
+        )
+        for name, ones in played.items()
+    ]
+    return Comparison(standings, np.array(visits, np.int64), np.array(oracle))
+
+
+class _One(NamedTuple):
+    regret: float
+    earned: float
+    course: F64
 
 
 def course(regret: F64) -> F64:
@@ -122,12 +137,3 @@ def course(regret: F64) -> F64:
     """
     parts = np.array_split(regret, PARTS)
     return np.array([part.mean() if len(part) else np.nan for part in parts])
-
-
-def _standing(name: str, played: Sequence[Played]) -> Standing:
-    return Standing(
-        name,
-        np.array([each.regret.sum() for each in played]),
-        np.array([each.earned.mean() for each in played]),
-        np.mean([course(each.regret) for each in played], axis=0),
-    )
