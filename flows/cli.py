@@ -24,6 +24,7 @@ from .cli_options import (
     ServiceName,
     make_settings,
 )
+from .cli_simulate import simulate
 from .cli_strategy import strategy
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(features, name="features")
 app.add_typer(strategy, name="strategy")
 app.command()(evaluate)
+app.command()(simulate)
 
 
 @app.callback(invoke_without_command=True)
@@ -220,15 +222,24 @@ def serve(
     partitions: Annotated[
         int | None, typer.Option(min=1, help="It is N streams.", metavar="N")
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Decide by this strategy's YAML, taken up whenever it changes; or by one in the "
+            "store, named.  [default: the only one in the store]",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
-    """Events in, features out, over HTTP, until Ctrl-C."""
+    """Events in, features and decisions out, over HTTP, until Ctrl-C."""
     from .commands.serve import run_service
 
     run_service(
         make_settings(data_dir, redis_url), catalog,
-        host=host, port=port, stream=stream, partitions=partitions,
+        host=host, port=port, stream=stream, partitions=partitions, strategy=strategy,
     )  # fmt: skip
 
 

@@ -134,6 +134,18 @@ customers; fixed for the life of a data directory)
     http_stop_seconds: Annotated[
         float, Meta(gt=0.0, le=3600.0, description="seconds that requests under way have to end")
     ] = 30.0
+    decide_seconds: Annotated[
+        float,
+        Meta(gt=0.0, le=600.0, description="seconds of the store until a fallback is decided"),
+    ] = 1.0
+    decision_seconds: Annotated[
+        float,
+        Meta(
+            ge=1.0,
+            le=366 * 86_400.0,
+            description="seconds that a decision's record is kept; longer for longer objectives",
+        ),
+    ] = 86_400.0
     lookup_log_share: Annotated[
         float, Meta(ge=0.0, le=1.0, description="share of looked up rows that are kept; 0: none")
     ] = 0.0

@@ -267,6 +267,42 @@ class AsyncFeatureClient:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # the answer
 
+    async def get_beside(
+        self,
+        customer: str,
+        beside: Sequence[str],
+        *,
+        at: int | None = None,
+        after: Receipts | None = None,
+        wait_seconds: float = 1.0,
+    ) -> tuple[Features, list[bytes | None]]:
+        """Return all of a customer's features, and what other keys hold, in one round trip.
+
+        Parameters
+        ----------
+        customer
+            Their id.
+        beside
+            Keys of the store; None is answered for one that is not there.
+        at, after, wait_seconds
+            See `FeatureClient.get`, as are the errors. After a wait everything is read again.
+        """
+        if self._reader is None:
+            await self.open()
+        assert self._reader is not None
+        steps = self._reader.read_beside(customer, beside, at, after, wait_seconds)
+        reply: Any = None
+        try:
+            while True:
+                asked = steps.send(reply)
+                if isinstance(asked, float):
+                    await asyncio.sleep(asked)
+                    reply = None
+                else:
+                    reply = await self._execute(asked)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # the answer
+
     async def close(self) -> None:
         """Close the connections; a client that was given stays open."""
         if self._connections is not None:

@@ -84,6 +84,32 @@ class Reader:
         read_at, rows, ages = found
         return Features(names, choice.layout, rows, ages, read_at, stale)
 
+    def read_beside(
+        self,
+        customer: str,
+        beside: Sequence[str],
+        at: int | None,
+        after: Receipts | None,
+        wait_seconds: float,
+    ) -> Generator[Command | float, Any, tuple[Features, list[bytes | None]]]:
+        """Return the steps of `AsyncFeatureClient.get_beside`; they end with its answer."""
+        choice = self._choices.choose(None, self._choices.default([customer]))
+        names, keys = choice.find([customer])
+        part, own = choice.parts[0], keys[0]
+        needed = None if after is None else _needed(after, choice, keys)
+        seconds = _seconds(wait_seconds)
+        stale = False
+        for turn in range(2):
+            stored = yield from _mget([*own, *beside])
+            moment = _moment(self._clock() if at is None else at)
+            rows = yield from self._decode(part, stored[:1], moment, names)
+            stale = needed is not None and bool((rows.positions < needed).any())
+            if not stale or turn:
+                break
+            assert needed is not None
+            yield from self._wait(part, own, needed, rows.positions, seconds)
+        return Features(names, choice.layout, rows, (rows.age_ms,), moment, stale), stored[1:]
+
     def _fetch(
         self, choice: Choice, ids: Sequence[Any], keys: list[list[str]], at: int | None
     ) -> Generator[Command, Any, tuple[int, FeatureRows, tuple[npt.NDArray[np.int64], ...]]]:

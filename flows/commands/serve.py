@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
@@ -20,6 +21,7 @@ def run_service(
     port: int,
     stream: str,
     partitions: int | None,
+    strategy: str | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -33,7 +35,10 @@ def run_service(
     host, port
         Where to listen.
     stream, partitions
-        The log that events go to.
+        The log that events and decisions go to.
+    strategy
+        A strategy's file; or the name of one in the store, which may be left out where there are
+        no others.
 
     Raises
     ------
@@ -58,11 +63,19 @@ def run_service(
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     connect(settings).close()
     where = Place(
-        url=url, host=host, port=port, stream=stream, partitions=partitions, api_keys=keys_of()
-    )
+        url=url, host=host, port=port, stream=stream, partitions=partitions, api_keys=keys_of(),
+        strategy=_strategy(strategy),
+    )  # fmt: skip
 
     def said(found: Catalog, root: str) -> None:
         sys.stdout.write(f"serving {found.name} on {root}, documented on {root}/docs\n")
         sys.stdout.flush()
 
     serve(where, settings, catalog, said)
+
+
+def _strategy(given: str | None) -> Path | str | None:
+    """Return the file that is given; or a name, which has neither a dot nor a slash."""
+    if given is None or not {"/", ".", "\\"} & set(given):
+        return given
+    return Path(given)

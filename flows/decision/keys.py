@@ -63,6 +63,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Of the strategy's text as it was."""
         return f"{self.prefix}strategy:{version}"
 
+    def all_strategies(self) -> str:
+        """Of the set of the names of all strategies of the catalog."""
+        return f"nextbest:{self.catalog}/strategies"
+
     def outbound(self, channel: str) -> str:
         """Of the stream of what is to be delivered through a channel."""
         return f"{self.prefix}outbound:{channel}"

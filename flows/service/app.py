@@ -11,19 +11,33 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from ...features.errors import NextbestError, RowError, StateError, StoreError
+from .customers import CustomersRoute
+from .decide import DecideRoute
 from .events import EventsRoute
 from .hosts import Hosts
 from .http import ClientGoneError, Receive, Scope, Send, header, send_answer, send_problem
 from .lookups import FeaturesRoute
+from .outcomes import OutcomesRoute
 from .problems import ProblemError
+from .whys import WhyRoute
 
 Handler = Callable[[Scope, Receive], Awaitable[tuple[int, bytes]]]
 
+Below = Callable[[Scope, bytes], Awaitable[tuple[int, bytes]]]
+"""A handler of paths that have an id in them, which it is given as it was escaped."""
+
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that need no API key."""
-_ONE = "/v1/features/"
-_ONE_RAW = _ONE.encode()
 _log = logging.getLogger("nextbest.service")
+
+
+class LoopRoutes(NamedTuple):
+    """What is served of a strategy."""
+
+    decide: DecideRoute
+    outcomes: OutcomesRoute
+    whys: WhyRoute
+    customers: CustomersRoute
 
 
 class Routes(NamedTuple):
@@ -35,11 +49,14 @@ class Routes(NamedTuple):
         The hot routes.
     rest
         An ASGI application for all other paths.
+    loop
+        The routes of decisions; None: there are none.
     """
 
     events: EventsRoute
     lookups: FeaturesRoute
     rest: Callable[[Scope, Receive, Send], Awaitable[None]]
+    loop: LoopRoutes | None = None
 
 
 class App:
@@ -68,7 +85,16 @@ class App:
             "/v1/features": {"POST": routes.lookups.post},
             "/v1/events": {"POST": routes.events.post},
         }
-        self._lookups = routes.lookups
+        self._below: list[tuple[bytes, bytes, Below]] = [
+            (b"/v1/features/", b"", routes.lookups.get)
+        ]
+        if routes.loop is not None:
+            self._hot["/v1/decide"] = {"POST": routes.loop.decide.post}
+            self._hot["/v1/outcomes"] = {"POST": routes.loop.outcomes.post}
+            self._below += [
+                (b"/v1/decisions/", b"/why", routes.loop.whys.get),
+                (b"/v1/customers/", b"", routes.loop.customers.get),
+            ]
         self._rest = routes.rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,10 +112,11 @@ class App:
                 if handler is None:
                     raise not_allowed(scope["method"], tuple(methods))
                 status, body = await handler(scope, receive)
-            elif raw.startswith(_ONE_RAW) and len(raw) > len(_ONE_RAW):
+            elif (found := self._found_below(raw)) is not None:
                 if scope["method"] != "GET":
                     raise not_allowed(scope["method"], ("GET",))
-                status, body = await self._lookups.get(scope, raw[len(_ONE_RAW) :])
+                get, raw_id = found
+                status, body = await get(scope, raw_id)
             else:
                 await self._rest(scope, receive, send)
                 return
@@ -99,6 +126,13 @@ class App:
             await send_problem(send, self._problem(error, scope), path)
         else:
             await send_answer(send, status, body)
+
+    def _found_below(self, raw: bytes) -> tuple[Below, bytes] | None:
+        """Return the handler of a path with an id in it, and the id."""
+        for begin, end, get in self._below:
+            if raw.startswith(begin) and raw.endswith(end) and len(raw) > len(begin) + len(end):
+                return get, raw[len(begin) : len(raw) - len(end)]
+        return None
 
     def _admit(self, scope: Scope) -> None:
         given = header(scope, b"x-api-key")

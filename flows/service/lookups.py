@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 import numpy as np
@@ -20,7 +19,8 @@ from ...features.receipts import Receipt
 from .http import JSON, Receive, Scope, media_type, read_body
 from .lookup_log import Asked, LookupLog
 from .moments import microseconds_at
-from .problems import Fault, ProblemError, explained
+from .paths import invalid, query, unescaped
+from .problems import ProblemError, explained
 from .shapes import Shape
 from .wire import MAX_CELLS, FeaturesRequest
 
@@ -110,15 +110,15 @@ class FeaturesRoute:
         ProblemError
             If the request is wrong.
         """
-        request: dict[str, Any] = {"ids": [_unescaped(raw_id)]}
-        for name, value in _query(scope["query_string"]):
+        request: dict[str, Any] = {"ids": [unescaped(raw_id)]}
+        for name, value in query(scope["query_string"]):
             if name not in _PARAMETERS:
                 known = ", ".join(_PARAMETERS)
-                raise _invalid(f"no parameter {name!r:.80}; there are: {known}", f"$.{name:.80}")
+                raise invalid(f"no parameter {name!r:.80}; there are: {known}", f"$.{name:.80}")
             if name == "after":
                 request.setdefault(name, []).append(value)
             elif name in request:
-                raise _invalid(f"{name} is given twice", f"$.{name}")
+                raise invalid(f"{name} is given twice", f"$.{name}")
             else:
                 request[name] = value.split(",") if name == "features" else value
         if self._customer_views and not request.keys() & {"service", "features"}:
@@ -140,7 +140,7 @@ class FeaturesRoute:
         try:
             at = microseconds_at(request.at)
         except ValueError as error:
-            raise _invalid(str(error), "$.at") from None
+            raise invalid(str(error), "$.at") from None
         found = await self._client.get(
             request.ids,
             service=request.service,
@@ -160,9 +160,9 @@ class FeaturesRoute:
         """Return how many values a row has; what is not declared is a ProblemError."""
         catalog = self._catalog
         if service is not None and features is not None:
-            raise _invalid("give a service or features, not both", "$.features")
+            raise invalid("give a service or features, not both", "$.features")
         if features is not None and len(set(features)) < len(features):
-            raise _invalid("a feature is asked for twice", "$.features")
+            raise invalid("a feature is asked for twice", "$.features")
         known = {key for entity in catalog.entities for key in entity.join_keys}
         for key in keys or ():
             if key not in known:
@@ -174,7 +174,7 @@ class FeaturesRoute:
             chosen = catalog.select(refs) if refs is not None else tuple(catalog.features())
         except DeclarationError as error:
             if "chosen twice" in error.reason:
-                raise _invalid(error.reason, "$.features") from None
+                raise invalid(error.reason, "$.features") from None
             raise ProblemError("not-found", str(error)) from None
         return sum(len(feature.columns) for _, feature in chosen)
 
@@ -266,7 +266,7 @@ def _row_count(ids: _Ids) -> int:
         return len(ids)
     lengths = {len(values) for values in ids.values()}
     if len(lengths) > 1:
-        raise _invalid("every join key needs as many values as the others", "$.ids")
+        raise invalid("every join key needs as many values as the others", "$.ids")
     return lengths.pop()
 
 
@@ -276,26 +276,4 @@ def _receipts(texts: str | list[str] | None) -> list[Receipt] | None:
     try:
         return [Receipt.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
     except EventError as error:
-        raise _invalid(str(error), "$.after") from None
-
-
-def _unescaped(raw: bytes) -> str:
-    try:
-        return unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError as error:
-        raise ProblemError(
-            "malformed-request", f"the id is not UTF-8 (byte {error.start})"
-        ) from None
-
-
-def _query(raw: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=2048
-        )
-    except ValueError:
-        raise ProblemError("malformed-request", "the query is not UTF-8, or too long") from None
-
-
-def _invalid(reason: str, path: str) -> ProblemError:
-    return ProblemError("invalid-request", reason, [Fault(reason, path=path)])
+        raise invalid(str(error), "$.after") from None

@@ -9,13 +9,17 @@ import msgspec
 
 from ...features.catalog import Catalog
 from ...features.events import wire_type
-from . import wire
+from ..decision.strategy import Strategy
+from . import openapi_loop, wire
+from .outcomes import responses_of
 from .problems import KINDS, ProblemDetails
 
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any]:
+def document(
+    catalog: Catalog, *, max_events: int, keyed: bool, strategy: Strategy | None = None
+) -> dict[str, Any]:
     """Return the OpenAPI document.
 
     Parameters
@@ -26,6 +30,8 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
         Of one request.
     keyed
         Whether requests need an API key.
+    strategy
+        That decides; None: there is none.
 
     Examples
     --------
@@ -33,17 +39,24 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
     >>> shop = EventSchema("shop", types=("view",))
     >>> view = FeatureView(name="v", source=shop, features=[agg.count("n")])
     >>> api = document(Catalog(name="demo", views=[view]), max_events=10, keyed=False)
-    >>> sorted(api["paths"])[-2:]
-    ['/v1/features', '/v1/features/{id}']
+    >>> sorted(api["paths"])[-3:]
+    ['/v1/features', '/v1/features/{id}', '/v1/outcomes']
     """
     event = wire_type(catalog.source)
     bodies = (
         wire.FeaturesRequest, wire.FeaturesAnswer, wire.EventsAnswer, wire.CatalogAnswer,
         wire.HealthAnswer, ProblemDetails,
     )  # fmt: skip
-    refs, components = msgspec.json.schema_components((event, *bodies), ref_template=_TEMPLATE)
+    loop = openapi_loop.BODIES
+    refs, components = msgspec.json.schema_components(
+        (event, *bodies, *loop), ref_template=_TEMPLATE
+    )
     _name_all(_properties(components["FeaturesRequest"]), catalog)
-    one, request, features, receipts, declared, health, problem = refs
+    if strategy is not None:
+        _properties(components["DecideRequest"])["channel"]["enum"] = list(strategy.channels)
+        _properties(components["OutcomeRequest"])["response"]["enum"] = responses_of(strategy)
+    one, request, features, receipts, declared, health, problem = refs[: 1 + len(bodies)]
+    loop_refs = dict(zip(loop, refs[1 + len(bodies) :], strict=True))
     refused = 401 if keyed else 421
 
     def answers(good: int, schema: Any, *bad: int, kind: str = "application/json") -> Any:
@@ -95,6 +108,7 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
             "parameters": asked,
             "responses": answers(200, features, 400, 404, 422, 500, 503),
         }},
+        **openapi_loop.paths(loop_refs, answers),
         "/v1/catalog": {"get": {
             "operationId": "describeCatalog",
             "summary": "What is declared: views, features, services",
@@ -113,7 +127,7 @@ def document(catalog: Catalog, *, max_events: int, keyed: bool) -> dict[str, Any
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": f"nextbest: {catalog.name}", "version": version("nextbest"),
-                 "description": "Events in, features out; a lookup is as of now."},
+                 "description": "Events in, features and decisions out; all is as of now."},
         "paths": paths,
         "components": {"schemas": components},
     }  # fmt: skip

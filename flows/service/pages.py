@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,6 +16,7 @@ from starlette.routing import Route
 
 from ...features.errors import NextbestError, RowError
 from ...features.online import AsyncFeatureClient
+from ..decision.loading import Loaded
 from . import wire
 from .app import pages_problem
 from .docs_page import page
@@ -31,11 +34,39 @@ _PAGE = {
 _log = logging.getLogger("nextbest.service")
 
 
-def pages(client: AsyncFeatureClient, *, max_events: int, keyed: bool) -> Starlette:
-    """Return the routes as an application; errors are problem details."""
-    api = document(client.catalog, max_events=max_events, keyed=keyed)
-    document_body = msgspec.json.encode(api)
-    docs_body = page(api).encode()
+def pages(
+    client: AsyncFeatureClient,
+    *,
+    max_events: int,
+    keyed: bool,
+    strategy: Callable[[], Loaded | None] = lambda: None,
+) -> Starlette:
+    """Return the routes as an application; errors are problem details.
+
+    Parameters
+    ----------
+    client, max_events, keyed
+        See `document`.
+    strategy
+        Returns the one that decides now.
+    """
+
+    @lru_cache(maxsize=4)
+    def described(version: str) -> tuple[bytes, bytes]:
+        """The document and the page while a version of the strategy decides."""
+        now = strategy() if version else None
+        api = document(
+            client.catalog,
+            max_events=max_events,
+            keyed=keyed,
+            strategy=None if now is None else now.strategy,
+        )
+        return msgspec.json.encode(api), page(api).encode()
+
+    def api_now() -> tuple[bytes, bytes]:
+        now = strategy()
+        return described("" if now is None else now.version)
+
     nobody = probe(client.catalog)
     catalog_body = msgspec.json.encode(wire.declared(client.catalog))
 
@@ -63,10 +94,10 @@ def pages(client: AsyncFeatureClient, *, max_events: int, keyed: bool) -> Starle
         return json(catalog_body)
 
     async def openapi(_: Request) -> Response:
-        return json(document_body)
+        return json(api_now()[0])
 
     async def docs(_: Request) -> Response:
-        return Response(docs_body, media_type="text/html", headers=_PAGE)
+        return Response(api_now()[1], media_type="text/html", headers=_PAGE)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -20,16 +21,24 @@ from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.event_check import EventChecker
 from ...features.online import AsyncFeatureClient
+from ..decision.commit import AsyncCommitter, Log
+from ..decision.keys import Keys
 from ..publisher import AsyncPublisher
 from ..settings import Settings
-from .app import App, Routes
+from .app import App, LoopRoutes, Routes
+from .customers import CustomersRoute
+from .decide import DecideRoute
 from .events import EventsRoute
 from .following import follow
 from .hosts import Hosts, is_loopback
 from .lookup_log import LookupLog
 from .lookups import FeaturesRoute
+from .outcomes import OutcomesRoute
 from .pages import pages
 from .protocol import LimitedProtocol
+from .strategies import Strategies
+from .strategy_store import StrategyStore
+from .whys import WhyRoute
 
 API_KEYS = "NEXTBEST_API_KEYS"
 
@@ -47,6 +56,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         The log that events are appended to, as `nextbest run` takes them.
     api_keys
         One of which each request must carry; none: all may come, from this machine only.
+    strategy
+        The file of the strategy to decide by, or the name of one in the store; None: the only one
+        that is there.
     """
 
     url: str
@@ -55,6 +67,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     partitions: int | None
     api_keys: tuple[str, ...]
+    strategy: Path | str | None = None
 
 
 def keys_of(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -127,7 +140,8 @@ def serve(
     Raises
     ------
     SettingsError
-        If the address cannot be had, or the store has no such catalog.
+        If the address cannot be had, the store has no such catalog, or the strategy's file is
+        none that fits it.
     StoreError
         If the store does not answer at the start.
     """
@@ -173,6 +187,11 @@ async def _serve(
             log = LookupLog(settings.lookups_dir, settings.lookup_log_share)
             stack.callback(log.close)
 
+        strategies = _strategies(place, settings, client)
+        stack.push_async_callback(strategies.close)
+        await strategies.start()
+        loop = _loop(strategies, settings)
+
         async def routes(client: AsyncFeatureClient) -> Routes:
             lookups = FeaturesRoute(
                 client, log,
@@ -182,23 +201,50 @@ async def _serve(
             return Routes(
                 _events(settings, client.catalog, publisher),
                 lookups,
-                pages(client, max_events=settings.http_events, keyed=bool(place.api_keys)),
+                pages(
+                    client,
+                    max_events=settings.http_events,
+                    keyed=bool(place.api_keys),
+                    strategy=lambda: strategies.loaded,
+                ),
+                loop,
             )
 
         async def take_up(newer: AsyncFeatureClient) -> None:
             app.take_up(await routes(newer))
+            await strategies.with_client(newer)
 
         hosts = None if place.api_keys else Hosts(place.host)
         app = App(await routes(client), place.api_keys, hosts)
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        following = None
+        following = [asyncio.create_task(strategies.follow())]
         if not isinstance(catalog, Catalog):
-            following = asyncio.create_task(follow(client, take_up))
+            following.append(asyncio.create_task(follow(client, take_up)))
         await _Server(_config(app, settings), lambda: ready(client.catalog)).serve(sockets=[taken])
-        if following is not None:
-            following.cancel()
+        for task in following:
+            task.cancel()
+
+
+def _strategies(place: Place, settings: Settings, client: AsyncFeatureClient) -> Strategies:
+    log = Log(place.stream, place.partitions, settings.shards)
+
+    def committer(keys: Keys, record_seconds: float) -> AsyncCommitter:
+        return AsyncCommitter(place.url, keys, log, record_seconds=record_seconds)
+
+    store = StrategyStore(place.url)
+    return Strategies(store, client, place.strategy, committer, settings.decision_seconds)
+
+
+def _loop(strategies: Strategies, settings: Settings) -> LoopRoutes:
+    most, seconds = settings.http_body_bytes, settings.http_body_seconds
+    return LoopRoutes(
+        DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds),
+        OutcomesRoute(strategies, max_bytes=most, body_seconds=seconds),
+        WhyRoute(strategies),
+        CustomersRoute(strategies),
+    )
 
 
 def _events(settings: Settings, catalog: Catalog, publisher: AsyncPublisher) -> EventsRoute:

@@ -2,7 +2,8 @@
 
 ``python http_load.py PORT RATE SECONDS CONNECTIONS < REQUEST`` prints one JSON object. With a rate
 the loop is open: a request is due at its time whether or not earlier ones were answered, and its
-latency counts from then. With rate 0 each connection asks again as soon as it is answered.
+latency counts from then. With rate 0 each connection asks again as soon as it is answered. With a
+fifth number N each ``########`` in the request is one of N numbers, from 00000000 on, in turn.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import uvloop
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_NUMBER = b"########"
 
 
 class _Connection(asyncio.Protocol):
@@ -34,7 +36,7 @@ class _Connection(asyncio.Protocol):
 
     def ask(self, due: float) -> None:
         self._due = due
-        self._transport.write(self._load.request)
+        self._transport.write(self._load.next_request())
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -53,8 +55,10 @@ class _Connection(asyncio.Protocol):
 class _Load:
     """Many connections, and the latencies of what they asked."""
 
-    def __init__(self, request: bytes, rate: float, seconds: float) -> None:
-        self.request = request
+    def __init__(self, request: bytes, rate: float, seconds: float, numbers: int = 0) -> None:
+        self._request = request
+        self._numbers = numbers
+        self._asked = 0
         self.rate = rate
         self.seconds = seconds
         self.latencies: list[float] = []
@@ -62,6 +66,12 @@ class _Load:
         self._idle: deque[_Connection] = deque()
         self._due: deque[float] = deque()
         self._end = 0.0
+
+    def next_request(self) -> bytes:
+        self._asked += 1
+        if not self._numbers:
+            return self._request
+        return self._request.replace(_NUMBER, b"%08d" % (self._asked % self._numbers))
 
     def answered(self, connection: _Connection, due: float, good: bool) -> None:
         now = time.perf_counter()
@@ -95,6 +105,7 @@ class _Load:
             "p50_ms": 1e3 * ordered[len(ordered) // 2],
             "p99_ms": 1e3 * ordered[len(ordered) * 99 // 100],
             "failed": self.failed,
+            "asked": self._asked,
         }
 
     async def _open(self, began: float) -> None:
@@ -115,6 +126,6 @@ class _Load:
 
 if __name__ == "__main__":
     given = [float(word) for word in sys.argv[1:]]
-    made = _Load(sys.stdin.buffer.read(), given[1], given[2])
+    made = _Load(sys.stdin.buffer.read(), given[1], given[2], int(given[4]) if given[4:] else 0)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(made.run(int(given[0]), int(given[3])))))

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
     scenario_commit,
+    scenario_decide_http,
     scenario_decide_inprocess,
     scenario_decide_kernel,
     scenario_drift,
@@ -30,6 +31,7 @@ from tests.bench import (
     scenario_learn,
     scenario_lookup,
     scenario_lookup_http,
+    scenario_loop_regret,
     scenario_measures,
     scenario_policies,
     scenario_quality_digits,
@@ -47,6 +49,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "kernel": scenario_kernel.run,
     "commit": scenario_commit.run,
     "decide-kernel": scenario_decide_kernel.run,
+    "decide-http": scenario_decide_http.run,
     "decide-inprocess": scenario_decide_inprocess.run,
     "ingest-parquet": scenario_ingest_parquet.run,
     "recovery": scenario_recovery.run,
@@ -61,6 +64,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "measures": scenario_measures.run,
     "learn": scenario_learn.run,
     "regret": scenario_regret.run,
+    "loop-regret": scenario_loop_regret.run,
     "policies": scenario_policies.run,
     "quality-journey": scenario_quality_journey.run,
     "quality-stream": scenario_quality_stream.run,

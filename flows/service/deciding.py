@@ -1,0 +1,261 @@
+"""Making a decision with the store: one round trip to read, one to commit, and always an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from ...features.errors import RowError, StateError, StoreError
+from ...features.online import AsyncFeatureClient
+from ...features.receipts import Receipt
+from ..decision.commit import AsyncCommitter, Conflict
+from ..decision.engine import Engine
+from ..decision.errors import ModelError, RequestError
+from ..decision.ids import customer_hash, new_id, parse_id
+from ..decision.keys import Keys
+from ..decision.record import Record, record_of
+from ..decision.request import Request, Row, check, row_of
+
+TRIES = 64
+"""How often a decision is made anew when others for the same customer come first."""
+_SOON = 4
+"""So many times at once; then after a pause, so that not all come again together."""
+_LONGEST_PAUSE = 0.02
+GIVEN_PAST_US, GIVEN_AHEAD_US = 600_000_000, 60_000_000
+"""How old the id of a decision that is not yet made may be, and how far ahead of our clock."""
+_SILENT_SECONDS = 1.0
+_log = logging.getLogger("nextbest.service")
+
+
+class Live(NamedTuple):
+    """A strategy that decides.
+
+    Attributes
+    ----------
+    client
+        Reads customers by the catalog that the engine was made for.
+    engine
+        With the models that there are.
+    keys
+        Of the store.
+    committer
+        Writes to the log and the store.
+    models_fault
+        Why the models cannot be had; empty: nothing is wrong.
+    kept_us
+        For how long records are kept.
+    """
+
+    client: AsyncFeatureClient
+    engine: Engine
+    keys: Keys
+    committer: AsyncCommitter
+    models_fault: str
+    kept_us: int
+
+
+class Decided(NamedTuple):
+    """A decision.
+
+    Attributes
+    ----------
+    record
+        What was decided.
+    receipt
+        Its place in the log; None: it is not there.
+    repeated
+        Whether it had been decided before.
+    persons
+        The customer's own weights that were read for it.
+    """
+
+    record: Record
+    receipt: Receipt | None
+    repeated: bool
+    persons: bytes = b""
+
+
+class Asked(NamedTuple):
+    """A decision that is asked for: what, what it should have seen, and its id, if it has one."""
+
+    request: Request
+    after: list[Receipt] | None
+    wait_seconds: float
+    decision_id: str | None
+
+
+class Decider:
+    """Makes decisions.
+
+    Parameters
+    ----------
+    seconds
+        What the store may take to read, and again to commit; then the fallback is answered.
+    outbound
+        Makes what is sent to the outbound stream of a channel; see `AsyncCommitter.commit`.
+    clock
+        Microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        outbound: Callable[[Live, Record], bytes | None],
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._seconds = seconds
+        self._outbound = outbound
+        self._clock = clock
+        self._said = 0.0
+
+    async def decide(self, live: Live, asked: Asked) -> Decided:
+        """Decide, and commit what was decided.
+
+        Whatever is wrong with the store, the models or what they hold: then the strategy's
+        fallback is answered, with the reason, and without a receipt if it could not be committed.
+        What is committed is committed within the caps, from whichever process.
+
+        Raises
+        ------
+        RequestError
+            If the request cannot be decided.
+        SettingsError
+            If a receipt is of another customer.
+        """
+        request, now = asked.request, self._clock()
+        check(request, live.engine.loaded.strategy.channels, now)
+        at: int | None = None
+        if asked.decision_id is not None:
+            at = _given(asked.decision_id, request.customer)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    kept = await live.committer.kept(asked.decision_id)
+            except (TimeoutError, StoreError) as error:
+                return self._away(live, asked, None, error)
+            if kept is not None:
+                return Decided(kept.record, kept.receipt, True)
+            if not now - GIVEN_PAST_US <= at <= now + GIVEN_AHEAD_US:
+                raise RequestError("decision_id", "is of another time, and no longer kept")
+        return await self._new(live, asked, at)
+
+    async def _new(self, live: Live, asked: Asked, at: int | None) -> Decided:
+        customer, keys = asked.request.customer, live.keys
+        fault = live.models_fault
+        row: Row | None = None
+        persons, stale = b"", False
+        limit = self._seconds if asked.after is None else self._seconds + asked.wait_seconds
+        try:
+            async with asyncio.timeout(limit):
+                found, beside = await live.client.get_beside(
+                    customer,
+                    [keys.contacts(customer), keys.person(customer)],
+                    at=at,
+                    after=asked.after,
+                    wait_seconds=asked.wait_seconds,
+                )
+            at, row, stale = found.at, row_of(found.rows), found.stale
+            contacts, persons = beside[0] or b"", beside[1] or b""
+        except (TimeoutError, StoreError) as error:
+            return self._away(live, asked, None, error)
+        except (RowError, StateError) as error:
+            fault = f"the customer's row cannot be read: {error}"
+            self._say(fault)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    contacts = await live.committer.contacts(customer)
+            except (TimeoutError, StoreError) as away:
+                return self._away(live, asked, None, away)
+        if at is None:
+            at = self._clock()
+        decision = asked.decision_id or new_id(at, customer)
+
+        def make(contacts: bytes) -> Record:
+            if not fault:
+                try:
+                    return live.engine.decide(
+                        asked.request, row, contacts, persons, at, decision, stale=stale
+                    )
+                except ModelError as error:
+                    self._say(f"{decision}: {error}")
+                    reason = f"models: {error}"
+            else:
+                reason = fault
+            return live.engine.fallback(asked.request, reason, contacts, at, decision)
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                given = asked.decision_id is not None
+                return await self._commit(live, make, contacts, persons, given=given)
+        except (TimeoutError, StoreError) as error:
+            return self._away(live, asked, contacts, error)
+        except StateError as error:  # what cannot be read cannot be compared and set either
+            reason = f"the customer's contacts cannot be read: {error}"
+            self._say(reason)
+            return self._unlogged(live, asked, None, reason)
+
+    async def _commit(
+        self,
+        live: Live,
+        make: Callable[[bytes], Record],
+        contacts: bytes,
+        persons: bytes,
+        *,
+        given: bool,
+    ) -> Decided:
+        """Commit what is made from the contacts as they are; ``given``: the app gave the id."""
+        for turn in range(TRIES):
+            record = make(contacts)
+            names = [offer.action for offer in record.offers]
+            update = live.engine.caps.offered(record.contacts, names, record.channel, record.at)
+            outbound = self._outbound(live, record)
+            done = await live.committer.commit(record, update, outbound=outbound)
+            if not isinstance(done, Conflict):
+                if done.repeated:  # by us, where the connection was lost, or by the app
+                    record = record_of(done.event)
+                return Decided(record, done.receipt, done.repeated and given, persons)
+            contacts = done.contacts
+            if turn >= _SOON:
+                pause = random.random() * _LONGEST_PAUSE  # noqa: S311  # guards nothing
+                await asyncio.sleep(pause)
+        record = make(contacts)
+        reason = f"contention: the customer's contacts changed {TRIES} times meanwhile"
+        # Nobody knows whether the caps leave room: only no offer is sure to keep them.
+        none = msgspec.structs.replace(record, offers=[], fallback=reason)
+        self._say(f"{record.id}: {reason}")
+        return Decided(none, None, False)
+
+    def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
+        why = str(error) or f"the store does not answer within {self._seconds:g} s"
+        self._say(f"decisions fall back: {why}")
+        return self._unlogged(live, asked, contacts, "the store does not answer")
+
+    def _unlogged(self, live: Live, asked: Asked, contacts: bytes | None, reason: str) -> Decided:
+        """Answer the fallback, under an id of its own.
+
+        What was decided before may be in the log after all, under the id that it had.
+        """
+        at, customer = self._clock(), asked.request.customer
+        decision = new_id(at, customer)
+        record = live.engine.fallback(asked.request, reason, contacts, at, decision)
+        return Decided(record, None, False)
+
+    def _say(self, what: str) -> None:
+        """Log a warning, but not a thousand a second."""
+        now = time.monotonic()
+        if now >= self._said + _SILENT_SECONDS:
+            self._said = now
+            _log.warning("%s", what)
+
+
+def _given(decision: str, customer: str) -> int:
+    """Return the time of an id that the app gave; it must be one of its customer."""
+    said = parse_id(decision)
+    if said.customer != customer_hash(customer):
+        raise RequestError("decision_id", "is of another customer")
+    return said.at

@@ -1,0 +1,302 @@
+"""`POST /v1/outcomes`: what became of offers, checked, then taken in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ...features.event_check import id_fault
+from ..decision.commit import Responded
+from ..decision.errors import RequestError
+from ..decision.ids import customer_hash, parse_id
+from ..decision.record import Record, Response
+from ..decision.strategy import Strategy
+from .deciding import Live
+from .http import JSON, NDJSON, Receive, Scope, media_type, read_body
+from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
+from .moments import microseconds_at
+from .problems import Fault, ProblemError, explained
+from .strategies import Strategies
+
+RESPONSES = ("deliver", "fail", "undelivered", "accept", "refuse", "convert")
+"""What every strategy knows."""
+SKEW_US = 60_000_000
+"""How far an outcome may be before its decision, or ahead of our clock: clocks differ."""
+_AT_ONCE = 64
+"""Records that are read, or customers whose outcomes are written, at the same time."""
+_FAULTS = 100
+
+
+class _Wrong(NamedTuple):
+    """What is wrong with an outcome."""
+
+    kind: str
+    reason: str
+    path: str
+
+
+class _Known(NamedTuple):
+    """An outcome that was checked, and its decision."""
+
+    outcome: OutcomeRequest
+    at: int
+    record: Record
+
+
+class OutcomesRoute:
+    """Takes outcomes in.
+
+    Parameters
+    ----------
+    strategies
+        By which they are checked.
+    max_bytes, body_seconds
+        Of one request.
+    clock
+        Microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        strategies: Strategies,
+        *,
+        max_bytes: int,
+        body_seconds: float,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._strategies = strategies
+        self._max_bytes = max_bytes
+        self._seconds = body_seconds
+        self._clock = clock
+        self._one = msgspec.json.Decoder(OutcomeRequest)
+        self._many = msgspec.json.Decoder(list[OutcomeRequest])
+
+    async def post(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        """Answer 202 with a receipt for each outcome.
+
+        Raises
+        ------
+        ProblemError
+            If an outcome, or the request itself, is wrong: then none was taken in.
+        StoreError
+            When the store is away. Some may have been taken in: send them all again.
+        """
+        kind = media_type(scope)
+        if kind != JSON and kind not in NDJSON:
+            shown = kind.decode(errors="replace") or "no content type"
+            raise ProblemError(
+                "unsupported-media-type",
+                f"{shown:.80}: send application/json or application/x-ndjson",
+            )
+        body = await read_body(scope, receive, self._max_bytes, self._seconds)
+        live = self._strategies.live
+        outcomes = self._decoded(body, lines=kind != JSON)
+        if not outcomes:
+            fault = Fault("no outcome", path="$")
+            raise ProblemError("invalid-request", "no outcome in the body", [fault])
+        if len(outcomes) > OUTCOMES_MOST:
+            raise ProblemError(
+                "too-large", f"{len(outcomes)} outcomes in one request, of at most {OUTCOMES_MOST}"
+            )
+        taken = await self._take(live, await self._check(live, outcomes))
+        answer = OutcomesAnswer(
+            [
+                OutcomeTaken(outcome.outcome_id, str(found.receipt), found.repeated)
+                for outcome, found in zip(outcomes, taken, strict=True)
+            ]
+        )
+        return 202, msgspec.json.encode(answer)
+
+    def _decoded(self, body: bytes, *, lines: bool) -> list[OutcomeRequest]:
+        if lines:
+            texts = [line for line in body.split(b"\n") if line.strip(b" \t\r")]
+            if len(texts) > OUTCOMES_MOST:
+                raise ProblemError(
+                    "too-large", f"more than {OUTCOMES_MOST} outcomes in one request"
+                )
+            return [self._line(text, index) for index, text in enumerate(texts)]
+        try:
+            if body.lstrip(b" \t\r\n").startswith(b"["):
+                return self._many.decode(body)
+            return [self._one.decode(body)]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise explained(error, body) from None
+
+    def _line(self, text: bytes, index: int) -> OutcomeRequest:
+        try:
+            return self._one.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            known = explained(error, text)
+            path = known.errors[0].path if known.errors else "$"
+            fault = Fault(known.detail, index=index, path=path)
+            raise ProblemError(known.kind, f"line {index + 1}: {known.detail}", [fault]) from None
+
+    async def _check(self, live: Live, outcomes: Sequence[OutcomeRequest]) -> list[_Known]:
+        """Check all; raise what is wrong with any."""
+        wrong = {
+            index: fault
+            for index, outcome in enumerate(outcomes)
+            if (fault := _of_itself(outcome)) is not None
+        }
+        wanted = {o.decision_id for index, o in enumerate(outcomes) if index not in wrong}
+        records = await self._records(live, sorted(wanted))
+        now = self._clock()
+        known = []
+        for index, outcome in enumerate(outcomes):
+            if index in wrong:
+                continue
+            found = _of_decision(outcome, records[outcome.decision_id], live, now)
+            if isinstance(found, _Wrong):
+                wrong[index] = found
+            else:
+                known.append(found)
+        if wrong:
+            raise _problem(wrong, len(outcomes))
+        return known
+
+    async def _records(self, live: Live, ids: Sequence[str]) -> dict[str, Record | None]:
+        found: dict[str, Record | None] = {}
+        for begin in range(0, len(ids), _AT_ONCE):
+            some = ids[begin : begin + _AT_ONCE]
+            kept = await asyncio.gather(*(live.committer.kept(name) for name in some))
+            for name, one in zip(some, kept, strict=True):
+                found[name] = None if one is None else one.record
+        return found
+
+    async def _take(self, live: Live, known: Sequence[_Known]) -> list[Responded]:
+        """Take all in: those of a customer one after the other, in order."""
+        places: dict[str, list[int]] = {}
+        for place, one in enumerate(known):
+            places.setdefault(one.record.customer, []).append(place)
+        found: dict[int, Responded] = {}
+
+        async def take(own: Sequence[int]) -> None:
+            for place in own:
+                outcome, at, record = known[place]
+                response = Response(
+                    decision_id=outcome.decision_id,
+                    response=outcome.response,
+                    action=outcome.action or record.offers[0].action,
+                    value=outcome.value,
+                    corrects=outcome.corrects,
+                )
+                found[place] = await live.committer.respond(
+                    outcome.outcome_id, at, response, live.engine.caps, record
+                )
+
+        every = list(places.values())
+        for begin in range(0, len(every), _AT_ONCE):
+            await asyncio.gather(*map(take, every[begin : begin + _AT_ONCE]))
+        return [found[place] for place in range(len(known))]
+
+
+def responses_of(strategy: Strategy) -> list[str]:
+    """Return the words that an outcome of a strategy may have.
+
+    Examples
+    --------
+    >>> from ..decision.strategy import Action, Channel, Objective
+    >>> strategy = Strategy(
+    ...     name="tea", objectives={"sale": Objective(response="buy")},
+    ...     channels={"web": Channel()}, actions={"green": Action(channels=["web"])},
+    ... )
+    >>> responses_of(strategy)[-2:]
+    ['convert', 'buy']
+    """
+    own = [o.response for o in strategy.objectives.values() if o.response is not None]
+    rests = [rest.after for rest in strategy.cool_downs]
+    return list(dict.fromkeys([*RESPONSES, *own, *rests]))
+
+
+def _of_itself(outcome: OutcomeRequest) -> _Wrong | None:
+    """Say what is wrong with an outcome, whatever its decision was."""
+    for name in ("outcome_id", "customer", "corrects"):
+        value = getattr(outcome, name)
+        fault = None if value is None else id_fault(value)
+        if fault is not None:
+            return _Wrong("invalid-request", fault, f"$.{name}")
+    if outcome.corrects == outcome.outcome_id:
+        return _Wrong("invalid-request", "an outcome cannot correct itself", "$.corrects")
+    try:
+        said = parse_id(outcome.decision_id)
+    except RequestError as error:
+        return _Wrong("invalid-request", str(error), "$.decision_id")
+    if said.customer != customer_hash(outcome.customer):
+        reason = f"decision {outcome.decision_id} is of another customer"
+        return _Wrong("not-theirs", reason, "$.customer")
+    return None
+
+
+def _of_decision(
+    outcome: OutcomeRequest, record: Record | None, live: Live, now: int
+) -> _Known | _Wrong:
+    decided_at = parse_id(outcome.decision_id).at
+    if record is None:
+        return unknown(outcome.decision_id, decided_at, live, now)
+    if record.customer != outcome.customer:  # of the same hash
+        return _Wrong("not-theirs", "the decision is of another customer", "$.customer")
+    offered = [offer.action for offer in record.offers]
+    if not offered:
+        return _Wrong("invalid-request", "the decision offered nothing", "$.decision_id")
+    if outcome.action is not None and outcome.action not in offered:
+        reason = f"the decision did not offer {outcome.action!r}, but {', '.join(offered)}"
+        return _Wrong("invalid-request", reason, "$.action")
+    if outcome.channel is not None and outcome.channel != record.channel:
+        reason = f"the decision was made for {record.channel!r}"
+        return _Wrong("invalid-request", reason, "$.channel")
+    strategy = live.engine.loaded.strategy
+    known = responses_of(strategy)
+    if outcome.response not in known:
+        reason = f"{outcome.response!r} is no response of the strategy, but {', '.join(known)}"
+        return _Wrong("invalid-request", reason, "$.response")
+    reason = _of_value(outcome, strategy)
+    if reason:
+        return _Wrong("invalid-request", reason, "$.value")
+    try:
+        at = microseconds_at(outcome.at)
+    except ValueError as error:
+        return _Wrong("invalid-request", str(error), "$.at")
+    if at is None:
+        return _Known(outcome, max(now, decided_at), record)
+    if at < decided_at - SKEW_US:
+        return _Wrong("invalid-request", f"is before the decision, {decided_at}", "$.at")
+    if at > now + SKEW_US:
+        return _Wrong("invalid-request", f"is ahead of the clock, {now}", "$.at")
+    return _Known(outcome, max(at, decided_at), record)
+
+
+def unknown(decision: str, decided_at: int, live: Live, now: int) -> _Wrong:
+    """Say why there is no record of a decision."""
+    if decided_at + live.kept_us < now:
+        hours = live.kept_us / 3.6e9
+        reason = f"decision {decision} is older than {hours:g} h, for which records are kept"
+        return _Wrong("no-longer-kept", reason, "$.decision_id")
+    return _Wrong("unknown-decision", f"decision {decision} is not known", "$.decision_id")
+
+
+def _of_value(outcome: OutcomeRequest, strategy: Strategy) -> str:
+    if outcome.value is None:
+        return ""
+    for name, objective in strategy.objectives.items():
+        low, high = objective.range
+        takes = objective.response == outcome.response and isinstance(objective.value, str)
+        if takes and not low <= outcome.value <= high:
+            return f"{outcome.value:g} is not in the range of {name!r}, {low:g} to {high:g}"
+    return ""
+
+
+def _problem(wrong: dict[int, _Wrong], of: int) -> ProblemError:
+    """Say what is wrong: by its own name if there is but one outcome."""
+    faults = [
+        Fault(wrong[index].reason, index=index if of > 1 else None, path=wrong[index].path)
+        for index in sorted(wrong)[:_FAULTS]
+    ]
+    if of == 1:
+        return ProblemError(wrong[0].kind, wrong[0].reason, faults)
+    first = f", the first {_FAULTS} are listed" if len(wrong) > _FAULTS else ""
+    detail = f"{len(wrong)} of {of} outcomes are wrong{first}; none was taken in"
+    return ProblemError("invalid-outcomes", detail, faults)

@@ -1,0 +1,344 @@
+"""The strategy that the service decides by: loaded, published, and followed while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ...features.catalog import Catalog
+from ...features.durations import microseconds
+from ...features.errors import NextbestError, SettingsError, StoreError
+from ...features.online import AsyncFeatureClient
+from ...learners.published import PublishedArms
+from ..decision.commit import AsyncCommitter
+from ..decision.engine import Engine
+from ..decision.errors import ModelError
+from ..decision.ids import new_id
+from ..decision.keys import Keys
+from ..decision.loading import Loaded, load
+from ..decision.models import Models
+from ..decision.request import Request
+from .deciding import Live
+from .problems import ProblemError
+from .strategy_store import StrategyStore, model_of
+
+FOLLOW_SECONDS = 1.0
+_MOST_BYTES = 4 << 20
+_OLD_ENGINES = 8
+_log = logging.getLogger("nextbest.service")
+
+
+class _File(NamedTuple):
+    """What a file was when it was last read."""
+
+    changed_ns: int
+    size: int
+    text: str
+
+
+class Strategies:
+    """Keeps the strategy and its models as they are in a file, or in the store.
+
+    Parameters
+    ----------
+    store
+        Where strategies are published, and models found.
+    client
+        Reads customers; the strategy is to fit its catalog.
+    source
+        A file, whose strategy is published; or the name of one in the store; None: the only one
+        that is in the store.
+    committer
+        Makes what writes for some keys, and keeps records so many seconds.
+    record_seconds
+        For how long records are kept, at least.
+    """
+
+    def __init__(
+        self,
+        store: StrategyStore,
+        client: AsyncFeatureClient,
+        source: Path | str | None,
+        committer: Callable[[Keys, float], AsyncCommitter],
+        record_seconds: float,
+    ) -> None:
+        self.store = store
+        self._client, self._catalog = client, client.catalog
+        self._changing = asyncio.Lock()
+        self._file = source if isinstance(source, Path) else None
+        self._name = source if isinstance(source, str) else None
+        self._make_committer = committer
+        self._record_seconds = record_seconds
+        self._committers: dict[tuple[Keys, float], AsyncCommitter] = {}
+        self._live: Live | None = None
+        self._seen: _File | None = None
+        self._unpublished = False
+        self._published: dict[str, PublishedArms] = {}
+        self._tags: dict[str, bytes] = {}
+        self._old: dict[str, Engine] = {}
+        self._complaints: dict[str, str] = {}
+
+    @property
+    def live(self) -> Live:
+        """The strategy that decides.
+
+        Raises
+        ------
+        ProblemError
+            If there is none.
+        """
+        if self._live is None:
+            raise ProblemError("no-strategy", "no strategy is served: nextbest serve --strategy")
+        return self._live
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What decides now; None: there is none."""
+        return None if self._live is None else self._live.engine.loaded
+
+    async def start(self) -> None:
+        """Load the strategy, publish it, and find its models.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read, or has no strategy that fits the catalog.
+        """
+        if self._file is not None:
+            seen = await asyncio.to_thread(_read, self._file)
+            try:
+                await self._take_up(load(seen.text, self._catalog))
+            except SettingsError as error:
+                raise SettingsError(f"{self._file}: {error}") from None
+            self._seen, self._unpublished = seen, True
+        await self.look()
+
+    async def with_client(self, client: AsyncFeatureClient) -> None:
+        """Decide by another declaration from now on, unless the strategy does not fit it."""
+        async with self._changing:
+            self._client, self._catalog = client, client.catalog
+            self._old.clear()
+            text = None if self._live is None else self._live.engine.loaded.text
+            if self._seen is not None:
+                text = self._seen.text
+            if text is None:
+                return
+            try:
+                await self._take_up(await asyncio.to_thread(load, text, self._catalog))
+                self._fine("catalog")
+            except NextbestError as error:
+                reason = f"the strategy does not fit the new declaration: {error}"
+                self._complain("catalog", reason)
+
+    async def follow(self, seconds: float = FOLLOW_SECONDS) -> None:
+        """Look at file, store and models again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.look()
+            except Exception as error:  # whatever it is, what is served is served on
+                self._complain("following", f"following the strategy: {error}")
+
+    async def look(self) -> None:
+        """Take up what has changed; what cannot be used is said once, and not taken up."""
+        async with self._changing:
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            if self._file is not None:
+                await self._look_at_file(self._file)
+            else:
+                await self._look_at_store()
+            self._fine("strategy")
+        except StoreError:
+            return  # decisions say so
+        except NextbestError as error:
+            where = "" if self._file is None else f"{self._file}: "
+            self._complain("strategy", f"the strategy is not taken up: {where}{error}")
+        if self._live is None:
+            return
+        try:
+            loaded, keys = self._live.engine.loaded, self._live.keys
+            # A store that lost everything is told again.
+            lost = self._file is not None and not await self.store.has(keys, loaded.version)
+            if self._unpublished or lost:
+                await self.store.publish(keys, loaded)
+                self._unpublished = False
+            await self._look_at_models(self._live)
+        except StoreError:
+            return
+
+    async def engine_of(self, version: str) -> Engine | None:
+        """Return what decides by a version of the strategy; None: it is not kept.
+
+        Raises
+        ------
+        StoreError
+            When the store is away.
+        SettingsError
+            If it does not fit the catalog any more.
+        """
+        live = self.live
+        if live.engine.loaded.version == version:
+            return live.engine
+        found = self._old.get(version)
+        if found is None:
+            stored = await self.store.version(live.keys, version)
+            if stored is None:
+                return None
+            found = await asyncio.to_thread(_compile, stored.text, self._catalog)
+            if found.loaded.version != version:
+                return None
+            while len(self._old) >= _OLD_ENGINES:
+                self._old.pop(next(iter(self._old)))
+            self._old[version] = found
+        return found
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for committer in self._committers.values():
+            await committer.close()
+        await self.store.close()
+
+    async def _look_at_file(self, path: Path) -> None:
+        status = await asyncio.to_thread(_status, path)
+        if self._seen is not None and status == self._seen[:2]:
+            return
+        seen = await asyncio.to_thread(_read, path)
+        if self._seen is None or seen.text != self._seen.text or self._live is None:
+            # A file that is wrong is not looked at again before it changes.
+            self._seen = seen
+            before = None if self._live is None else self._live.engine.loaded.version
+            loaded = await asyncio.to_thread(load, seen.text, self._catalog)
+            if loaded.version != before:
+                await self._take_up(loaded)
+                self._unpublished = True
+        self._seen = seen
+
+    async def _look_at_store(self) -> None:
+        name = self._name
+        if name is None:
+            names = await self.store.names(self._catalog.name)
+            if not names:
+                return
+            if len(names) > 1 and self._live is None:
+                raise SettingsError(f"the store has several, name one: {', '.join(names)}")
+            name = names[0] if self._live is None else self._live.keys.strategy
+        stored = await self.store.current(Keys(self._catalog.name, name))
+        if stored is None:
+            if self._live is None and self._name is not None:
+                raise SettingsError(f"the store has no strategy {name!r}")
+            return
+        if self._live is None or self._live.engine.loaded.version != stored.version:
+            await self._take_up(await asyncio.to_thread(load, stored.text, self._catalog))
+
+    async def _take_up(self, loaded: Loaded) -> None:
+        strategy, name = loaded.strategy, loaded.strategy.name
+        if name in {entity.name for entity in self._catalog.entities}:
+            raise SettingsError(
+                f"a strategy cannot be called {name!r}, as an entity is: their keys would mix"
+            )
+        keys = Keys(self._catalog.name, name)
+        before = self._live
+        same = before is not None and before.keys == keys
+        published: Mapping[str, PublishedArms] = {}
+        if same:
+            published = {n: m for n, m in self._published.items() if n in strategy.objectives}
+        try:
+            models, fault = Models(strategy, published), ""
+        except ModelError as error:
+            models, fault = Models(strategy), f"models: {error}"
+            published = {}
+        engine = await asyncio.to_thread(_ready, loaded, self._catalog, models)
+        seconds = max(
+            self._record_seconds,
+            *(microseconds(o.window) / 1e6 for o in strategy.objectives.values()),
+        )
+        committer = self._committers.get((keys, seconds))
+        if committer is None:
+            committer = self._make_committer(keys, seconds)
+            self._committers[keys, seconds] = committer
+        # Requests under way end with what they began with.
+        kept_us = round(seconds * 1e6)
+        self._live = Live(self._client, engine, keys, committer, fault, kept_us)
+        self._published, self._tags = dict(published), {}
+        if before is not None:
+            self._old.pop(loaded.version, None)
+            _log.warning("strategy %s: version %s is served", name, loaded.version)
+
+    async def _look_at_models(self, live: Live) -> None:
+        """Take up the models that have changed."""
+        names = list(live.engine.loaded.strategy.objectives)
+        tags = await self.store.tags(live.keys, names)
+        changed = [name for name in names if tags[name] != self._tags.get(name, b"")]
+        if not changed:
+            if live.models_fault and not any(tags.values()):
+                self._live = live._replace(models_fault="")  # there is nothing that is wrong
+            return
+        found = await self.store.models(live.keys, changed)
+        published = dict(self._published)
+        try:
+            for name, data in found.items():
+                published[name] = await asyncio.to_thread(model_of, name, data)
+            models = await asyncio.to_thread(Models, live.engine.loaded.strategy, published)
+        except ModelError as error:
+            # Tried again when it changes. Without one that could be used, decisions fall back.
+            self._tags = tags
+            self._complain("models", f"a model is not taken up: {error}")
+            if not self._published and live is self._live:
+                self._live = live._replace(models_fault=f"models: {error}")
+            return
+        self._tags, self._published = tags, published
+        live.engine.models = models
+        self._live = live._replace(models_fault="")
+        self._fine("models")
+
+    def _complain(self, what: str, reason: str) -> None:
+        """Log something once, until it is another or was fine meanwhile."""
+        if self._complaints.get(what) != reason:
+            self._complaints[what] = reason
+            _log.error("%s", reason)
+
+    def _fine(self, what: str) -> None:
+        self._complaints.pop(what, None)
+
+
+def _status(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    return status.st_mtime_ns, status.st_size
+
+
+def _read(path: Path) -> _File:
+    status = _status(path)
+    if status[1] > _MOST_BYTES:
+        raise SettingsError(f"{path}: more than {_MOST_BYTES} bytes")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 (byte {error.start})") from None
+    return _File(*status, text)
+
+
+def _ready(loaded: Loaded, catalog: Catalog, models: Models) -> Engine:
+    """Compile a strategy, and decide once: nobody is to wait for the kernels."""
+    engine = Engine(loaded, catalog, models)
+    at = time.time_ns() // 1000
+    request = Request(customer="nextbest", channel=next(iter(loaded.strategy.channels)))
+    record = engine.decide(request, None, b"", b"", at, new_id(at, request.customer))
+    names = [offer.action for offer in record.offers]
+    engine.caps.offered(b"", names, request.channel, at)
+    return engine
+
+
+def _compile(text: str, catalog: Catalog) -> Engine:
+    return Engine(load(text, catalog), catalog)

@@ -1,0 +1,1 @@
+"""A world whose law is known, and what policies make of it: regret against an oracle."""

@@ -1,0 +1,97 @@
+"""The strategy of a simulated world, as a marketer would write it, and its variants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from ..decision.loading import Loaded, load
+from .catalog import KINDS, catalog
+from .world import World
+
+Variant = Literal["ours", "shared", "random", "rules", "person", "river"]
+
+_EXPLORATION = "{method: squarecb, gamma: 10, exponent: 0.5}"
+_LEARNED = ("ours", "shared", "person")
+_SHARED = """\
+model:
+  contexts: {channel: channel, device: context.device, daypart: context.daypart, last: taste.last}
+  numbers: {seen: log1p(taste.views) / 5}
+  action_features: {liked: "taste.viewed[action.kind] / (taste.views + 3)"}
+"""
+
+
+def text_of(world: World, variant: Variant = "ours") -> str:
+    """Return the YAML of a world's strategy.
+
+    Parameters
+    ----------
+    world
+        Its actions, their values and when they begin.
+    variant
+        ``shared``: no segments, no weights of a customer's own; ``random``: every action equally
+        often; ``rules``: the most valuable action, as nothing is learned; ``river``: 5 % at random.
+
+    Examples
+    --------
+    >>> from .world import Setting
+    >>> print(text_of(World(Setting(actions=2, new_actions=0), 1)))
+    name: simulated
+    objectives:
+      accept: {response: accept, window: 21600000ms}
+    channels:
+      web: {}
+      app: {}
+      mail: {direction: outbound}
+    actions:
+      tea-0: {channels: [web, app, mail], value: 1.26, tags: {kind: tea}}
+      coffee-0: {channels: [web, app, mail], value: 1.48, tags: {kind: coffee}}
+    model:
+      contexts: {channel: channel, device: context.device, daypart: context.daypart, \
+last: taste.last}
+      numbers: {seen: log1p(taste.views) / 5}
+      action_features: {liked: "taste.viewed[action.kind] / (taste.views + 3)"}
+      segments: {segment: context.segment}
+    exploration: {method: squarecb, gamma: 10, exponent: 0.5}
+    fallback: [tea-0]
+    <BLANKLINE>
+    """
+    return "".join(
+        [
+            "name: simulated\n",
+            "objectives:\n",
+            f"  accept: {{response: accept, window: {world.setting.window_us // 1000}ms}}\n",
+            "channels:\n  web: {}\n  app: {}\n  mail: {direction: outbound}\n",
+            "actions:\n",
+            *(_action(world, a) for a in range(len(world.actions))),
+            _SHARED,
+            "  personal: false\n" if variant == "shared" else "",
+            "" if variant == "shared" else "  segments: {segment: context.segment}\n",
+            f"exploration: {_exploration(variant)}\n",
+            f"fallback: [{world.actions[0]}]\n",
+        ]
+    )
+
+
+def strategy_of(world: World, variant: Variant = "ours") -> Loaded:
+    """Return a world's strategy, checked."""
+    return load(text_of(world, variant), catalog)
+
+
+def _action(world: World, a: int) -> str:
+    start = ""
+    if world.begins[a] > world.setting.start:
+        when = datetime.fromtimestamp(int(world.begins[a]) // 1_000_000, UTC)
+        start = f', valid_from: "{when.isoformat()}"'
+    return (
+        f"  {world.actions[a]}: {{channels: [web, app, mail], value: {world.values[a]}, "
+        f"tags: {{kind: {KINDS[world.kinds[a]]}}}{start}}}\n"
+    )
+
+
+def _exploration(variant: Variant) -> str:
+    if variant in _LEARNED:
+        return _EXPLORATION
+    if variant == "rules":
+        return "{method: greedy}"
+    return f"{{method: epsilon, epsilon: {1.0 if variant == 'random' else 0.05}}}"

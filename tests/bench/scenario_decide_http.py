@@ -1,0 +1,171 @@
+"""``decide-http``: a decision over HTTP, on loopback; 50 features, 30 actions, caps, all logged.
+
+The service runs as users run it, in a process of its own, and so does what asks it: at 1,000
+requests a second whatever comes back, and then as fast as 16 connections get answers. Each request
+is for the next of 20,000 customers, half of whom have weights of their own. It reads a row,
+contacts and weights, decides among 30 actions with two learned objectives, and commits contacts,
+the event in the log and the record. The reference is a lookup of the same 50 features in the same
+service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from nextbest.flows.decision.keys import Keys
+from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.sources.valkey_stream import publish
+
+from . import lookup_catalog
+from .decide_world import World
+from .harness import Result
+from .scenario_lookup_http import _LOAD, CONNECTIONS, RATE, _request
+
+CUSTOMERS = 20_000
+_KNOWN = 200
+"""Customers with events of their own; the others have a copy of their rows."""
+_EVENTS = 60
+_CATALOG = f"{lookup_catalog.__name__}:catalog"
+_ROOT = Path(__file__).parents[2]
+_KEYS = Keys("lookup", "bench")
+_NOBODY = "########"
+
+
+def run(*, quick: bool) -> Result:
+    """Measure; see the module's text."""
+    runs = 3 if quick else 5
+    seconds = 2.0 if quick else 5.0
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        url = ensure_server(home)
+        try:
+            world = World()
+            _fill(home, url, world)
+            strategy = home / "strategy.yaml"
+            strategy.write_text(world.loaded.text)
+            context = {"page": "p1", "region": "r2"}
+            asked = {"customer": _NOBODY, "channel": "web", "context": context}
+            decide = _request("/v1/decide", asked)
+            lookup = _request("/v1/features", {"ids": [_NOBODY]})
+            with _service(home, strategy) as port:
+                _ask(port, lookup, 0, 0.5)
+                _ask(port, decide, 0, 1.0)
+                steady, most, lookups = [], [], []
+                logged = asked_of = 0.0
+                for _ in range(runs):  # interleaved, so that all see the same machine
+                    for rate, found in ((RATE, steady), (0, most)):
+                        before = _appended(url)
+                        part = _ask(port, decide, rate, seconds)
+                        found.append(part)
+                        logged += _appended(url) - before
+                        asked_of += part["asked"]
+                        _trim(url)
+                    lookups.append(_ask(port, lookup, 0, seconds))
+        finally:
+            stop_server(home)
+    failed = sum(part["failed"] for part in (*steady, *most, *lookups))
+    assert not failed, f"{failed} requests failed"
+    rps = statistics.median(part["rps"] for part in most)
+    lookup_rps = statistics.median(part["rps"] for part in lookups)
+    return Result(
+        "decide-http",
+        figures={
+            "p99_ms": statistics.median(part["p99_ms"] for part in steady),
+            "max_rps": rps,
+            "ratio_lookup": rps / lookup_rps,
+        },
+        detail={
+            "p50_ms": statistics.median(part["p50_ms"] for part in steady),
+            "rps": statistics.median(part["rps"] for part in steady),
+            "p50_ms_at_most": statistics.median(part["p50_ms"] for part in most),
+            "lookup_max_rps": lookup_rps,
+            "logged_share": logged / asked_of,  # what was answered by the fallback is not logged
+            "customers": CUSTOMERS,
+            "runs": runs,
+            "load_average": os.getloadavg()[0],
+        },
+    )
+
+
+def _fill(home: Path, url: str, world: World) -> None:
+    """Put rows, weights and models into the store; the rows by the worker that users run."""
+    now = time.time_ns() // 1000
+    events = [
+        {
+            "event_id": f"{c}-{i}", "event_timestamp": now - (_EVENTS - i) * 60_000_000,
+            "customer_id": f"{c:08d}", "type": ("view", "cart", "search", "purchase")[i % 4],
+            "properties": {"category": f"category-{(c + i) % 30:02d}", "value": 1.37 * i},
+        }
+        for c in range(_KNOWN)
+        for i in range(_EVENTS)
+    ]  # fmt: skip
+    with redis.Redis.from_url(url) as client:
+        publish(client, "clicks", [json.dumps(event).encode() for event in events])
+    command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", "clicks", "--drain"]
+    command += ["--catalog", _CATALOG, "--data-dir", str(home)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=_ROOT)
+    prefix = "nextbest:lookup:customer:"
+    with redis.Redis.from_url(url) as client:
+        rows: list[Any] = client.mget([f"{prefix}{c:08d}" for c in range(_KNOWN)])
+        assert all(rows), "the worker has written no rows"
+        pipe = client.pipeline(transaction=False)
+        for c in range(CUSTOMERS):
+            pipe.set(f"{prefix}{c:08d}", rows[c % _KNOWN])
+            if c % 2:
+                pipe.set(_KEYS.person(f"{c:08d}"), world.persons)
+        for name, model in world.engine.models.published.items():
+            pipe.set(_KEYS.model(name), model.to_bytes())
+        pipe.execute()
+
+
+@contextlib.contextmanager
+def _service(home: Path, strategy: Path) -> Iterator[int]:
+    command = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0"]
+    command += ["--catalog", _CATALOG, "--data-dir", str(home), "--strategy", str(strategy)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("serving "), "the service does not start"
+            yield int(line.partition(",")[0].rpartition(":")[2])
+        finally:
+            process.terminate()
+
+
+def _ask(port: int, request: bytes, rate: float, seconds: float) -> dict[str, float]:
+    command = [sys.executable, str(_LOAD), str(port), str(rate), str(seconds), str(CONNECTIONS)]
+    command.append(str(CUSTOMERS))
+    done = subprocess.run(command, input=request, capture_output=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _appended(url: str) -> int:
+    """How many entries the log of decisions ever had."""
+    with redis.Redis.from_url(url) as client:
+        try:
+            facts: Any = client.xinfo_stream("events")
+        except redis.ResponseError:
+            return 0
+    return int(facts["entries-added"])
+
+
+def _trim(url: str) -> None:
+    """Free what the decisions take: the log, and their records."""
+    with redis.Redis.from_url(url) as client:
+        client.xtrim("events", maxlen=1, approximate=False)
+        names = list(client.scan_iter(f"{_KEYS.prefix}decision:*", count=5000))
+        for begin in range(0, len(names), 5000):
+            client.unlink(*names[begin : begin + 5000])
