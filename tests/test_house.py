@@ -90,7 +90,7 @@ def loaded_by(statement: str) -> set[str]:
         ),
         (
             "import nextbest.flows.service.serving, nextbest.flows.commands.serve",
-            ("feast", "pandas", "bytewax", "pyarrow", "polars", "duckdb", "rich"),
+            ("feast", "pandas", "bytewax", "river", "pyarrow", "polars", "duckdb", "rich"),
         ),
         ("import nextbest.flows.settings, nextbest.flows.embedded", ("feast", "pandas", "river")),
     ],
