@@ -36,8 +36,8 @@ def test_blocks(directory: Path) -> None:
     said = ""
     try:
         for language, text in _blocks():
-            named = re.match(r"# (\w+\.py)\n", text)
-            if language == "python" and named:
+            named = re.match(r"# (\w+\.(py|yaml))\n", text)
+            if language in ("python", "yaml") and named:
                 (directory / named[1]).write_text(text)
                 continue
             if language == "json":
@@ -57,7 +57,7 @@ def test_blocks(directory: Path) -> None:
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             said = done.stdout
     finally:
-        for data in (".nextbest", ".week", ".two", ".web"):
+        for data in (".nextbest", ".week", ".two", ".web", ".loop"):
             subprocess.run(["nextbest", "down", "--data-dir", data], cwd=directory, env=environment)
 
 
