@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.decision.shop import COLUMNS
+from tests.flows.strategy.shop import COLUMNS
 
 
 @pytest.fixture

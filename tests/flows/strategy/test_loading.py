@@ -7,7 +7,7 @@ import pytest
 from nextbest.features.errors import SettingsError
 from nextbest.flows.decision.errors import StrategyError
 from nextbest.flows.decision.loading import load, version
-from tests.decision.shop import EXAMPLE, LEAST, catalog
+from tests.flows.strategy.shop import EXAMPLE, LEAST, catalog
 
 
 def faults(text: str, *, checked: bool = True) -> list[str]:

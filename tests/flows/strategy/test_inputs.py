@@ -10,7 +10,7 @@ import pytest
 from nextbest.features.errors import SettingsError
 from nextbest.flows.decision.inputs import Inputs
 from nextbest.flows.decision.loading import load
-from tests.decision.shop import EXAMPLE, HOUR, LEAST, START, catalog
+from tests.flows.strategy.shop import EXAMPLE, HOUR, LEAST, START, catalog
 
 EVENING = START + 17 * HOUR  # in Berlin 18:00
 

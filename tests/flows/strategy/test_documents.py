@@ -7,7 +7,7 @@ import pytest
 from nextbest.flows.decision.documents import MAX_BYTES
 from nextbest.flows.decision.errors import StrategyError
 from nextbest.flows.decision.loading import load
-from tests.decision.shop import LEAST
+from tests.flows.strategy.shop import LEAST
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(20)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nextbest.features.errors import SettingsError
 from nextbest.flows.decision.eligibility import Rules
 from nextbest.flows.decision.loading import load
-from tests.decision.shop import COLUMNS, EXAMPLE, HOUR, LEAST, START, catalog
+from tests.flows.strategy.shop import COLUMNS, EXAMPLE, HOUR, LEAST, START, catalog
 
 NOON = START + 11 * HOUR  # in Berlin
 DAY = 24 * HOUR

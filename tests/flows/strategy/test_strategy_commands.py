@@ -8,7 +8,7 @@ import pytest
 
 from nextbest.flows.decision.explaining import explain
 from nextbest.flows.decision.loading import load
-from tests.decision.shop import EXAMPLE, LEAST
+from tests.flows.strategy.shop import EXAMPLE, LEAST
 from tests.flows.test_cli import Nextbest, home, nextbest, one_line
 
 __all__ = ["home", "nextbest"]

@@ -9,7 +9,7 @@ import pytest
 
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.occasions import Responses, Triggers
-from tests.decision.shop import EXAMPLE, HOUR, LEAST, START, catalog
+from tests.flows.strategy.shop import EXAMPLE, HOUR, LEAST, START, catalog
 
 
 @pytest.mark.parametrize("checked", [True, False], ids=["with a catalog", "without"])
