@@ -7,7 +7,7 @@ import pytest
 from nextbest.flows.decision.errors import ExpressionError
 from nextbest.flows.decision.expressions import Names, kind_of, parse, typed
 from nextbest.flows.decision.expressions.nodes import Kind
-from tests.decision.shop import catalog
+from tests.flows.strategy.shop import catalog
 
 TAGS = {
     "category": frozenset({"shoes", "hats"}),
