@@ -90,6 +90,32 @@ class Asked(NamedTuple):
     decision_id: str | None
 
 
+class _Turn:
+    """Whose turn it is among the decisions for one customer in this process.
+
+    Attributes
+    ----------
+    contacts
+        As the last of them left them; None: it is not known.
+    """
+
+    __slots__ = ("contacts", "lock", "many")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.contacts: bytes | None = None
+        self.many = 0
+
+
+class _Progress:
+    """Whether others for the same customer were in the way."""
+
+    __slots__ = ("contended",)
+
+    def __init__(self) -> None:
+        self.contended = False
+
+
 class Decider:
     """Makes decisions.
 
@@ -113,6 +139,7 @@ class Decider:
         self._outbound = outbound
         self._clock = clock
         self._said = 0.0
+        self._turns: dict[str, _Turn] = {}
 
     async def decide(self, live: Live, asked: Asked) -> Decided:
         """Decide, and commit what was decided.
@@ -188,28 +215,62 @@ class Decider:
                 reason = fault
             return live.engine.fallback(asked.request, reason, contacts, at, decision)
 
+        progress = _Progress()
+        given = asked.decision_id is not None
         try:
             async with asyncio.timeout(self._seconds):
-                given = asked.decision_id is not None
-                return await self._commit(live, make, contacts, persons, given=given)
+                done = await self._in_turn(live, customer, make, contacts, progress)
         except (TimeoutError, StoreError) as error:
-            return self._away(live, asked, contacts, error)
+            if not progress.contended:
+                return self._away(live, asked, contacts, error)
+            done = None
         except StateError as error:  # what cannot be read cannot be compared and set either
             reason = f"the customer's contacts cannot be read: {error}"
             self._say(reason)
             return self._unlogged(live, asked, None, reason)
+        if done is None:
+            # Only no offer at all is sure to keep the caps.
+            reason = "contention: the customer's contacts changed all the time"
+            self._say(f"{decision}: {reason}")
+            lost = self._unlogged(live, asked, contacts, reason)
+            return lost._replace(record=msgspec.structs.replace(lost.record, offers=[]))
+        record, receipt, repeated = done
+        return Decided(record, receipt, repeated and given, persons)
+
+    async def _in_turn(
+        self,
+        live: Live,
+        customer: str,
+        make: Callable[[bytes], Record],
+        contacts: bytes,
+        progress: _Progress,
+    ) -> tuple[Record, Receipt, bool] | None:
+        """Commit one after the other for a customer: else all but one would be made in vain."""
+        turn = self._turns.get(customer)
+        if turn is None:
+            turn = self._turns[customer] = _Turn()
+        turn.many += 1
+        try:
+            progress.contended = turn.lock.locked()
+            async with turn.lock:
+                return await self._commit(live, make, contacts, progress, turn)
+        finally:
+            turn.many -= 1
+            if not turn.many:
+                del self._turns[customer]
 
     async def _commit(
         self,
         live: Live,
         make: Callable[[bytes], Record],
         contacts: bytes,
-        persons: bytes,
-        *,
-        given: bool,
-    ) -> Decided:
-        """Commit what is made from the contacts as they are; ``given``: the app gave the id."""
-        for turn in range(TRIES):
+        progress: _Progress,
+        turn: _Turn,
+    ) -> tuple[Record, Receipt, bool] | None:
+        """Commit what is made from the contacts as they are; None: they changed all the time."""
+        if turn.contacts is not None:
+            contacts = turn.contacts
+        for again in range(TRIES):
             record = make(contacts)
             names = [offer.action for offer in record.offers]
             update = live.engine.caps.offered(record.contacts, names, record.channel, record.at)
@@ -217,18 +278,15 @@ class Decider:
             done = await live.committer.commit(record, update, outbound=outbound)
             if not isinstance(done, Conflict):
                 if done.repeated:  # by us, where the connection was lost, or by the app
-                    record = record_of(done.event)
-                return Decided(record, done.receipt, done.repeated and given, persons)
-            contacts = done.contacts
-            if turn >= _SOON:
+                    turn.contacts = None
+                    return record_of(done.event), done.receipt, True
+                turn.contacts = update.contacts
+                return record, done.receipt, False
+            contacts, progress.contended = done.contacts, True
+            if again >= _SOON:
                 pause = random.random() * _LONGEST_PAUSE  # noqa: S311  # guards nothing
                 await asyncio.sleep(pause)
-        record = make(contacts)
-        reason = f"contention: the customer's contacts changed {TRIES} times meanwhile"
-        # Nobody knows whether the caps leave room: only no offer is sure to keep them.
-        none = msgspec.structs.replace(record, offers=[], fallback=reason)
-        self._say(f"{record.id}: {reason}")
-        return Decided(none, None, False)
+        return None
 
     def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
         why = str(error) or f"the store does not answer within {self._seconds:g} s"

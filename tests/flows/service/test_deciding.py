@@ -18,8 +18,8 @@ from tests.flows.service import shop
 from tests.flows.service.loop_cases import TEXT, logged
 
 
-def decide_at_once(url: str, file: Path, many: int) -> list[Decided]:
-    """Decide for one customer, so often that all have read before one has committed."""
+def decide_at_once(url: str, file: Path, many: int, processes: int) -> list[Decided]:
+    """Decide for one customer, so that all have read before one has committed."""
 
     async def decide() -> list[Decided]:
         log = Log("events", None, 16)
@@ -32,29 +32,36 @@ def decide_at_once(url: str, file: Path, many: int) -> list[Decided]:
                 60.0,
             )
             await strategies.start()
-            decider = Decider(30.0, lambda live, record: None)
+            # Each is as in a process of its own: they know nothing of each other.
+            deciders = [Decider(30.0, lambda live, record: None) for _ in range(processes)]
             asked = Asked(Request(customer="ann", channel="web"), None, 1.0, None)
             live = strategies.live
             try:
-                return await asyncio.gather(*(decider.decide(live, asked) for _ in range(many)))
+                return await asyncio.gather(
+                    *(deciders[i % processes].decide(live, asked) for i in range(many))
+                )
             finally:
                 await strategies.close()
 
     return asyncio.run(decide())
 
 
-@pytest.mark.parametrize("tries", [1, 64], ids=["one-try", "as-served"])
+@pytest.mark.parametrize(
+    ("tries", "processes"),
+    [(1, 8), (64, 8), (1, 1)],
+    ids=["one-try", "as-served", "one-try-in-turn"],
+)
 def test_nothing_is_offered_that_was_not_counted(
-    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int, processes: int
 ) -> None:
     monkeypatch.setattr(deciding, "TRIES", tries)
     file = tmp_path / "s.yaml"
     file.write_text(TEXT)
-    found = decide_at_once(store_url, file, 8)
+    found = decide_at_once(store_url, file, 8, processes)
     kept = [one for one in found if one.receipt is not None]
     lost = [one for one in found if one.receipt is None]
     assert len(logged(store_url)) == len(kept)
-    if tries == 1:
+    if tries < processes:
         assert lost
         assert kept
     else:

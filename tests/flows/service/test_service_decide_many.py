@@ -15,6 +15,8 @@ from tests.flows.service.loop_cases import KEYS, TEXT, deciding, logged, outcome
 from tests.flows.service.world import put_rows
 
 MANY = 64
+PATIENT = {"NEXTBEST_DECIDE_SECONDS": "60"}
+"""A machine that is busy with other things is not a store that is away."""
 
 
 def ask_all(urls: list[str], customers: list[str], **more: Any) -> list[Any]:
@@ -43,8 +45,8 @@ def test_no_cap_is_exceeded_by_many_at_once(store_url: str, tmp_path: Path) -> N
     # As many offers as there are requests could be made, but for the cap.
     text = TEXT.replace("most: 4", "most: 20")
     with (
-        deciding(store_url, tmp_path / "one", text=text) as one,
-        deciding(store_url, tmp_path / "two", text=text) as two,
+        deciding(store_url, tmp_path / "one", text=text, **PATIENT) as one,
+        deciding(store_url, tmp_path / "two", text=text, **PATIENT) as two,
     ):
         made = ask_all([one.url, two.url], ["ann"] * MANY)
         offered = [offer["action"] for found in made for offer in found["offers"]]
@@ -64,8 +66,8 @@ def test_no_cap_is_exceeded_by_many_at_once(store_url: str, tmp_path: Path) -> N
 def test_each_of_many_customers_gets_their_own(store_url: str, tmp_path: Path) -> None:
     put_rows(store_url)
     with (
-        deciding(store_url, tmp_path / "one") as one,
-        deciding(store_url, tmp_path / "two") as two,
+        deciding(store_url, tmp_path / "one", **PATIENT) as one,
+        deciding(store_url, tmp_path / "two", **PATIENT) as two,
     ):
         names = [f"c{i}" for i in range(MANY)]
         made = ask_all([one.url, two.url], names, n=2)
