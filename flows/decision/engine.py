@@ -273,7 +273,7 @@ class Engine:
                 row.values, row.state, context, channel, at, LARGEST
             )
             features = own if self._featured else None
-            if isinstance(believing, Models):
+            if not isinstance(believing, Record):
                 full = believing.chances(inputs, features, persons)
             else:
                 full = self._logged(believing, eligible)
