@@ -61,12 +61,15 @@ class Run:
         return [child for child in children if _MEMBER in _command_of(child)]
 
     def kill_worker(self, rng: random.Random) -> None:
-        """Kill one of its workers, as soon as there is one."""
-        while True:
+        """Kill one of its workers, as soon as there is one; wait until the run has noticed."""
+        before, killed = len(self.restarts()), False
+        while not killed:
             wait_until(lambda: bool(self.workers()), lambda: f"a worker\n{self.said()}")
             with contextlib.suppress(ProcessLookupError, IndexError):
                 os.kill(rng.choice(self.workers()), signal.SIGKILL)
-                return
+                killed = True
+        # Who asks it to stop in between is rightly told that there was no last snapshot.
+        wait_until(lambda: len(self.restarts()) > before, lambda: f"a restart\n{self.said()}")
 
     def kill(self) -> None:
         """Kill the supervisor; its workers are on their own."""
