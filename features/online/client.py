@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +20,7 @@ from .connections import AsyncConnections, Connections, given, given_async
 if TYPE_CHECKING:
     from .answer import Features
     from .choice import Ids
-    from .reading import Reader, Receipts
+    from .reading import Command, Reader, Receipts
 
 
 def now_us() -> int:
@@ -254,18 +254,10 @@ class AsyncFeatureClient:
         if self._reader is None:
             await self.open()
         assert self._reader is not None
-        steps = self._reader.read(ids, service, features, at, after, wait_seconds)
-        reply: Any = None
-        try:
-            while True:
-                asked = steps.send(reply)
-                if isinstance(asked, float):
-                    await asyncio.sleep(asked)
-                    reply = None
-                else:
-                    reply = await self._execute(asked)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # the answer
+        found: Features = await self._walk(
+            self._reader.read(ids, service, features, at, after, wait_seconds)
+        )
+        return found
 
     async def get_beside(
         self,
@@ -290,7 +282,13 @@ class AsyncFeatureClient:
         if self._reader is None:
             await self.open()
         assert self._reader is not None
-        steps = self._reader.read_beside(customer, beside, at, after, wait_seconds)
+        found: tuple[Features, list[bytes | None]] = await self._walk(
+            self._reader.read_beside(customer, beside, at, after, wait_seconds)
+        )
+        return found
+
+    async def _walk(self, steps: Generator[Command | float, Any, Any]) -> Any:
+        """Do what the steps of a lookup ask for; return what they end with."""
         reply: Any = None
         try:
             while True:
@@ -301,7 +299,7 @@ class AsyncFeatureClient:
                 else:
                     reply = await self._execute(asked)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # the answer
+            return end.value
 
     async def close(self) -> None:
         """Close the connections; a client that was given stays open."""
