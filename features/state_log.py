@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from secrets import token_hex
 
 from .delta_log import MAGIC, DeltaLog
-from .errors import StateError
-from .manifest import FORMAT, Manifest, Retirement, remove_others
+from .log_series import LogSeries
+from .manifest import Manifest
 
 SEAL_BYTES = 64 << 20
 
@@ -46,21 +45,10 @@ class StateLog:
         *,
         seal_bytes: int = SEAL_BYTES,
     ) -> None:
-        self._directory, self._name, self._seal_bytes = directory, name, seal_bytes
-        self._incarnation = token_hex(4)  # no two ever write to a file of one name
-        self._retirement = Retirement()
-        self._at: int | None = None
+        self._series = LogSeries(directory, name, manifest)
+        self._seal_bytes = seal_bytes
+        self._at: int | None = None if manifest is None else manifest["at"]
         self._latest: bytes | None = None
-        self._begun = 0
-        if manifest is None:
-            self._log = self._new_log()
-        else:
-            if manifest.get("format") != FORMAT or manifest["name"] != name:
-                raise StateError(f"{name}: the manifest is of another state or format")
-            self._begun = int(manifest["files"])
-            self._log = DeltaLog(directory / manifest["log"], manifest["end"])
-            self._at = manifest["at"]
-        remove_others(directory, f"{name}-*.log", {self._log.path.name})
 
     def load(self) -> bytes | None:
         """Return the latest blob; None if there is none.
@@ -72,7 +60,8 @@ class StateLog:
         """
         if self._at is None:
             return None
-        return self._log.read(self._at, self._log.pointer - self._at - DeltaLog.HEAD_BYTES)
+        log = self._series.log
+        return log.read(self._at, log.pointer - self._at - DeltaLog.HEAD_BYTES)
 
     def save(self, blob: bytes) -> Manifest:
         """Make a blob durable, unless it is the latest; return what the next log begins from.
@@ -84,31 +73,17 @@ class StateLog:
         """
         if blob == self._latest:
             return self._manifest()
-        if self._log.pointer > max(self._seal_bytes, len(MAGIC)):
-            self._retirement.add(self._log.path)
-            self._log.close()
-            self._log = self._new_log()
-        self._at = self._log.pointer
-        self._log.append(blob)
+        if self._series.log.pointer > max(self._seal_bytes, len(MAGIC)):
+            self._series.begin_anew()
+        self._at = self._series.log.pointer
+        self._series.log.append(blob)
         self._latest = blob
-        self._retirement.snapshot()
+        self._series.snapshot()
         return self._manifest()
 
     def _manifest(self) -> Manifest:
-        return {
-            "format": FORMAT,
-            "name": self._name,
-            "log": self._log.path.name,
-            "at": self._at,
-            "end": self._log.pointer,
-            "files": self._begun,
-        }
+        return {**self._series.manifest(), "at": self._at}
 
     def close(self) -> None:
         """Close the file."""
-        self._log.close()
-
-    def _new_log(self) -> DeltaLog:
-        self._begun += 1
-        name = f"{self._name}-{self._begun:08d}-{self._incarnation}.log"
-        return DeltaLog(self._directory / name, None)
+        self._series.close()

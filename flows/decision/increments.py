@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from secrets import token_hex
 
-from ...features.delta_log import DeltaLog
-from ...features.errors import StateError
-from ...features.manifest import FORMAT, Manifest, Retirement, remove_others
+from ...features.log_series import LogSeries
+from ...features.manifest import Manifest
 
 LEAST_BYTES = 8 << 20
 _FULL, _CHANGE = b"F", b"C"
@@ -54,18 +52,8 @@ class IncrementLog:
         *,
         least_bytes: int = LEAST_BYTES,
     ) -> None:
-        self._directory, self._name, self._least = directory, name, least_bytes
-        self._incarnation = token_hex(4)  # no two ever write to a file of one name
-        self._retirement = Retirement()
-        self._begun = self._changed = self._copied = 0
-        if manifest is None:
-            self._log = self._new_log()
-        else:
-            if manifest.get("format") != FORMAT or manifest["name"] != name:
-                raise StateError(f"{name}: the manifest is of another state or format")
-            self._begun = int(manifest["files"])
-            self._log = DeltaLog(directory / manifest["log"], manifest["end"])
-        remove_others(directory, f"{name}-*.log", {self._log.path.name})
+        self._series, self._least = LogSeries(directory, name, manifest), least_bytes
+        self._changed = self._copied = 0
 
     def load(self) -> tuple[bytes | None, list[bytes]]:
         """Return the last full copy, None if there is none yet, and the changes after it.
@@ -77,7 +65,7 @@ class IncrementLog:
         """
         full: bytes | None = None
         changes: list[bytes] = []
-        for record in self._log.replay():
+        for record in self._series.log.replay():
             if record[:1] == _FULL:
                 full, changes = record[1:], []
             else:
@@ -106,28 +94,15 @@ class IncrementLog:
             if self._changed > max(self._least, self._copied):
                 self._begin_anew(full())
             else:
-                self._log.append(_CHANGE, change)
-        self._retirement.snapshot()
-        return {
-            "format": FORMAT,
-            "name": self._name,
-            "log": self._log.path.name,
-            "end": self._log.pointer,
-            "files": self._begun,
-        }
+                self._series.log.append(_CHANGE, change)
+        self._series.snapshot()
+        return self._series.manifest()
 
     def close(self) -> None:
         """Close the file."""
-        self._log.close()
+        self._series.close()
 
     def _begin_anew(self, copy: bytes) -> None:
-        self._retirement.add(self._log.path)
-        self._log.close()
-        self._log = self._new_log()
-        self._log.append(_FULL, copy)
+        self._series.begin_anew()
+        self._series.log.append(_FULL, copy)
         self._copied, self._changed = len(copy), 0
-
-    def _new_log(self) -> DeltaLog:
-        self._begun += 1
-        name = f"{self._name}-{self._begun:08d}-{self._incarnation}.log"
-        return DeltaLog(self._directory / name, None)
