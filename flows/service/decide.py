@@ -13,7 +13,7 @@ from ..decision.reasons import Reason, reasons
 from ..decision.record import Record
 from ..decision.request import Request
 from .deciding import Asked, Decided, Decider, Live
-from .http import JSON, Receive, Scope, media_type, read_body
+from .http import Receive, Scope, read_typed
 from .loop_wire import DecideAnswer, DecideRequest, OfferAnswer, OutboundMessage
 from .paths import invalid
 from .problems import ProblemError, explained
@@ -51,11 +51,7 @@ class DecideRoute:
         ProblemError
             If the request is wrong, or no strategy is served.
         """
-        kind = media_type(scope)
-        if kind != JSON:
-            shown = kind.decode(errors="replace") or "no content type"
-            raise ProblemError("unsupported-media-type", f"{shown:.80}: send application/json")
-        body = await read_body(scope, receive, self._max_bytes, self._body_seconds)
+        _, body = await read_typed(scope, receive, self._max_bytes, self._body_seconds)
         try:
             given = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -10,7 +10,7 @@ import msgspec
 
 from ...features.errors import EventError
 from ...features.receipts import Receipt
-from .http import JSON, NDJSON, Receive, Scope, media_type, read_body
+from .http import JSON, Receive, Scope, read_typed
 from .problems import Fault, ProblemError, explained
 from .wire import EventsAnswer
 
@@ -69,14 +69,7 @@ class EventsRoute:
         ProblemError
             If an event, or the request itself, is wrong: then nothing was appended.
         """
-        kind = media_type(scope)
-        if kind != JSON and kind not in NDJSON:
-            shown = kind.decode(errors="replace") or "no content type"
-            raise ProblemError(
-                "unsupported-media-type",
-                f"{shown:.80}: send application/json or application/x-ndjson",
-            )
-        body = await read_body(scope, receive, self._max_bytes, self._seconds)
+        kind, body = await read_typed(scope, receive, self._max_bytes, self._seconds, lines=True)
         events = self._events(body) if kind == JSON else _lines(body)
         if not events:
             raise ProblemError(

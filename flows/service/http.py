@@ -96,6 +96,26 @@ async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -
     return body
 
 
+async def read_typed(
+    scope: Scope, receive: Receive, most: int, seconds: float, *, lines: bool = False
+) -> tuple[bytes, bytes]:
+    """Return the type and the body of a request that has to be JSON, or lines of it if allowed.
+
+    Raises
+    ------
+    ProblemError
+        If it is of another type, or as `read_body`.
+    ClientGoneError
+        If the caller went away.
+    """
+    kind = media_type(scope)
+    if kind != JSON and not (lines and kind in NDJSON):
+        shown = kind.decode(errors="replace") or "no content type"
+        wanted = "application/json or application/x-ndjson" if lines else "application/json"
+        raise ProblemError("unsupported-media-type", f"{shown:.80}: send {wanted}")
+    return kind, await read_body(scope, receive, most, seconds)
+
+
 def _too_large(size: int, most: int) -> ProblemError:
     return ProblemError(
         "too-large", f"a body of {size} bytes or more, of at most {most}", headers=_CLOSE

@@ -16,7 +16,7 @@ from ...features.entity_keys import key_text
 from ...features.errors import DeclarationError, EventError
 from ...features.online import AsyncFeatureClient, Features
 from ...features.receipts import Receipt
-from .http import JSON, Receive, Scope, media_type, read_body
+from .http import Receive, Scope, read_typed
 from .lookup_log import Asked, LookupLog
 from .moments import microseconds_at
 from .paths import invalid, query, unescaped
@@ -91,11 +91,7 @@ class FeaturesRoute:
         ProblemError
             If the request is wrong.
         """
-        kind = media_type(scope)
-        if kind != JSON:
-            shown = kind.decode(errors="replace") or "no content type"
-            raise ProblemError("unsupported-media-type", f"{shown:.80}: send application/json")
-        body = await read_body(scope, receive, self._max_bytes, self._seconds)
+        _, body = await read_typed(scope, receive, self._max_bytes, self._seconds)
         try:
             request = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -16,7 +16,7 @@ from ..decision.ids import customer_hash, parse_id
 from ..decision.record import Record, Response
 from ..decision.strategy import Strategy
 from .deciding import Live
-from .http import JSON, NDJSON, Receive, Scope, media_type, read_body
+from .http import JSON, Receive, Scope, read_typed
 from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
 from .moments import microseconds_at
 from .problems import Fault, ProblemError, explained
@@ -85,14 +85,7 @@ class OutcomesRoute:
         StoreError
             When the store is away. Some may have been taken in: send them all again.
         """
-        kind = media_type(scope)
-        if kind != JSON and kind not in NDJSON:
-            shown = kind.decode(errors="replace") or "no content type"
-            raise ProblemError(
-                "unsupported-media-type",
-                f"{shown:.80}: send application/json or application/x-ndjson",
-            )
-        body = await read_body(scope, receive, self._max_bytes, self._seconds)
+        kind, body = await read_typed(scope, receive, self._max_bytes, self._seconds, lines=True)
         live = self._strategies.live
         outcomes = self._decoded(body, lines=kind != JSON)
         if not outcomes:
