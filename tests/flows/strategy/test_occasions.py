@@ -7,18 +7,36 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nextbest.flows.decision.goals import Goal, goals_of
 from nextbest.flows.decision.loading import load
-from nextbest.flows.decision.occasions import Responses, Triggers
+from nextbest.flows.decision.occasions import Triggers
+from nextbest.flows.decision.reading import action_values
+from nextbest.flows.decision.strategy import Strategy
 from tests.flows.strategy.shop import EXAMPLE, HOUR, LEAST, START, catalog
+
+
+def shown_by(goals: tuple[Goal, ...], kind: str) -> tuple[str, ...]:
+    """The objectives that events of a type can show."""
+    return tuple(goal.name for goal in goals if goal.event == kind)
+
+
+def counts(
+    strategy: Strategy, goals: tuple[Goal, ...], name: str, action: str, event: dict[str, Any]
+) -> bool:
+    """Does an event count for an objective, of an offer of this action?"""
+    known = strategy.actions.get(action)
+    values = {"id": action} if known is None else action_values(action, known)
+    return next(goal for goal in goals if goal.name == name).admits(event, values)
 
 
 @pytest.mark.parametrize("checked", [True, False], ids=["with a catalog", "without"])
 def test_an_event_counts_for_the_actions_that_it_fits(checked: bool) -> None:
-    responses = Responses(load(EXAMPLE).strategy, catalog if checked else None)
-    assert (responses.of("purchase"), responses.of("view")) == (("conversion",), ())
+    strategy = load(EXAMPLE).strategy
+    goals = goals_of(strategy, catalog if checked else None)
+    assert (shown_by(goals, "purchase"), shown_by(goals, "view")) == (("conversion",), ())
     shoes = {"type": "purchase", "category": "shoes"}
     found = [
-        responses.holds("conversion", action, event)
+        counts(strategy, goals, "conversion", action, event)
         for action, event in [
             ("shoes_sale", shoes),
             ("hats_new", shoes),
@@ -33,9 +51,10 @@ def test_an_event_counts_for_the_actions_that_it_fits(checked: bool) -> None:
 
 def test_without_a_condition_all_events_of_the_type_count() -> None:
     text = LEAST.replace("buy: {response: convert}", "buy: {event: cart}\n  more: {event: cart}")
-    responses = Responses(load(text, catalog).strategy, catalog)
-    assert responses.of("cart") == ("buy", "more")
-    assert responses.holds("more", "shoes", {})
+    strategy = load(text, catalog).strategy
+    goals = goals_of(strategy, catalog)
+    assert shown_by(goals, "cart") == ("buy", "more")
+    assert counts(strategy, goals, "more", "shoes", {})
 
 
 def test_triggers_hold_for_rows(row: Any) -> None:
