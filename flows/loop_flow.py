@@ -20,6 +20,7 @@ from .decision.attribution import Attribution
 from .decision.chunk_events import ChunkReader, credits_table, decisions_table
 from .decision.credits import Counts
 from .decision.goals import Goal, goals_of
+from .decision.keys import Keys
 from .decision.learning import APART_US, Learning
 from .decision.reading import action_values
 from .decision.strategy import Strategy
@@ -64,9 +65,9 @@ class Loop:
         return cls(strategy, catalog, goals_of(strategy, catalog))
 
     @property
-    def prefix(self) -> str:
-        """What its keys in the store begin with."""
-        return f"nextbest:{self.catalog.name}:{self.strategy.name}:"
+    def keys(self) -> Keys:
+        """Where things of it are in the store."""
+        return Keys(self.catalog.name, self.strategy.name)
 
     def attribution(self) -> Attribution:
         """Return what attributes one partition."""
@@ -136,7 +137,7 @@ def attach_loop(
             sink = ArchiveSink(settings.archive_dir / what, names)
             op.output(f"archive_{what}", rows, place.sink(sink, int))
     told = op.flat_map("credits", attributed, _credits)
-    logic = partial(LearnLoopStep, loop.learning, settings, loop.strategy.name, loop.prefix, look)
+    logic = partial(LearnLoopStep, loop.learning, settings, loop.strategy.name, loop.keys, look)
     learned = op.stateful_batch("learn_loop", told, place.logic(logic))
     flushes = [
         op.flat_map("loop_flushes", learned, _flushes),

@@ -18,6 +18,7 @@ from .decision.attribution import Attribution
 from .decision.chunk_events import ChunkReader
 from .decision.credits import Counts
 from .decision.increments import IncrementLog
+from .decision.keys import Keys
 from .decision.learning import Learning
 from .decision.loop_events import LoopEvent
 from .decision.open_decisions import Credit, Open, Refused
@@ -110,16 +111,16 @@ class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
         make: Callable[[bytes | None, Sequence[bytes]], Learning],
         settings: Settings,
         name: str,
-        prefix: str,
+        keys: Keys,
         look: Look,
         resume: Manifest | None,
     ) -> None:
-        self._prefix = prefix
+        self._keys = keys
         self._log = IncrementLog(settings.state_dir, f"loop-{name}", resume)
         self._learning = make(*self._log.load())
         # Everything is published at each start, so that a mark need not outlive the process.
         publication = Publication(
-            mark_of(prefix), new_timeline(), resumed_timeline="", resumed_version=0,
+            keys.published().encode(), new_timeline(), resumed_timeline="", resumed_version=0,
             lag_seconds=lag_seconds(settings),
         )  # fmt: skip
         self._watch = MarkWatch(look, publication)
@@ -161,16 +162,11 @@ class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
         if not self._learning.waits or not (force or now >= self._at + PUBLISH_SECONDS):
             return []
         self._at = now
-        models = {f"model:{k}": v for k, v in self._learning.changed_models().items()}
-        people = {f"person:{k}": v for k, v in self._learning.changed_people().items()}
+        keys = self._keys
+        models = {keys.model(k): v for k, v in self._learning.changed_models().items()}
+        people = {keys.person(k): v for k, v in self._learning.changed_people().items()}
         self._published += self._watch.resumed
-        values = {self._prefix + name: value for name, value in (models | people).items()}
-        return [PublishedLoop(values, self._watch.marks(self._published, 0))]
-
-
-def mark_of(prefix: str) -> bytes:
-    """Return the key that tells how much of what was learned is in the store."""
-    return f"{prefix}published".encode()
+        return [PublishedLoop(models | people, self._watch.marks(self._published, 0))]
 
 
 def _letter(refused: Refused) -> DeadLetter:

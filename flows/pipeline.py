@@ -38,7 +38,6 @@ from .featurize import Counted, ReadFeatures
 from .learn import Examples, LearnLogic, Progress
 from .loop_flow import LEARNER as LOOP_LEARNER
 from .loop_flow import Loop, attach_loop
-from .loop_steps import mark_of
 from .marks import MarkReader
 from .owned import OwnedSink, OwnedSource, noting_failures, owned_logic
 from .publication import mark_key
@@ -172,7 +171,7 @@ def build_flow(
         marks.append(_model_mark(model))
         sink_parts.append(_LEARNER)
     if loop is not None:
-        marks.append(mark_of(loop.prefix))
+        marks.append(loop.keys.published().encode())
         sink_parts.append(LOOP_LEARNER)
     look = MarkReader(store_url, marks).look
     declaration = declaration_of(catalog)

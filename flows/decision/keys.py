@@ -55,6 +55,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Of an objective's published model."""
         return f"{self.prefix}model:{objective}"
 
+    def published(self) -> str:
+        """Of the mark that tells how much of what was learned is in the store."""
+        return f"{self.prefix}published"
+
     def current(self) -> str:
         """Of the strategy's text as it is now."""
         return f"{self.prefix}strategy"
