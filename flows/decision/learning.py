@@ -24,7 +24,7 @@ from ...features.errors import StateError
 from ...learners import BayesianRanker, Example, LearnerError, RepairingLearner, SegmentOfOne
 from ...learners.kernels.limits import LARGEST
 from .inputs import category
-from .models import new_model
+from .models import load_model, new_learner
 from .open_decisions import Credit
 from .strategy import Model
 
@@ -184,7 +184,7 @@ class Learning:
 
     def _fresh(self, span: int) -> RepairingLearner[SegmentOfOne]:
         return RepairingLearner(
-            new_model(self._model), window=span, learn=learn_action, save=SegmentOfOne.to_bytes,
+            new_learner(self._model), window=span, learn=learn_action, save=SegmentOfOne.to_bytes,
             load=load_model, snapshots=8,
         )  # fmt: skip
 
@@ -259,17 +259,6 @@ class Learning:
             array[:] = values
             array[~(np.abs(array) <= LARGEST)] = np.nan
         return array
-
-
-def load_model(data: bytes) -> SegmentOfOne:
-    """Return the model that was published, or kept, as bytes.
-
-    Raises
-    ------
-    LearnerError
-        If the bytes are damaged, or of another version or kind.
-    """
-    return SegmentOfOne.from_bytes(data, BayesianRanker.from_bytes)
 
 
 def learn_action(one: SegmentOfOne, example: Example, person: bytes | None) -> bytes | None:

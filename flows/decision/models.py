@@ -56,7 +56,7 @@ class Models:
         actions = tuple(strategy.actions)
         given = published or {}
         missing = [name for name in strategy.objectives if name not in given]
-        fresh = publish(new_learner(strategy)) if missing else None
+        fresh = publish(new_learner(strategy.model)) if missing else None
         arranged: dict[str, PublishedArms] = {}
         for name in strategy.objectives:
             model = given.get(name, fresh)
@@ -121,13 +121,13 @@ class Models:
             raise ModelError(f"{', '.join(self.arranged)}: {error}") from error
 
 
-def new_learner(strategy: Strategy, **settings: Any) -> SegmentOfOne:
+def new_learner(seen: Model, **settings: Any) -> SegmentOfOne:
     """Return what learns one objective of a strategy: it has no arms yet, but one free place.
 
     Parameters
     ----------
-    strategy
-        Its `model` says what the learner sees.
+    seen
+        What the learner sees: `Strategy.model`.
     settings
         Of the `BayesianRanker`, where its defaults are not wanted.
 
@@ -138,15 +138,10 @@ def new_learner(strategy: Strategy, **settings: Any) -> SegmentOfOne:
     ...     name="tea", objectives={"sale": Objective(response="accept")},
     ...     channels={"web": Channel()}, actions={"green": Action(channels=["web"])},
     ... )
-    >>> learner = new_learner(strategy)
+    >>> learner = new_learner(strategy.model)
     >>> learner.model.add_arm("green")
     0
     """
-    return new_model(strategy.model, **settings)
-
-
-def new_model(seen: Model, **settings: Any) -> SegmentOfOne:
-    """Return the same of what a learner sees, see `new_learner`."""
     ranker = BayesianRanker(
         [_FREE],
         numbers=tuple(seen.numbers),
@@ -156,6 +151,17 @@ def new_model(seen: Model, **settings: Any) -> SegmentOfOne:
     )
     ranker.retire_arm(_FREE)
     return SegmentOfOne(ranker, tuple(seen.segments))
+
+
+def load_model(data: bytes) -> SegmentOfOne:
+    """Return the model that was published, or kept, as bytes.
+
+    Raises
+    ------
+    LearnerError
+        If the bytes are damaged, or of another version or kind.
+    """
+    return SegmentOfOne.from_bytes(data, BayesianRanker.from_bytes)
 
 
 def _wanted(strategy: Strategy) -> dict[str, tuple[str, ...]]:

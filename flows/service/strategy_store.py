@@ -11,13 +11,13 @@ import redis.asyncio.retry
 from redis.backoff import NoBackoff
 
 from ...features.errors import StateError
-from ...learners import BayesianRanker, LearnerError, SegmentOfOne
+from ...learners import LearnerError
 from ...learners.published import PublishedArms
 from ..connection import explained
 from ..decision.errors import ModelError
 from ..decision.keys import Keys
 from ..decision.loading import Loaded
-from ..decision.models import publish
+from ..decision.models import load_model, publish
 from ..publisher import own_connections
 
 TAG_BYTES = 16
@@ -137,7 +137,6 @@ def model_of(objective: str, data: bytes) -> PublishedArms:
         try:
             return PublishedArms.from_bytes(data)
         except LearnerError:
-            learner = SegmentOfOne.from_bytes(data, BayesianRanker.from_bytes)
-            return publish(learner)
+            return publish(load_model(data))
     except (LearnerError, ModelError) as error:
         raise ModelError(f"objective {objective!r}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -12,8 +13,8 @@ from ...learners import BayesianRanker
 from ...learners.arm_weights import Expert
 from ..decision.engine import Engine
 from ..decision.goals import goals_of
-from ..decision.learning import Learning, load_model
-from ..decision.models import Models, publish
+from ..decision.learning import Learning
+from ..decision.models import Models, load_model, publish
 from ..decision.open_decisions import Credit
 from ..decision.record import Record, Value
 from ..decision.request import Request, Row
@@ -84,7 +85,7 @@ class Ours(Policy):
             self.engine.models = Models(self.loaded.strategy, models)
 
 
-class _Foretelling:
+class _Foretelling(ABC):
     """What the engine needs of models; ``persons`` are the bytes of the customer's id."""
 
     def __init__(self, engine: Engine) -> None:
@@ -92,13 +93,13 @@ class _Foretelling:
         self.versions = dict.fromkeys(engine.objectives, 0)
         self.clock = 0
 
+    @abstractmethod
     def chances(self, inputs: Mapping[str, Value], features: F64 | None, persons: bytes) -> F64:
         """Return what is foretold of each action, float64[1, K]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def learn(self, credit: Credit) -> None:
         """Learn what came of an offer."""
-        raise NotImplementedError
 
 
 class _Other(Policy):

@@ -96,7 +96,7 @@ class World:
         rng = np.random.default_rng(0)
         models, blocks = {}, {}
         for objective in self.loaded.strategy.objectives:
-            learner = new_learner(self.loaded.strategy)
+            learner = new_learner(self.loaded.strategy.model)
             for name in self.loaded.strategy.actions:
                 learner.model.add_arm(name)
             person = b""

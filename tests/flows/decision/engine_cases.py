@@ -71,7 +71,7 @@ def taught(seed=0, n=120, actions=("tea", "mug", "kettle", "sample")):
     rng = np.random.default_rng(seed)
     models, blocks = {}, {}
     for objective in LOADED.strategy.objectives:
-        learner = new_learner(LOADED.strategy)
+        learner = new_learner(LOADED.strategy.model)
         for name in actions:
             learner.model.add_arm(name)
         ann = b""

@@ -132,7 +132,7 @@ def test_a_customer_of_whom_nothing_is_known_gets_a_sensible_answer():
 def test_an_action_that_no_model_has_met_is_believed_of_as_untried():
     engine = variant(("  letter:", "  fresh: {channels: [web]}\n  letter:"))
     record = decide(engine, served=row(), page="a")
-    learner = new_learner(LOADED.strategy)
+    learner = new_learner(LOADED.strategy.model)
     learner.model.add_arm("tea")
     chances = np.frombuffer(record.chances["accept"])
     i = record.eligible.index("fresh")

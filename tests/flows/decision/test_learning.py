@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nextbest.features import StateError
-from nextbest.flows.decision.learning import Learning, learn_action, load_model
-from nextbest.flows.decision.models import new_model
+from nextbest.flows.decision.learning import Learning, learn_action
+from nextbest.flows.decision.models import load_model, new_learner
 from nextbest.flows.decision.open_decisions import Credit
 from nextbest.flows.decision.strategy import Model
 from nextbest.learners import Example
@@ -64,7 +64,7 @@ def plainly(told: Sequence[Credit], model: Model) -> tuple[dict[str, bytes], dic
     people: dict[str, Any] = {}
     for objective in SPANS:
         last = {c.id: c for c in told if c.objective == objective}
-        one, blocks = new_model(model), {}
+        one, blocks = new_learner(model), {}
         for c in sorted(last.values(), key=lambda c: (c.time, c.position, c.id)):
             if not c.withdrawn:
                 context = {**c.inputs, ":action": c.action}

@@ -17,9 +17,9 @@ import pytest
 import redis
 
 from nextbest.features import SettingsError
-from nextbest.flows.decision.learning import learn_action, load_model
+from nextbest.flows.decision.learning import learn_action
 from nextbest.flows.decision.loading import load
-from nextbest.flows.decision.models import new_model
+from nextbest.flows.decision.models import load_model, new_learner
 from nextbest.flows.loop_flow import Loop
 from nextbest.flows.pipeline import Observers, build_flow
 from nextbest.flows.run import run_flow
@@ -156,7 +156,7 @@ def test_what_is_learned_is_the_last_word_on_each_offer_in_event_time(
                 old = last.get(row["example"])
                 assert row["revision"] == (0 if old is None else old["revision"] + 1)
                 last[row["example"]] = row
-        model, blocks = new_model(strategy.model), {}
+        model, blocks = new_learner(strategy.model), {}
         examples = [_example(row) for row in last.values() if not row["withdrawn"]]
         for example in sorted(examples, key=lambda each: each.order):
             name = str(example.customer)

@@ -138,7 +138,7 @@ def test_a_wrong_file_at_the_start_is_said_in_one_line(
 
 def taught(n: int, *, learns: bool = False) -> bytes:
     """A model of n outcomes, of which tea's were bad and mug's good; as it is served or learns."""
-    learner = new_learner(load(TEXT).strategy)
+    learner = new_learner(load(TEXT).strategy.model)
     for name in ("tea", "mug"):
         learner.model.add_arm(name)
     for i in range(n):
