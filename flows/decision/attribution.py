@@ -5,7 +5,9 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
 
 1. **Windows.** An offer of a decision is open for each objective from the decision's time until
    the objective's window later, both included. An event belongs there by its event time, whenever
-   it arrives. The partition's clock is the newest event time so far.
+   it arrives. The partition's clock is the newest event time so far, of which a log that knows
+   when it took an event in (a stream of the store, a topic) lets count what is at most a minute
+   after that: one event far ahead ends no window early, and a replay finds the same clock.
 2. **Outcomes** name a decision, and one of its offers (the first, if they name none). An outcome
    counts for every objective whose ``response`` is its word, whose window it is in and whose
    ``where`` holds. Others are kept and mean nothing here (``deliver``, say).
@@ -138,14 +140,14 @@ class Attribution:
         events
             In log order.
         newest
-            From a log position to the newest event time up to it, of all the partition's events;
-            those given count in any case.
+            From a log position to the clock that all the partition's events up to it make; None:
+            the times of those given make it.
         end
-            The newest event time of all the partition's events so far.
+            The clock after all the partition's events so far.
         """
         out = Attributed()
         for event in events:
-            at = event.at if newest is None else max(event.at, newest(event.position))
+            at = event.at if newest is None else newest(event.position)
             self._advance(at, out)
             if isinstance(event, Seen):
                 self._see(event, out)

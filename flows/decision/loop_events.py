@@ -11,6 +11,7 @@ from ...features.decoded import Rejected
 from ...features.errors import DeclarationError, EventError
 from ...features.event_check import BAD_LINE, explain, id_fault, latest, time_fault
 from ...features.events import EventSchema, Identifier, Timestamp
+from ..partitions import NO_TIME
 from .record import DECISION, FIELD, OUTCOME, Record, Response, Value
 
 MOST_ID_BYTES = 240
@@ -34,6 +35,8 @@ class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
         The other properties of an outcome.
     position, origin, line, raw, received_at
         As in a dead letter; ``raw`` is the whole line.
+    logged_at
+        When the log took it in, by its own account, microseconds; `NO_TIME`: it does not say.
     """
 
     event_id: str
@@ -48,6 +51,7 @@ class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
     line: int = 0
     raw: bytes = b""
     received_at: int = 0
+    logged_at: int = NO_TIME
 
     @property
     def type(self) -> str:
