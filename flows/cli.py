@@ -20,6 +20,7 @@ from .cli_options import (
     CatalogReference,
     ChosenFeatures,
     DataDir,
+    KafkaBrokers,
     RedisUrl,
     ServiceName,
     make_settings,
@@ -115,14 +116,7 @@ def run(
             metavar="N",
         ),
     ] = None,
-    kafka: Annotated[
-        str | None,
-        typer.Option(
-            help="Read a topic of these brokers (host:port,...).  [env: NEXTBEST_KAFKA_BROKERS]",
-            metavar="BROKERS",
-            show_default=False,
-        ),
-    ] = None,
+    kafka: KafkaBrokers = None,
     topic: Annotated[
         str | None, typer.Option(help="The topic to read.", show_default=False)
     ] = None,
@@ -218,9 +212,17 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    stream: Annotated[str, typer.Option(help="The stream that events go to.")] = "events",
+    stream: Annotated[
+        str | None,
+        typer.Option(help="The stream that events go to.  [default: events]", show_default=False),
+    ] = None,
     partitions: Annotated[
         int | None, typer.Option(min=1, help="It is N streams.", metavar="N")
+    ] = None,
+    kafka: KafkaBrokers = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="The topic that events go to instead.", show_default=False),
     ] = None,
     strategy: Annotated[
         str | None,
@@ -238,8 +240,8 @@ def serve(
     from .commands.serve import run_service
 
     run_service(
-        make_settings(data_dir, redis_url), catalog,
-        host=host, port=port, stream=stream, partitions=partitions, strategy=strategy,
+        make_settings(data_dir, redis_url, kafka), catalog,
+        host=host, port=port, stream=stream, partitions=partitions, topic=topic, strategy=strategy,
     )  # fmt: skip
 
 

@@ -25,6 +25,14 @@ RedisUrl = Annotated[
         show_default=False,
     ),
 ]
+KafkaBrokers = Annotated[
+    str | None,
+    typer.Option(
+        help="The topic is at these brokers (host:port,...).  [env: NEXTBEST_KAFKA_BROKERS]",
+        metavar="BROKERS",
+        show_default=False,
+    ),
+]
 CatalogReference = Annotated[
     str | None,
     typer.Option(

@@ -291,7 +291,7 @@ class Attribution:
                 continue
             if not goal.admits(fields, self._tags_of(decision.offers[rank])):
                 continue
-            worth = goal.worth(fields)
+            worth = goal.worth(fields, own.value)
             if worth is None:
                 raise _bad(f"objective {goal.name!r} needs a number {goal.value!r}", "value")
             counts[goal.name] = worth

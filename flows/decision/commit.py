@@ -14,15 +14,14 @@ round trip.
 A log that is not in the store (Kafka) is written between two scripts: the first counts the contact
 and keeps the record as pending, then the line is appended, then the record is told its place and
 what goes out is appended. A crash in between counts a contact that was not offered, never the other
-way round. The same id again appends the line again, so it may be in the log twice, under the id of
-its event; the contact counts once, and once it goes out.
+way round. The same id again, or `complete`, appends the line again, so it may be in the log twice,
+under the id of its event; the contact counts once, and once it goes out.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator, Sequence
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Generator
+from typing import Any, Self, TypeVar
 
 import hiredis
 import redis
@@ -33,9 +32,9 @@ from redis.retry import Retry
 
 from ...features.errors import SettingsError
 from ...features.online.shared_connection import SharedConnection
-from ...features.receipts import Receipt
 from ..connection import explained
 from ..publisher import ANSWER_SECONDS, own_connections
+from .appending import Appender, AsyncAppender, InThread
 from .committing import (
     Appended,
     Called,
@@ -63,33 +62,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-
-class Appender(Protocol):
-    """Appends events to a log that is not in the store, such as `KafkaPublisher`."""
-
-    def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        ...
-
-
-class AsyncAppender(Protocol):
-    """As `Appender`, with ``await``."""
-
-    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        ...
-
-
-class InThread:
-    """Makes an `AsyncAppender` of one that blocks and may be used by several threads."""
-
-    def __init__(self, appender: Appender) -> None:
-        self._appender = appender
-
-    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        return await asyncio.to_thread(self._appender.publish, events, customers)
 
 
 class Committer:
@@ -168,6 +140,23 @@ class Committer:
             What is kept under the id is no record.
         """
         return self._run(self._steps.commit(record, update, outbound))
+
+    def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
+        """Append a decision that is kept, but of which it is not known whether it is in the log.
+
+        Parameters
+        ----------
+        kept
+            From `kept`.
+        outbound
+            See `commit`; appended unless it was.
+
+        Raises
+        ------
+        StoreError, StateError
+            See `commit`.
+        """
+        return self._run(self._steps.complete(kept, outbound))
 
     def respond(
         self,
@@ -299,6 +288,10 @@ class AsyncCommitter:
     ) -> Committed | Conflict:
         """See `Committer.commit`."""
         return await self._run(self._steps.commit(record, update, outbound))
+
+    async def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
+        """See `Committer.complete`."""
+        return await self._run(self._steps.complete(kept, outbound))
 
     async def respond(
         self,

@@ -156,6 +156,16 @@ class Committing:
         kept, repeated = found
         return Committed(kept.event, _known(kept), repeated)
 
+    def complete(self, kept: Kept, outbound: bytes | None) -> Generator[Step, Any, Committed]:
+        """Append what is pending."""
+        record = kept.record
+        key = self.keys.decision(record.id)
+        first = _hash(record.customer)
+        line = _Line(kept.event, key, record.customer, record.channel, first)
+        found = yield from self._write(line, None, outbound)
+        assert not isinstance(found, Conflict)  # nothing was compared
+        return Committed(found[0].event, _known(found[0]), found[1])
+
     def respond(
         self,
         outcome_id: str,

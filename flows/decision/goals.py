@@ -56,11 +56,14 @@ class Goal:
         """
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
-    def worth(self, fields: Fields) -> float | None:
-        """Return the value of a response or event; None if it does not say it as a number."""
+    def worth(self, fields: Fields, given: float | None = None) -> float | None:
+        """Return the value of a response or event; None if it does not say it as a number.
+
+        A response says it as ``given``, its value, if it has no such property.
+        """
         if not isinstance(self.value, str):
             return float(self.value)
-        found = fields.get(self.value)
+        found = fields.get(self.value, given)
         return float(found) if isinstance(found, int | float) and found == found else None
 
     def admits(self, event: Fields, action: Fields) -> bool:

@@ -15,6 +15,7 @@ from ..decision.errors import RequestError
 from ..decision.ids import customer_hash, parse_id
 from ..decision.record import Record, Response
 from ..decision.strategy import Strategy
+from .decide import outbound_message
 from .deciding import Live
 from .http import JSON, Receive, Scope, read_typed
 from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
@@ -155,9 +156,8 @@ class OutcomesRoute:
         found: dict[str, Record | None] = {}
         for begin in range(0, len(ids), _AT_ONCE):
             some = ids[begin : begin + _AT_ONCE]
-            kept = await asyncio.gather(*(live.committer.kept(name) for name in some))
-            for name, one in zip(some, kept, strict=True):
-                found[name] = None if one is None else one.record
+            kept = await asyncio.gather(*(_record(live, name) for name in some))
+            found.update(zip(some, kept, strict=True))
         return found
 
     async def _take(self, live: Live, known: Sequence[_Known]) -> list[Responded]:
@@ -185,6 +185,17 @@ class OutcomesRoute:
         for begin in range(0, len(every), _AT_ONCE):
             await asyncio.gather(*map(take, every[begin : begin + _AT_ONCE]))
         return [found[place] for place in range(len(known))]
+
+
+async def _record(live: Live, decision: str) -> Record | None:
+    """Return a decision, which then is in the log: an outcome means nothing before it."""
+    kept = await live.committer.kept(decision)
+    if kept is None:
+        return None
+    record = kept.record
+    if kept.receipt is None:
+        await live.committer.complete(kept, outbound=outbound_message(live, record))
+    return record
 
 
 def responses_of(strategy: Strategy) -> list[str]:
