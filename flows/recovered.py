@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import bytewax.operators as op
@@ -32,6 +33,7 @@ _EPOCH_SECONDS = 3600.0  # all is done in one
 _FLOW = "nextbest"  # as are the steps' names, that of the run's dataflow
 _UNKNOWN_PART = "routing map"
 _NOBODY = "-"
+_LEARNERS = ("learn", "attribute", "learn_loop")
 
 
 @dataclass(slots=True)
@@ -46,12 +48,15 @@ class Recovered:
         By partition of the log: the number of the archive's next file. Files from there on were
         never committed, and their events will come again.
     learners
-        What learners' states consist of.
+        What the states of learners consist of, by their step: a decision point's, a strategy's
+        attribution, and its learning.
     """
 
     shards: dict[tuple[str, int], Snapshot] = field(default_factory=dict)
     archived: dict[int, int] = field(default_factory=dict)
-    learners: list[Manifest] = field(default_factory=list)
+    learners: dict[str, list[Manifest]] = field(
+        default_factory=lambda: {step: [] for step in _LEARNERS}
+    )
 
 
 def read_recovered(settings: Settings, partitions: Iterable[int], declaration: int) -> Recovered:
@@ -79,9 +84,9 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
         named = resumed.get("declaration") is not None
         return _Kept(resumed if named else {**resumed, "declaration": declaration})
 
-    def learner(resumed: Manifest | None) -> _Kept:
+    def learner(step: str, resumed: Manifest | None) -> _Kept:
         assert resumed is not None  # as above
-        found.learners.append(resumed)
+        found.learners[step].append(resumed)
         return _Kept(resumed)
 
     flow = Dataflow(_FLOW)
@@ -90,7 +95,7 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
     streams = [
         op.stateful_batch("featurize", items, shard),
         op.stateful_batch("entities", items, shard),
-        op.stateful_batch("learn", items, learner),
+        *(op.stateful_batch(step, items, partial(learner, step)) for step in _LEARNERS),
     ]
     op.output("archive", op.merge("nothing", *streams), sink)
     try:
@@ -109,7 +114,7 @@ def replace_recovered(
     plans: Plans,
     snapshots: Mapping[tuple[str, int], Snapshot],
     *,
-    learners: bool = True,
+    forgotten: Sequence[str] = (),
 ) -> None:
     """Have the next run's shards go on from other snapshots, all of them or, in a crash, none.
 
@@ -122,8 +127,8 @@ def replace_recovered(
         forgotten.
     snapshots
         One for each shard of each entity.
-    learners
-        Whether learners go on; False: they begin anew.
+    forgotten
+        The steps of learners that begin anew; the others go on.
 
     Raises
     ------
@@ -135,8 +140,7 @@ def replace_recovered(
     for (entity, shard), snapshot in snapshots.items():
         step = "featurize" if entity == CUSTOMERS else "entities"
         named[step].append((keys[entity][shard], snapshot))
-    if not learners:
-        named["learn"] = []
+    named |= {step: [] for step in forgotten}
     flow = Dataflow(_FLOW)
     streams = []
     for step, items in named.items():

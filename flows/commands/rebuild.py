@@ -43,6 +43,11 @@ from .stopping import stop_on_signals
 from .values import duration
 
 _Tell = Callable[[int, int], None]
+_LEARNERS = {
+    "learn": ("learner", "it begins anew"),
+    "attribute": ("outcomes", "decisions that were open are forgotten"),
+    "learn_loop": ("strategy", "its models begin anew; what they learned is in archive/credits"),
+}
 
 
 def run_rebuild(
@@ -129,10 +134,10 @@ def _rebuild(
         made = rebuild_shards(
             plans, settings, generation, files, found.shards, threads=threads, on_file=tell
         )
-    learners = _learners_are_there(settings, found, console)
+    forgotten = _forgotten(settings, found, console)
     place.remember(settings.data_dir, msgspec.structs.replace(last, rebuilding=plans.schema_id))
     with without_native_reports():
-        replace_recovered(settings, plans, made.snapshots, learners=learners)
+        replace_recovered(settings, plans, made.snapshots, forgotten=forgotten)
         again = read_recovered(settings, partitions, plans.schema_id)
     if again.shards != made.snapshots:
         raise StateError(f"{settings.recovery_dir}: did not take the new state; try again")
@@ -143,12 +148,16 @@ def _rebuild(
     return made
 
 
-def _learners_are_there(settings: Settings, found: Recovered, console: Console) -> bool:
-    """Whether what a learner knows is where it was: no archive of events can bring it back."""
-    lost = [m["log"] for m in found.learners if not (settings.state_dir / m["log"]).exists()]
-    if lost:
-        screen.entry(console, "learner", f"its state {lost[0]} is gone: it begins anew")
-    return not lost
+def _forgotten(settings: Settings, found: Recovered, console: Console) -> list[str]:
+    """Return the learners whose state is gone: no archive of events can bring it back."""
+    forgotten = []
+    for step, states in found.learners.items():
+        lost = [m["log"] for m in states if not (settings.state_dir / m["log"]).exists()]
+        if lost:
+            forgotten.append(step)
+            name, what = _LEARNERS[step]
+            screen.entry(console, name, f"its state {lost[0]} is gone: {what}")
+    return forgotten
 
 
 def _tell_left(plans: Plans, before: set[str], console: Console) -> None:
