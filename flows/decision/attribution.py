@@ -276,7 +276,9 @@ class Attribution:
         if event.at < decision.at:
             raise _bad(f"the outcome is older than decision {decision.id!r}", "decision_id")
         actions = [offer.action for offer in decision.offers]
-        if own.action is None and actions:
+        if not actions:
+            raise _bad(f"decision {decision.id!r} offered nothing", "decision_id")
+        if own.action is None:
             return decision, 0
         if own.action not in actions:
             raise _bad(f"decision {decision.id!r} did not offer {own.action!r}", "action")

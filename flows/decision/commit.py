@@ -149,12 +149,7 @@ class Committer:
         kept
             From `kept`.
         outbound
-            See `commit`; appended unless it was.
-
-        Raises
-        ------
-        StoreError, StateError
-            See `commit`.
+            See `commit`, for errors too; appended unless it was.
         """
         return self._run(self._steps.complete(kept, outbound))
 
@@ -193,6 +188,10 @@ class Committer:
     def kept(self, decision: str) -> Kept | None:
         """Return what is kept of a decision; None: nothing, or no longer."""
         return self._run(self._steps.kept(decision))
+
+    def taken(self, customer: str, outcome_id: str) -> Response | None:
+        """Return what an outcome said that was taken in; None: there was none, or no longer."""
+        return self._run(self._steps.taken(customer, outcome_id))
 
     def contacts(self, customer: str) -> bytes:
         """Return a customer's packed contacts; empty: none."""
@@ -307,6 +306,10 @@ class AsyncCommitter:
     async def kept(self, decision: str) -> Kept | None:
         """See `Committer.kept`."""
         return await self._run(self._steps.kept(decision))
+
+    async def taken(self, customer: str, outcome_id: str) -> Response | None:
+        """See `Committer.taken`."""
+        return await self._run(self._steps.taken(customer, outcome_id))
 
     async def contacts(self, customer: str) -> bytes:
         """See `Committer.contacts`."""
