@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-from ..features.errors import StoreError
+from ..features.errors import SourceError, StoreError
 from ..features.receipts import Receipt
 from .kafka_client import Cluster
 from .partitions import LINE_BITS
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.1
 _FULL_SECONDS = 0.02
+_ASK_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0
 
 
 class AsyncKafkaPublisher:
     """As `KafkaPublisher`, with ``await``; of one event loop.
 
-    One thread takes the broker's answers for all that is under way.
+    One thread takes the broker's answers for all that is under way. When the client reports that
+    no broker answers, the thread asks; as long as none does, nothing is sent.
 
     Parameters
     ----------
@@ -69,14 +71,27 @@ class AsyncKafkaPublisher:
         self._producer = self._cluster.producer(**{"message.timeout.ms": milliseconds})
         self._partitions = self._cluster.partitions(self._producer, topic)
         self._closing = threading.Event()
+        self._away = ""
         self._thread = threading.Thread(target=self._poll, name="kafka-answers", daemon=True)
         self._thread.start()
+
+    def check(self) -> None:
+        """Check that brokers are not known to be away.
+
+        Raises
+        ------
+        StoreError
+            If they are.
+        """
+        if self._away:
+            raise StoreError(self._away)
 
     async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
         """Send events, each to the partition of its customer; wait until all are delivered.
 
         See `KafkaPublisher.publish`. If the wait is cancelled, the events may be in the topic.
         """
+        self.check()
         lines, hashes, numbers = checked(events, customers, self._partitions, self._shards)
         if not lines:
             return []
@@ -137,6 +152,17 @@ class AsyncKafkaPublisher:
     def _poll(self) -> None:
         while not self._closing.is_set():
             self._producer.poll(_POLL_SECONDS)
+            if self._cluster.down:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Ask whether a broker answers, now and again, until one does."""
+        try:
+            self._cluster.partitions(self._producer, self._topic, _ASK_SECONDS)
+        except (SourceError, StoreError) as error:
+            self._away = str(error)
+        else:
+            self._away, self._cluster.down = "", False
 
     def _failure(self, why: str) -> StoreError:
         # What the client reported below says more than that time ran out.

@@ -20,6 +20,10 @@ class Appender(Protocol):
 class AsyncAppender(Protocol):
     """As `Appender`, with ``await``, such as `AsyncKafkaPublisher`."""
 
+    def check(self) -> None:
+        """Raise `StoreError` if the log is known to be away: then nothing is to be begun."""
+        ...
+
     async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
         """See `Publisher.publish`."""
         ...
@@ -30,6 +34,9 @@ class InThread:
 
     def __init__(self, appender: Appender) -> None:
         self._appender = appender
+
+    def check(self) -> None:
+        """Nothing is known before it is tried."""
 
     async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
         """See `Publisher.publish`."""

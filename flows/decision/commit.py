@@ -142,14 +142,9 @@ class Committer:
         return self._run(self._steps.commit(record, update, outbound))
 
     def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
-        """Append a decision that is kept, but of which it is not known whether it is in the log.
+        """Append what `kept` returned without a receipt; ``outbound`` and errors as of `commit`.
 
-        Parameters
-        ----------
-        kept
-            From `kept`.
-        outbound
-            See `commit`, for errors too; appended unless it was.
+        What goes out is appended unless it was.
         """
         return self._run(self._steps.complete(kept, outbound))
 
@@ -285,7 +280,8 @@ class AsyncCommitter:
     async def commit(
         self, record: Record, update: Update, *, outbound: bytes | None = None
     ) -> Committed | Conflict:
-        """See `Committer.commit`."""
+        """See `Committer.commit`; nothing is written if the log is known to be away."""
+        self._check()
         return await self._run(self._steps.commit(record, update, outbound))
 
     async def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
@@ -300,7 +296,8 @@ class AsyncCommitter:
         rules: CapRules,
         record: Record | None = None,
     ) -> Responded:
-        """See `Committer.respond`."""
+        """See `Committer.respond`, and `commit`."""
+        self._check()
         return await self._run(self._steps.respond(outcome_id, at_us, outcome, rules, record))
 
     async def kept(self, decision: str) -> Kept | None:
@@ -334,6 +331,10 @@ class AsyncCommitter:
     async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
         await self.close()
+
+    def _check(self) -> None:
+        if self._appender is not None:
+            self._appender.check()
 
     async def _run(self, steps: Generator[Step, Any, _T]) -> _T:
         reply: Any = None

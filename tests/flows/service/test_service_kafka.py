@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import signal
 import time
@@ -25,7 +26,7 @@ from nextbest.flows.partitions import LINE_BITS
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources import KafkaSource
 from tests.flows.kafka_peer import QUICK, Proxy, consume_all, make_topic, tansu_broker
-from tests.flows.service.loop_cases import TEXT, decide, deciding, outcome
+from tests.flows.service.loop_cases import TEXT, decide, deciding, outcome, problem, until
 from tests.flows.service.world import REFERENCE
 
 TOPIC = "loop"
@@ -43,6 +44,13 @@ def learned(brokers: str, store: str, home: Path, text: str) -> str:
     run_job(job, settings, console)
     said: Any = console.file
     return " ".join(said.getvalue().split())
+
+
+def counted(client: httpx.Client, url: str, customer: str) -> bool:
+    """Whether a decision that falls back counts for the customer's caps."""
+    assert decide(client, customer)["fallback"]
+    with redis.Redis.from_url(url) as store:
+        return bool(store.exists(f"nextbest:shop:spring:contacts:{customer}"))
 
 
 def test_the_loop_runs_over_a_topic_and_a_kill_between_store_and_topic_loses_nothing(
@@ -77,6 +85,12 @@ def test_the_loop_runs_over_a_topic_and_a_kill_between_store_and_topic_loses_not
             answered = decide(client, "bob", channel="mail", decision_id=lost)
             assert answered["fallback"]
             assert answered["receipt"] is None
+            # Once it is known that no broker answers, no offer is counted that is not made.
+            names = (f"dan-{number}" for number in itertools.count())
+            until(lambda: not counted(client, store_url, next(names)))
+            problem(
+                client.post("/v1/outcomes", json={**sent, "outcome_id": "n"}), 503, "store-away"
+            )
             service.stop(signal.SIGKILL)
         proxy.open(port)
         with (
