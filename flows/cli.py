@@ -23,6 +23,7 @@ from .cli_options import (
     KafkaBrokers,
     RedisUrl,
     ServiceName,
+    Threads,
     make_settings,
 )
 from .cli_simulate import simulate
@@ -277,10 +278,7 @@ def backfill(
     states: Annotated[
         bool, typer.Option("--states", help="Add columns: present, missing or expired.")
     ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
-    ] = None,
+    threads: Threads = None,
     memory_mb: Annotated[
         int, typer.Option(min=16, help="Memory for events and queries, MiB.", metavar="N")
     ] = 1024,
@@ -310,10 +308,7 @@ def audit(
         str | None,
         typer.Option(help="Only lookups as of this time or later.", show_default=False),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
-    ] = None,
+    threads: Threads = None,
     data_dir: DataDir = None,
 ) -> None:
     """Replay what services served, and compare; ends with status 1 if a value differs."""
@@ -335,10 +330,15 @@ def rebuild(
     no_publish: Annotated[
         bool, typer.Option("--no-publish", help="Leave the rows' publication to the next run.")
     ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
+    strategy: Annotated[
+        Path | None,
+        typer.Option(
+            help="If the state is lost: its models learn again what they had learned.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
+    threads: Threads = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
@@ -347,11 +347,14 @@ def rebuild(
     New features get their whole history. No run may be under way; lookups go on meanwhile. The
     next run goes on where the last one ended.
     """
+    from .commands.inputs import read_strategy
     from .commands.rebuild import run_rebuild
     from .commands.screen import make_console
 
-    settings = make_settings(data_dir, redis_url)
-    run_rebuild(settings, catalog, publish=not no_publish, threads=threads, console=make_console())
+    run_rebuild(
+        make_settings(data_dir, redis_url), catalog, publish=not no_publish, threads=threads,
+        console=make_console(), strategy=None if strategy is None else read_strategy(strategy),
+    )  # fmt: skip
 
 
 @app.command()

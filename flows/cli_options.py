@@ -50,6 +50,10 @@ ChosenFeatures = Annotated[
         show_default=False,
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
+]
 ServiceName = Annotated[
     str | None, typer.Option(help="The features of a service.", show_default=False)
 ]

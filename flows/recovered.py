@@ -47,6 +47,8 @@ class Recovered:
     archived
         By partition of the log: the number of the archive's next file. Files from there on were
         never committed, and their events will come again.
+    credited
+        As `archived`, of the archive of what was learned, by the names of its partitions.
     learners
         What the states of learners consist of, by their step: a decision point's, a strategy's
         attribution, and its learning.
@@ -54,6 +56,7 @@ class Recovered:
 
     shards: dict[tuple[str, int], Snapshot] = field(default_factory=dict)
     archived: dict[int, int] = field(default_factory=dict)
+    credited: dict[str, int] = field(default_factory=dict)
     learners: dict[str, list[Manifest]] = field(
         default_factory=lambda: {step: [] for step in _LEARNERS}
     )
@@ -91,13 +94,19 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
 
     flow = Dataflow(_FLOW)
     items = op.input("nothing_to_read", flow, _Items([]))
-    sink = _Numbers([str(number) for number in sorted(partitions)], found.archived)
+    archived: dict[str, int] = {}
+    sink = _Numbers([str(number) for number in sorted(partitions)], archived)
     streams = [
         op.stateful_batch("featurize", items, shard),
         op.stateful_batch("entities", items, shard),
         *(op.stateful_batch(step, items, partial(learner, step)) for step in _LEARNERS),
     ]
-    op.output("archive", op.merge("nothing", *streams), sink)
+    nothing = op.merge("nothing", *streams)
+    op.output("archive", nothing, sink)
+    credits_ = settings.archive_dir / "credits"
+    credited = sorted(p.name.partition("=")[2] for p in credits_.glob("partition=*"))
+    if credited:
+        op.output("archive_credits", nothing, _Numbers(credited, found.credited))
     try:
         _run(flow, settings)
     except BaseException as error:
@@ -106,6 +115,7 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
         raise StateError(
             f"{settings.archive_dir / 'events'}: lacks a partition that events were archived of"
         ) from None
+    found.archived = {int(name): number for name, number in archived.items()}
     return found
 
 
@@ -115,6 +125,7 @@ def replace_recovered(
     snapshots: Mapping[tuple[str, int], Snapshot],
     *,
     forgotten: Sequence[str] = (),
+    learned: Mapping[str, Item] | None = None,
 ) -> None:
     """Have the next run's shards go on from other snapshots, all of them or, in a crash, none.
 
@@ -129,6 +140,8 @@ def replace_recovered(
         One for each shard of each entity.
     forgotten
         The steps of learners that begin anew; the others go on.
+    learned
+        By step, the key and state of learners that go on from another one.
 
     Raises
     ------
@@ -141,6 +154,7 @@ def replace_recovered(
         step = "featurize" if entity == CUSTOMERS else "entities"
         named[step].append((keys[entity][shard], snapshot))
     named |= {step: [] for step in forgotten}
+    named |= {step: [item] for step, item in (learned or {}).items()}
     flow = Dataflow(_FLOW)
     streams = []
     for step, items in named.items():
@@ -212,7 +226,7 @@ class _ItemsOnce(StatelessSourcePartition[Item]):
 class _Numbers(FixedPartitionedSink[Any, Any]):
     """A sink that tells what its partitions go on from, and leaves it at that."""
 
-    def __init__(self, parts: Sequence[str], numbers: dict[int, int]) -> None:
+    def __init__(self, parts: Sequence[str], numbers: dict[str, int]) -> None:
         self._parts = list(parts)
         self._numbers = numbers
 
@@ -220,7 +234,7 @@ class _Numbers(FixedPartitionedSink[Any, Any]):
         return self._parts
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Number:
-        self._numbers[int(for_part)] = resume_state or 0
+        self._numbers[for_part] = resume_state or 0
         return _Number(resume_state or 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import redis
 from rich.console import Console
 
-from nextbest.features import Catalog, FeatureView, StateError
+from nextbest.features import Catalog, FeatureView, SettingsError, StateError
 from nextbest.features import aggregations as agg
 from nextbest.flows.commands.inputs import Job
 from nextbest.flows.commands.job import run_job
@@ -53,10 +54,10 @@ class Place:
         job = Job(paths=(self.log,), catalog=catalog, strategy=strategy)
         return said(lambda console: run_job(job, self.settings, console))
 
-    def rebuild(self, catalog: str) -> str:
+    def rebuild(self, catalog: str, strategy: str | None = None) -> str:
         return said(
             lambda console: run_rebuild(
-                self.settings, catalog, publish=True, threads=1, console=console
+                self.settings, catalog, publish=True, threads=1, console=console, strategy=strategy
             )
         )
 
@@ -144,15 +145,33 @@ def test_a_rebuild_leaves_the_loop_as_it_was(
 
     for what in ("decisions", "credits"):
         assert rows(place, what) == rows(undisturbed, what)
-    # Lost state: rows come back, what a strategy had learned begins anew, and it is said.
-    shutil.rmtree(place.settings.state_dir)
-    with pytest.raises(StateError, match="nextbest rebuild"):
-        place.run(STRATEGY, NEW)
-    told = place.rebuild(NEW)
-    assert "decisions that were open are forgotten" in told
-    assert "its models begin anew; what they learned is in archive/credits" in told
-    write(place, [*lines, lines[-1]])
-    place.run(STRATEGY, NEW)
+
+
+def test_lost_state_of_a_strategy_is_said_and_its_models_learn_again(
+    tmp_path: Path, store_url: str, store: redis.Redis, lines: list[bytes]
+) -> None:
+    place = Place(tmp_path, store_url)
+    write(place, lines)
+    place.run(STRATEGY)
+    learned = place.learned()
+    for text in (STRATEGY, None):
+        shutil.rmtree(place.settings.state_dir)
+        store.flushall()
+        with pytest.raises(StateError, match="nextbest rebuild"):
+            place.run(STRATEGY)
+        with pytest.raises(SettingsError, match="what ran here was offers, not winter"):
+            place.rebuild(OLD, OTHER_NAME)
+        told = place.rebuild(OLD, text)
+        assert "decisions that were open are forgotten" in told
+        write(place, [*lines, lines[-1]])
+        place.run(STRATEGY)
+        if text is None:
+            assert "its models begin anew; with --strategy they learn all again" in told
+            assert set(place.learned()) < set(learned)
+        else:
+            assert re.search(r"its models learned \d+ examples again", told)
+            # Bit for bit, customers' own weights too.
+            assert place.learned() == learned
 
 
 _WARM = """
