@@ -45,6 +45,8 @@ class ChunkTable:
         When the chunk entered the worker, ``time.perf_counter`` seconds.
     loop
         The loop's own events of the chunk, which are none of those above.
+    logged
+        int64[n], when the log took each event in, microseconds; None: it does not say.
     """
 
     partition: int
@@ -54,12 +56,13 @@ class ChunkTable:
     positions: npt.NDArray[np.int64]
     received: float = 0.0
     loop: Sequence[LoopEvent] = ()
+    logged: npt.NDArray[np.int64] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes as a table, without what else was scanned."""
         events = Decoded(self.events.table, self.events.index, [], self.events.records)
         same = (self.partition, self.seq, self.parts)
-        return ChunkTable, (*same, events, self.positions, self.received, self.loop)
+        return ChunkTable, (*same, events, self.positions, self.received, self.loop, self.logged)
 
 
 @dataclass(frozen=True, slots=True)

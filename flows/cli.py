@@ -20,8 +20,10 @@ from .cli_options import (
     CatalogReference,
     ChosenFeatures,
     DataDir,
+    KafkaBrokers,
     RedisUrl,
     ServiceName,
+    Threads,
     make_settings,
 )
 from .cli_simulate import simulate
@@ -115,14 +117,7 @@ def run(
             metavar="N",
         ),
     ] = None,
-    kafka: Annotated[
-        str | None,
-        typer.Option(
-            help="Read a topic of these brokers (host:port,...).  [env: NEXTBEST_KAFKA_BROKERS]",
-            metavar="BROKERS",
-            show_default=False,
-        ),
-    ] = None,
+    kafka: KafkaBrokers = None,
     topic: Annotated[
         str | None, typer.Option(help="The topic to read.", show_default=False)
     ] = None,
@@ -218,9 +213,17 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    stream: Annotated[str, typer.Option(help="The stream that events go to.")] = "events",
+    stream: Annotated[
+        str | None,
+        typer.Option(help="The stream that events go to.  [default: events]", show_default=False),
+    ] = None,
     partitions: Annotated[
         int | None, typer.Option(min=1, help="It is N streams.", metavar="N")
+    ] = None,
+    kafka: KafkaBrokers = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="The topic that events go to instead.", show_default=False),
     ] = None,
     strategy: Annotated[
         str | None,
@@ -238,8 +241,8 @@ def serve(
     from .commands.serve import run_service
 
     run_service(
-        make_settings(data_dir, redis_url), catalog,
-        host=host, port=port, stream=stream, partitions=partitions, strategy=strategy,
+        make_settings(data_dir, redis_url, kafka), catalog,
+        host=host, port=port, stream=stream, partitions=partitions, topic=topic, strategy=strategy,
     )  # fmt: skip
 
 
@@ -275,10 +278,7 @@ def backfill(
     states: Annotated[
         bool, typer.Option("--states", help="Add columns: present, missing or expired.")
     ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
-    ] = None,
+    threads: Threads = None,
     memory_mb: Annotated[
         int, typer.Option(min=16, help="Memory for events and queries, MiB.", metavar="N")
     ] = 1024,
@@ -308,10 +308,7 @@ def audit(
         str | None,
         typer.Option(help="Only lookups as of this time or later.", show_default=False),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
-    ] = None,
+    threads: Threads = None,
     data_dir: DataDir = None,
 ) -> None:
     """Replay what services served, and compare; ends with status 1 if a value differs."""
@@ -333,10 +330,15 @@ def rebuild(
     no_publish: Annotated[
         bool, typer.Option("--no-publish", help="Leave the rows' publication to the next run.")
     ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
+    strategy: Annotated[
+        Path | None,
+        typer.Option(
+            help="If the state is lost: its models learn again what they had learned.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
+    threads: Threads = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
@@ -345,11 +347,14 @@ def rebuild(
     New features get their whole history. No run may be under way; lookups go on meanwhile. The
     next run goes on where the last one ended.
     """
+    from .commands.inputs import read_strategy
     from .commands.rebuild import run_rebuild
     from .commands.screen import make_console
 
-    settings = make_settings(data_dir, redis_url)
-    run_rebuild(settings, catalog, publish=not no_publish, threads=threads, console=make_console())
+    run_rebuild(
+        make_settings(data_dir, redis_url), catalog, publish=not no_publish, threads=threads,
+        console=make_console(), strategy=None if strategy is None else read_strategy(strategy),
+    )  # fmt: skip
 
 
 @app.command()

@@ -25,6 +25,14 @@ RedisUrl = Annotated[
         show_default=False,
     ),
 ]
+KafkaBrokers = Annotated[
+    str | None,
+    typer.Option(
+        help="The topic is at these brokers (host:port,...).  [env: NEXTBEST_KAFKA_BROKERS]",
+        metavar="BROKERS",
+        show_default=False,
+    ),
+]
 CatalogReference = Annotated[
     str | None,
     typer.Option(
@@ -41,6 +49,10 @@ ChosenFeatures = Annotated[
         metavar="REF",
         show_default=False,
     ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
 ]
 ServiceName = Annotated[
     str | None, typer.Option(help="The features of a service.", show_default=False)

@@ -44,6 +44,21 @@ def simulate(
     day_seconds: Annotated[
         float, typer.Option(min=0.1, help="With --url: how long a day is.", metavar="X")
     ] = 2.0,
+    cap: Annotated[
+        int,
+        typer.Option(
+            help="With --url: offers of an action a customer a day, at most.", metavar="N"
+        ),
+    ] = 0,
+    refusals: Annotated[
+        float, typer.Option(help="With --url: the share of noes that are said.", metavar="X")
+    ] = 0.0,
+    failing: Annotated[
+        float, typer.Option(help="With --url: the share of deliveries that fail.", metavar="X")
+    ] = 0.0,
+    corrected: Annotated[
+        float, typer.Option(help="With --url: the share of yeses taken back.", metavar="X")
+    ] = 0.0,
     events: Annotated[
         Path | None,
         typer.Option(help="Only write the events of the first world, NDJSON.", metavar="FILE"),
@@ -64,6 +79,7 @@ def simulate(
         seeds=range(first_seed, first_seed + seeds), people=people, days=days, visits=visits,
         actions=actions, new_actions=new_actions, heterogeneity=heterogeneity, drift=drift,
         drift_at=drift_at, policies=None if policies is None else policies.split(","), url=url,
-        day_seconds=day_seconds, events=events, strategy=strategy,
+        day_seconds=day_seconds, events=events, strategy=strategy, cap=cap, refusals=refusals,
+        failing=failing, corrected=corrected,
     )  # fmt: skip
     run_simulation(wanted, make_console())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import msgspec
 import numpy as np
@@ -168,7 +168,8 @@ class ChunkDecoder:
             yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
         if (parts or loop) and self._tables:
             same = chunk.partition, chunk.seq, len(parts)
-            yield ChunkTable(*same, decoded, positions, received, loop)
+            logged = chunk.logged(decoded.index)
+            yield ChunkTable(*same, decoded, positions, received, loop, logged)
         yield from parts
 
     def _decode(self, chunk: RawChunk) -> Decoded:
@@ -190,7 +191,10 @@ class ChunkDecoder:
         for place, event in found.items():
             record = decoded.rejected[place]
             origin, line, position = chunk.where(record.index, record.line)
-            where = {"position": position, "origin": origin, "line": line}
+            where: dict[str, Any] = {"position": position, "origin": origin, "line": line}
+            logged = chunk.logged(np.array([record.index]))
+            if logged is not None:
+                where["logged_at"] = int(logged[0])
             loop.append(msgspec.structs.replace(event, received_at=self._now(), **where))
         return replace(decoded, rejected=rejected), loop
 

@@ -24,7 +24,7 @@ from .decision.keys import Keys
 from .decision.learning import APART_US, Learning
 from .decision.reading import action_values
 from .decision.strategy import Strategy
-from .loop_steps import AttributeStep, Credits, LearnLoopStep, LoopEvents, PublishedLoop
+from .loop_steps import AttributeStep, Credits, LearnLoopStep, LoopEvents, PublishedLoop, TooLate
 from .resp import encode_command
 from .settings import Settings
 from .sinks.archive import ArchiveSink
@@ -142,6 +142,7 @@ def attach_loop(
     flushes = [
         op.flat_map("loop_flushes", learned, _flushes),
         op.flat_map("loop_counted", attributed, partial(_count, tell)),
+        op.flat_map("loop_too_late", learned, partial(_count, tell)),
     ]
     return LoopStreams(refused, flushes)
 
@@ -171,8 +172,10 @@ def _credits(item: tuple[str, Any]) -> Iterator[tuple[str, Credits]]:
         yield LEARNER, item[1]
 
 
-def _flushes(item: tuple[str, PublishedLoop]) -> Iterator[tuple[str, RowFlush]]:
+def _flushes(item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
     _, out = item
+    if not isinstance(out, PublishedLoop):
+        return
     commands = [encode_command(b"SET", k.encode(), v) for k, v in out.values.items()]
     yield LEARNER, RowFlush(b"".join(commands), len(commands), 0, marks=out.marks)
 
@@ -181,4 +184,6 @@ def _count(tell: Callable[[Mapping[str, int]], None], item: tuple[str, Any]) -> 
     """Report counts; emit nothing."""
     if isinstance(item[1], Counts):
         tell(asdict(item[1]))
+    elif isinstance(item[1], TooLate):
+        tell({"too_late": item[1].examples})
     return iter(())

@@ -56,6 +56,13 @@ class PublishedLoop:
     marks: Marks | None
 
 
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """How many examples came so late that they are not learned."""
+
+    examples: int
+
+
 class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
     """One partition of the log; which one it is is known from its first chunk only."""
 
@@ -103,7 +110,7 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
         return {**manifest, "newest": attribution.newest}
 
 
-class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
+class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
     """The one key of learning what was attributed, of all partitions and objectives."""
 
     def __init__(
@@ -126,20 +133,23 @@ class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
         self._watch = MarkWatch(look, publication)
         self._published, self._at = 0, float("-inf")
 
-    def on_batch(self, values: list[Credits]) -> tuple[list[PublishedLoop], bool]:
+    def on_batch(self, values: list[Credits]) -> tuple[list[Any], bool]:
         """Learn what came; publish if it is time."""
+        before = self._learning.refused
         for each in values:
             self._learning.learn(each.told)
-        return self._publish(force=False), StatefulBatchLogic.RETAIN
+        late = self._learning.refused - before
+        out: list[Any] = [TooLate(late)] if late else []
+        return out + self._publish(force=False), StatefulBatchLogic.RETAIN
 
-    def on_notify(self) -> tuple[list[PublishedLoop], bool]:
+    def on_notify(self) -> tuple[list[Any], bool]:
         """Publish what waited, or what the store lost."""
         again = self._watch.look()
         if again is not None and again.needed:
             self._learning.publish_again()
         return self._publish(force=False), StatefulBatchLogic.RETAIN
 
-    def on_eof(self) -> tuple[list[PublishedLoop], bool]:
+    def on_eof(self) -> tuple[list[Any], bool]:
         """Publish whatever waits."""
         again = self._watch.look()
         if again is not None and again.needed:

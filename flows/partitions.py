@@ -20,6 +20,8 @@ from ..features.kernels.hashing import hash_strings
 LINE_BITS = 20
 MAX_LINES = 1 << LINE_BITS
 """The most lines that an entry may have."""
+NO_TIME = 1 << 62
+"""Where a log does not say when it took an entry in."""
 BLOB_BYTES = 1 << 16
 """How large an entry of several events may become; a receipt costs the server a look at one."""
 FIELD = b"events"

@@ -52,7 +52,7 @@ class _Batch:
     def __init__(
         self, keys: Sequence[str], shards: int, events: Sequence[bytes], customers: Sequence[str]
     ) -> None:
-        lines, hashes, numbers = _checked(events, customers, len(keys), shards)
+        lines, hashes, numbers = checked(events, customers, len(keys), shards)
         self._hashes = hashes
         self._blobs = packed(lines, numbers, len(keys))
         self._numbers = [number for number, blobs in enumerate(self._blobs) if blobs]
@@ -72,10 +72,10 @@ class _Batch:
         return [receipt for receipt in found if receipt is not None]
 
 
-def _checked(
+def checked(
     events: Sequence[bytes], customers: Sequence[str], partitions: int, shards: int
 ) -> tuple[list[bytes], list[int], list[int]]:
-    """The events as lines, the hash of the customer of each, and its partition."""
+    """Return the events as lines, the hash of the customer of each, and its partition."""
     if len(events) != len(customers):
         raise EventError(f"{len(events)} events of {len(customers)} customers")
     lines = [one_line(event) for event in events]
@@ -268,7 +268,7 @@ class KafkaPublisher:
         See `Publisher.publish`. A message is sent again until it is delivered or its time is
         over, and is in the topic once.
         """
-        lines, hashes, numbers = _checked(events, customers, self._partitions, self._shards)
+        lines, hashes, numbers = checked(events, customers, self._partitions, self._shards)
         found: dict[int, Receipt] = {}
         failed: list[str] = []
 

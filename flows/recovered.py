@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import bytewax.operators as op
@@ -32,6 +33,7 @@ _EPOCH_SECONDS = 3600.0  # all is done in one
 _FLOW = "nextbest"  # as are the steps' names, that of the run's dataflow
 _UNKNOWN_PART = "routing map"
 _NOBODY = "-"
+_LEARNERS = ("learn", "attribute", "learn_loop")
 
 
 @dataclass(slots=True)
@@ -45,13 +47,19 @@ class Recovered:
     archived
         By partition of the log: the number of the archive's next file. Files from there on were
         never committed, and their events will come again.
+    credited
+        As `archived`, of the archive of what was learned, by the names of its partitions.
     learners
-        What learners' states consist of.
+        What the states of learners consist of, by their step: a decision point's, a strategy's
+        attribution, and its learning.
     """
 
     shards: dict[tuple[str, int], Snapshot] = field(default_factory=dict)
     archived: dict[int, int] = field(default_factory=dict)
-    learners: list[Manifest] = field(default_factory=list)
+    credited: dict[str, int] = field(default_factory=dict)
+    learners: dict[str, list[Manifest]] = field(
+        default_factory=lambda: {step: [] for step in _LEARNERS}
+    )
 
 
 def read_recovered(settings: Settings, partitions: Iterable[int], declaration: int) -> Recovered:
@@ -79,20 +87,26 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
         named = resumed.get("declaration") is not None
         return _Kept(resumed if named else {**resumed, "declaration": declaration})
 
-    def learner(resumed: Manifest | None) -> _Kept:
+    def learner(step: str, resumed: Manifest | None) -> _Kept:
         assert resumed is not None  # as above
-        found.learners.append(resumed)
+        found.learners[step].append(resumed)
         return _Kept(resumed)
 
     flow = Dataflow(_FLOW)
     items = op.input("nothing_to_read", flow, _Items([]))
-    sink = _Numbers([str(number) for number in sorted(partitions)], found.archived)
+    archived: dict[str, int] = {}
+    sink = _Numbers([str(number) for number in sorted(partitions)], archived)
     streams = [
         op.stateful_batch("featurize", items, shard),
         op.stateful_batch("entities", items, shard),
-        op.stateful_batch("learn", items, learner),
+        *(op.stateful_batch(step, items, partial(learner, step)) for step in _LEARNERS),
     ]
-    op.output("archive", op.merge("nothing", *streams), sink)
+    nothing = op.merge("nothing", *streams)
+    op.output("archive", nothing, sink)
+    credits_ = settings.archive_dir / "credits"
+    credited = sorted(p.name.partition("=")[2] for p in credits_.glob("partition=*"))
+    if credited:
+        op.output("archive_credits", nothing, _Numbers(credited, found.credited))
     try:
         _run(flow, settings)
     except BaseException as error:
@@ -101,6 +115,7 @@ def read_recovered(settings: Settings, partitions: Iterable[int], declaration: i
         raise StateError(
             f"{settings.archive_dir / 'events'}: lacks a partition that events were archived of"
         ) from None
+    found.archived = {int(name): number for name, number in archived.items()}
     return found
 
 
@@ -109,7 +124,8 @@ def replace_recovered(
     plans: Plans,
     snapshots: Mapping[tuple[str, int], Snapshot],
     *,
-    learners: bool = True,
+    forgotten: Sequence[str] = (),
+    learned: Mapping[str, Item] | None = None,
 ) -> None:
     """Have the next run's shards go on from other snapshots, all of them or, in a crash, none.
 
@@ -122,8 +138,10 @@ def replace_recovered(
         forgotten.
     snapshots
         One for each shard of each entity.
-    learners
-        Whether learners go on; False: they begin anew.
+    forgotten
+        The steps of learners that begin anew; the others go on.
+    learned
+        By step, the key and state of learners that go on from another one.
 
     Raises
     ------
@@ -135,8 +153,8 @@ def replace_recovered(
     for (entity, shard), snapshot in snapshots.items():
         step = "featurize" if entity == CUSTOMERS else "entities"
         named[step].append((keys[entity][shard], snapshot))
-    if not learners:
-        named["learn"] = []
+    named |= {step: [] for step in forgotten}
+    named |= {step: [item] for step, item in (learned or {}).items()}
     flow = Dataflow(_FLOW)
     streams = []
     for step, items in named.items():
@@ -208,7 +226,7 @@ class _ItemsOnce(StatelessSourcePartition[Item]):
 class _Numbers(FixedPartitionedSink[Any, Any]):
     """A sink that tells what its partitions go on from, and leaves it at that."""
 
-    def __init__(self, parts: Sequence[str], numbers: dict[int, int]) -> None:
+    def __init__(self, parts: Sequence[str], numbers: dict[str, int]) -> None:
         self._parts = list(parts)
         self._numbers = numbers
 
@@ -216,7 +234,7 @@ class _Numbers(FixedPartitionedSink[Any, Any]):
         return self._parts
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Number:
-        self._numbers[int(for_part)] = resume_state or 0
+        self._numbers[for_part] = resume_state or 0
         return _Number(resume_state or 0)
 
 

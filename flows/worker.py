@@ -125,7 +125,8 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     held = contextlib.ExitStack()
     held.enter_context(place.claimed(settings.data_dir, shared=member is not None))
-    this = remembered(job, Plans.compile(catalog), settings)
+    loop = loop_of(job, catalog)
+    this = remembered(job, Plans.compile(catalog), settings, loop)
     place.check(settings, this, first=member is None or member.index == 0)
     held.enter_context(working_in(settings.data_dir, member))
     prepare_recovery(settings)
@@ -135,7 +136,6 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
         held.enter_context(watching(settings.data_dir, member, _die))
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
-    loop = loop_of(job, catalog)
     return build_flow(
         source, catalog, settings, url, decisions=point, loop=loop, member=member, stop=stop
     )

@@ -135,11 +135,12 @@ def input_name(job: Job) -> str:
     return name + (f" of {job.partitions}" if job.partitions else "")
 
 
-def remembered(job: Job, plans: Plans, settings: Settings) -> place.Remembered:
+def remembered(job: Job, plans: Plans, settings: Settings, loop: Loop | None) -> place.Remembered:
     """Return what the data directory is to keep of a run."""
     return place.Remembered(
         catalog=absolute(job.catalog),
         decisions=None if job.decisions is None else absolute(job.decisions),
+        strategy=None if loop is None else loop.strategy.name,
         schema=plans.schema_id,
         source=input_name(job),
         store=place.store_name(settings),

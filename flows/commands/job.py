@@ -51,11 +51,17 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
         measures = Measures()
         source = open_source(job, settings, stream_url, stop, measures.outage)
         with place.claimed(settings.data_dir, shared=member is not None):
-            this = remembered(job, Plans.compile(catalog), settings)
+            this = remembered(job, Plans.compile(catalog), settings, loop)
             place.check(settings, this, first=member is None or member.index == 0)
             url = stream_url or store_url(settings)
+            last = place.remembered(settings.data_dir)
             place.remember(settings.data_dir, this)
             console.print(f"[bold]nextbest run[/bold]  {source.describe()}", soft_wrap=True)
+            if last is not None and last.strategy is None and this.strategy is not None:
+                screen.entry(
+                    console, "strategy",
+                    f"{this.strategy} learns from here on; this directory's run had none before",
+                )  # fmt: skip
             if job.processes > 1 or job.supervise or member is not None:
                 tally = Tally()
                 supervisor = make_supervisor(job, settings, url, member, stop, tally, console)

@@ -112,6 +112,7 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     member = Member(order.index, order.addresses) if order.addresses else None
     supervisor.member = member
+    loop = loop_of(job, catalog)
     measures = Measures()
     flow = build_flow(
         open_source(job, settings, order.url, supervisor.stop, measures.outage),
@@ -119,13 +120,13 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
         settings,
         order.url,
         decisions=point,
-        loop=loop_of(job, catalog),
+        loop=loop,
         observers=measures.observers(),
         member=member,
         stop=supervisor.stop,
     )
     with measures.running():
-        warm_kernels(Plans.compile(catalog), settings, point)
+        warm_kernels(Plans.compile(catalog), settings, point, loop)
     supervisor.tell(Ready())
     if not supervisor.let_go():
         return

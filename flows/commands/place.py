@@ -28,6 +28,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     catalog, decisions
         References, as `nextbest.flows.commands.references.load` takes them.
+    strategy
+        The name of the strategy; None: there never was one.
     schema
         What the rows mean: `Plans.schema_id`.
     source
@@ -45,6 +47,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     store: str
     rebuilding: int | None = None
+    strategy: str | None = None
 
 
 def store_name(settings: Settings) -> str:
@@ -136,7 +139,7 @@ def check(settings: Settings, run: Remembered, *, first: bool = True) -> None:
     Raises
     ------
     StateError
-        If its state is of another declaration, source or store.
+        If its state is of another declaration, strategy, source or store.
     """
     last = remembered(settings.data_dir)
     if (
@@ -179,6 +182,14 @@ def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:
             f"{last.schema:08x}); this one is {run.catalog}, schema {run.schema:08x}. "
             f"Make it anew from the archive with `nextbest rebuild --catalog {run.catalog}`, give "
             "another --data-dir, or remove this one to begin anew"
+        )
+    if last.strategy not in (None, run.strategy):
+        now = "none" if run.strategy is None else repr(run.strategy)
+        raise StateError(
+            f"{data_dir}: its state was made with strategy {last.strategy!r}, this run has {now}. "
+            "What came of decisions would be lost meanwhile, and be learned as silence: give "
+            f"--strategy with a file whose name is {last.strategy!r} (what else is in it may "
+            "change), or another --data-dir"
         )
     for what, before, now in (
         ("source", last.source, run.source),

@@ -19,10 +19,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from ...features.archive import Archive
 from ...features.catalog import Catalog
 from ...features.durable import named_errors, sync_path
-from ...features.errors import StateError
+from ...features.errors import SettingsError, StateError
 from ...features.plans import Plans
 from ..connection import without_password
+from ..decision.loading import load as load_strategy
 from ..decisions import DecisionPoint
+from ..loop_flow import LEARNER, Loop
 from ..rebuild import (
     Shards,
     begin_generation,
@@ -30,6 +32,7 @@ from ..rebuild import (
     end_generations,
     rebuild_shards,
 )
+from ..rebuild_loop import relearn
 from ..recovered import Recovered, read_recovered, replace_recovered
 from ..republish import republish
 from ..run import working_in
@@ -43,6 +46,11 @@ from .stopping import stop_on_signals
 from .values import duration
 
 _Tell = Callable[[int, int], None]
+_LEARNERS = {
+    "learn": ("learner", "it begins anew"),
+    "attribute": ("outcomes", "decisions that were open are forgotten"),
+    "learn_loop": ("strategy", "its models begin anew; with --strategy they learn all again"),
+}
 
 
 def run_rebuild(
@@ -52,6 +60,7 @@ def run_rebuild(
     publish: bool,
     threads: int | None,
     console: Console,
+    strategy: str | None = None,
 ) -> None:
     """Make everything that a run keeps of features anew; say how it goes.
 
@@ -67,6 +76,8 @@ def run_rebuild(
         How many shards work at once.
     console
         Where progress is shown.
+    strategy
+        The text of the strategy; its models are learned anew if their state is gone.
 
     Raises
     ------
@@ -83,6 +94,7 @@ def run_rebuild(
     plans = Plans.compile(load(reference, Catalog))
     if last.decisions is not None:
         load(last.decisions, DecisionPoint).check(plans.catalog.source)
+    loop = _loop(strategy, plans.catalog, last)
     keeps_store = settings.redis_url is None and last.store != place.EMBEDDED
     this = msgspec.structs.replace(
         last,
@@ -94,7 +106,7 @@ def run_rebuild(
     with stop_on_signals() as stop, place.claimed(settings.data_dir):
         with working_in(settings.data_dir):
             began = time.perf_counter()
-            made = _rebuild(settings, plans, last, this, threads, stop.is_set, console)
+            made = _rebuild(settings, plans, last, this, threads, stop.is_set, console, loop)
             took = time.perf_counter() - began
             screen.entry(
                 console, "events",
@@ -116,6 +128,7 @@ def _rebuild(
     threads: int | None,
     stopped: Callable[[], bool],
     console: Console,
+    loop: Loop | None,
 ) -> Shards:
     directory = settings.archive_dir / "events"
     partitions = {int(p.name.partition("=")[2]) for p in directory.glob("partition=*")}
@@ -129,10 +142,10 @@ def _rebuild(
         made = rebuild_shards(
             plans, settings, generation, files, found.shards, threads=threads, on_file=tell
         )
-    learners = _learners_are_there(settings, found, console)
+    forgotten, learned = _lost(settings, found, loop, console)
     place.remember(settings.data_dir, msgspec.structs.replace(last, rebuilding=plans.schema_id))
     with without_native_reports():
-        replace_recovered(settings, plans, made.snapshots, learners=learners)
+        replace_recovered(settings, plans, made.snapshots, forgotten=forgotten, learned=learned)
         again = read_recovered(settings, partitions, plans.schema_id)
     if again.shards != made.snapshots:
         raise StateError(f"{settings.recovery_dir}: did not take the new state; try again")
@@ -143,12 +156,38 @@ def _rebuild(
     return made
 
 
-def _learners_are_there(settings: Settings, found: Recovered, console: Console) -> bool:
-    """Whether what a learner knows is where it was: no archive of events can bring it back."""
-    lost = [m["log"] for m in found.learners if not (settings.state_dir / m["log"]).exists()]
-    if lost:
-        screen.entry(console, "learner", f"its state {lost[0]} is gone: it begins anew")
-    return not lost
+def _loop(text: str | None, catalog: Catalog, last: place.Remembered) -> Loop | None:
+    if text is None:
+        return None
+    loop = Loop.compile(load_strategy(text, catalog).strategy, catalog)
+    if loop.strategy.name != last.strategy:
+        raise SettingsError(
+            f"--strategy: what ran here was {last.strategy or 'none'}, not {loop.strategy.name}"
+        )
+    return loop
+
+
+def _lost(
+    settings: Settings, found: Recovered, loop: Loop | None, console: Console
+) -> tuple[list[str], dict[str, tuple[str, Any]]]:
+    """Return which learners begin anew as their state is gone, and which learned it all again.
+
+    The archive of events brings none of them back; that of credits a strategy's models.
+    """
+    forgotten, learned = [], {}
+    for step, states in found.learners.items():
+        lost = [m["log"] for m in states if not (settings.state_dir / m["log"]).exists()]
+        if not lost:
+            continue
+        name, what = _LEARNERS[step]
+        if step == "learn_loop" and loop is not None:
+            manifest, examples = relearn(loop, settings, found.credited)
+            learned[step] = (LEARNER, manifest)
+            what = f"its models learned {examples:,} examples again"
+        else:
+            forgotten.append(step)
+        screen.entry(console, name, f"its state {lost[0]} is gone: {what}")
+    return forgotten, learned
 
 
 def _tell_left(plans: Plans, before: set[str], console: Console) -> None:

@@ -142,9 +142,12 @@ def loop_line(counts: Mapping[str, int]) -> str:
 
     >>> loop_line({"decisions": 1200, "responses": 80, "silences": 900})
     '1,200 decisions, 80 responses, 900 silences, 0 repaired, 0 withdrawn, 0 refused'
+    >>> loop_line({"decisions": 1, "too_late": 7}).rpartition(", ")[2]
+    '7 too late to learn'
     """
     names = ("decisions", "responses", "silences", "repaired", "withdrawn", "refused")
-    return ", ".join(f"{counts.get(name, 0):,} {name}" for name in names)
+    late = f", {counts['too_late']:,} too late to learn" if counts.get("too_late") else ""
+    return ", ".join(f"{counts.get(name, 0):,} {name}" for name in names) + late
 
 
 def bar(share: float, width: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...features.catalog import Catalog
@@ -19,8 +20,9 @@ def run_service(
     *,
     host: str,
     port: int,
-    stream: str,
+    stream: str | None,
     partitions: int | None,
+    topic: str | None = None,
     strategy: str | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
@@ -35,7 +37,9 @@ def run_service(
     host, port
         Where to listen.
     stream, partitions
-        The log that events and decisions go to.
+        The log that events and decisions go to; default: ``events``.
+    topic
+        The topic that is the log instead, at the brokers of the settings.
     strategy
         A strategy's file; or the name of one in the store, which may be left out where there are
         no others.
@@ -54,6 +58,7 @@ def run_service(
             f"the service needs {error.name}: pip install 'nextbest[serve]'"
         ) from None
 
+    _check_log(settings, stream, partitions, topic)
     last = place.remembered(settings.data_dir)
     if last is not None:
         settings = place.same_store(settings, last)
@@ -63,8 +68,8 @@ def run_service(
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     connect(settings).close()
     where = Place(
-        url=url, host=host, port=port, stream=stream, partitions=partitions, api_keys=keys_of(),
-        strategy=_strategy(strategy),
+        url=url, host=host, port=port, stream=stream or "events", partitions=partitions,
+        topic=topic, api_keys=keys_of(), strategy=_strategy(strategy),
     )  # fmt: skip
 
     def said(found: Catalog, root: str) -> None:
@@ -72,6 +77,22 @@ def run_service(
         sys.stdout.flush()
 
     serve(where, settings, catalog, said)
+
+
+def _check_log(
+    settings: Settings, stream: str | None, partitions: int | None, topic: str | None
+) -> None:
+    """Check that there is one log, and what it needs."""
+    if topic is None:
+        return
+    if stream is not None:
+        raise SettingsError("give one log, not both --stream and --topic")
+    if partitions is not None:
+        raise SettingsError("--partitions goes with --stream; a topic has its own")
+    if settings.kafka_brokers is None:
+        raise SettingsError("--topic needs --kafka BROKERS or NEXTBEST_KAFKA_BROKERS")
+    if find_spec("confluent_kafka") is None:
+        raise SettingsError("--topic needs confluent-kafka: pip install 'nextbest[worker]'")
 
 
 def _strategy(given: str | None) -> Path | str | None:

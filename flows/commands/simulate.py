@@ -55,6 +55,10 @@ class Wanted:
     day_seconds: float
     events: Path | None
     strategy: Path | None
+    cap: int = 0
+    refusals: float = 0.0
+    failing: float = 0.0
+    corrected: float = 0.0
 
     def setting(self) -> Setting:
         """Return the worlds' setting; over HTTP all actions are there from the start."""
@@ -70,6 +74,10 @@ class Wanted:
             drift_at=self.drift_at,
             start=int((time.time() + _SOON_SECONDS) * 1e6) if real else START,
             day_us=round(self.day_seconds * 1e6) if real else DAY,
+            cap=self.cap,
+            refusals=self.refusals,
+            failing=self.failing,
+            corrected=self.corrected,
         )
 
 
@@ -88,6 +96,11 @@ def run_simulation(wanted: Wanted, console: Console) -> None:
     if wanted.url is not None and (wanted.events or wanted.strategy):
         raise SettingsError("--url asks a service; --events and --strategy only write")
     setting, first = wanted.setting(), wanted.seeds[0]
+    if wanted.url is None and wanted.strategy is None and not setting.plain:
+        raise SettingsError(
+            "--cap, --refusals, --failing and --corrected are lived through over HTTP: they go "
+            "with --url, and with --strategy"
+        )
     if wanted.strategy is not None:
         wanted.strategy.write_text(text_of(World(setting, first)), encoding="utf-8")
         console.print(f"strategy of seed {first} written to {wanted.strategy}", soft_wrap=True)
@@ -174,6 +187,12 @@ def _tell(world: World, lived: Lived, console: Console) -> None:
         f"p50 {median:.1f} ms, p99 {late:.1f} ms; {lived.fallbacks:,} fallbacks, "
         f"{lived.stale:,} had not seen the visit's events",
     )  # fmt: skip
+    if not world.setting.plain:
+        screen.entry(
+            console, "rules",
+            f"{lived.silent:,} decisions without an offer; {lived.failed:,} deliveries failed, "
+            f"{lived.refused:,} offers refused, {lived.corrected:,} answers taken back",
+        )  # fmt: skip
     screen.entry(
         console, "outcomes",
         f"{lived.outcomes:,} sent; visits came {np.quantile(lived.behind_ms, 0.99):,.0f} ms late "

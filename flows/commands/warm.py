@@ -10,11 +10,14 @@ import msgspec
 
 from ...features.plans import Plans
 from ..assemble import Assembler, ChunkTable, Verdict
+from ..decision.open_decisions import Credit
+from ..decision.record import Value
 from ..decisions import DecisionPoint, Script
 from ..decode import ChunkDecoder, ShardEvents
 from ..entities import EntityEvents, EntityLogic, EntitySplitter
 from ..featurize import ReadFeatures, ShardLogic
 from ..learn import LearnLogic
+from ..loop_flow import Loop
 from ..settings import Settings
 from ..shard import Shard
 from ..sources.chunk import RawChunk
@@ -44,8 +47,10 @@ def warm(plans: Plans, settings: Settings, point: DecisionPoint, file: Path) -> 
     )
 
 
-def warm_kernels(plans: Plans, settings: Settings, point: DecisionPoint | None) -> None:
-    """Run one made-up event through steps that nothing is kept of.
+def warm_kernels(
+    plans: Plans, settings: Settings, point: DecisionPoint | None, loop: Loop | None = None
+) -> None:
+    """Run one made-up event, and for a strategy responses, through steps of which nothing is kept.
 
     The workers of a cluster wait for each other at every epoch's end: one that loads its kernels
     in the first would keep all of them waiting.
@@ -60,6 +65,27 @@ def warm_kernels(plans: Plans, settings: Settings, point: DecisionPoint | None) 
     }
     line = msgspec.json.encode(event)
     _play(RawChunk(0, 0, "ndjson", line, "warm", 1, 0, 1), plans, settings, point)
+
+    if loop is not None:
+        _learn(loop)
+
+
+def _learn(loop: Loop) -> None:
+    """Learn a response, and one that comes late: what was learned is taken back for it."""
+    model = loop.strategy.model
+    words = dict.fromkeys((*model.contexts, *model.segments), "warm")
+    inputs: dict[str, Value] = {**words, **dict.fromkeys(model.numbers, 1.0)}
+    learning, action = loop.learning(None, ()), next(iter(loop.strategy.actions))
+    for number, at in enumerate((2, 1)):
+        told = [
+            Credit(
+                goal.name, f"warm-{number}/0", at, number, "warm", action, 1.0,
+                False, False, 0, inputs, [1.0] * len(model.action_features),
+            )
+            for goal in loop.goals
+        ]  # fmt: skip
+        learning.learn(told)
+        learning.changed_models()
 
 
 def _play(chunk: RawChunk, plans: Plans, settings: Settings, point: DecisionPoint | None) -> None:

@@ -5,7 +5,9 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
 
 1. **Windows.** An offer of a decision is open for each objective from the decision's time until
    the objective's window later, both included. An event belongs there by its event time, whenever
-   it arrives. The partition's clock is the newest event time so far.
+   it arrives. The partition's clock is the newest event time so far, of which a log that knows
+   when it took an event in (a stream of the store, a topic) lets count what is at most a minute
+   after that: one event far ahead ends no window early, and a replay finds the same clock.
 2. **Outcomes** name a decision, and one of its offers (the first, if they name none). An outcome
    counts for every objective whose ``response`` is its word, whose window it is in and whose
    ``where`` holds. Others are kept and mean nothing here (``deliver``, say).
@@ -26,7 +28,10 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
    learns it like any other.
 8. **Fallbacks** are not learned from, as no model saw anything; outcomes may still name them.
 9. **The end.** When the clock is past the longest window and the grace, a decision is forgotten.
-10. **Refused**, with a reason: an outcome that names an unknown (or forgotten) decision, one of
+10. **A changed strategy.** A decision counts for the objectives that there were when it came. One
+   that is new, or means something else than before (another response, event, condition, value,
+   range or window), learns from the decisions after that; one that is gone learns no more.
+11. **Refused**, with a reason: an outcome that names an unknown (or forgotten) decision, one of
     another customer, an action that it did not offer, or an outcome that it did not have; one
     from before its decision; one without the value that its objective takes from it; one more
     than `MOST_OUTCOMES` of a decision; a decision whose end is past when it arrives. A decision
@@ -108,6 +113,7 @@ class Attribution:
     ) -> None:
         self.goals = tuple(goals)
         self.newest = -1
+        self._keys = [goal.key for goal in self.goals]
         self._of_events = [goal for goal in self.goals if goal.event is not None]
         self._windows = sorted({goal.window for goal in self.goals})
         self._kept_for = max(self._windows) + grace
@@ -138,14 +144,14 @@ class Attribution:
         events
             In log order.
         newest
-            From a log position to the newest event time up to it, of all the partition's events;
-            those given count in any case.
+            From a log position to the clock that all the partition's events up to it make; None:
+            the times of those given make it.
         end
-            The newest event time of all the partition's events so far.
+            The clock after all the partition's events so far.
         """
         out = Attributed()
         for event in events:
-            at = event.at if newest is None else max(event.at, newest(event.position))
+            at = event.at if newest is None else newest(event.position)
             self._advance(at, out)
             if isinstance(event, Seen):
                 self._see(event, out)
@@ -226,7 +232,7 @@ class Attribution:
         offers = [Offered(offer.action, list(offer.features), {}) for offer in record.offers]
         decision = Open(
             record.id, event.position, record.at, record.customer, not record.fallback,
-            dict(record.inputs), offers, [],
+            dict(record.inputs), offers, [], self._keys,
         )  # fmt: skip
         self._enter(decision)
         out.counts.decisions += 1
@@ -270,7 +276,9 @@ class Attribution:
         if event.at < decision.at:
             raise _bad(f"the outcome is older than decision {decision.id!r}", "decision_id")
         actions = [offer.action for offer in decision.offers]
-        if own.action is None and actions:
+        if not actions:
+            raise _bad(f"decision {decision.id!r} offered nothing", "decision_id")
+        if own.action is None:
             return decision, 0
         if own.action not in actions:
             raise _bad(f"decision {decision.id!r} did not offer {own.action!r}", "action")
@@ -284,12 +292,12 @@ class Attribution:
         if own.value is not None:
             fields["value"] = own.value
         counts = {}
-        for goal in self.goals:
+        for goal in self._goals(decision):
             if goal.response != own.response or at > decision.at + goal.window:
                 continue
             if not goal.admits(fields, self._tags_of(decision.offers[rank])):
                 continue
-            worth = goal.worth(fields)
+            worth = goal.worth(fields, own.value)
             if worth is None:
                 raise _bad(f"objective {goal.name!r} needs a number {goal.value!r}", "value")
             counts[goal.name] = worth
@@ -320,6 +328,8 @@ class Attribution:
         self, goal: Goal, event: Seen, theirs: Sequence[Open]
     ) -> Iterator[tuple[Open, int]]:
         for decision in theirs:
+            if goal.key not in decision.goals:
+                continue
             if not (decision.learns and decision.at <= event.at <= decision.at + goal.window):
                 continue
             without = failed(decision)
@@ -327,6 +337,12 @@ class Attribution:
                 if rank not in without and goal.admits(event.fields, self._tags_of(offer)):
                     yield decision, rank
                     break
+
+    def _goals(self, decision: Open) -> Sequence[Goal]:
+        """Return what a decision counts for."""
+        if decision.goals == self._keys:
+            return self.goals
+        return [goal for goal in self.goals if goal.key in decision.goals]
 
     def _tags_of(self, offer: Offered) -> Fields:
         return self._tags.get(offer.action, {})
@@ -336,9 +352,9 @@ class Attribution:
         self._changed[decision.id] = None
         if not decision.learns:
             return
-        without = failed(decision)
+        without, goals = failed(decision), self._goals(decision)
         for rank, offer in enumerate(decision.offers):
-            for goal in self.goals:
+            for goal in goals:
                 told = offer.told.get(goal.name)
                 now = None
                 if rank not in without or goal.response == FAIL:

@@ -47,6 +47,10 @@ CREDITS = pa.schema(_TOLD)
 """The archive of what was learned: of one example the highest revision counts."""
 
 
+AHEAD_US = 60_000_000
+"""How far an event may move a partition's clock ahead of the log's own: clocks differ a little."""
+
+
 class ChunkEvents(NamedTuple):
     """What `Attribution.take` is given."""
 
@@ -73,17 +77,22 @@ class ChunkReader:
     def read(self, whole: WholeChunk, waits_for: Callable[[str], bool]) -> ChunkEvents:
         """Return the loop's events, the named ones of customers who are waited for, and the clock.
 
-        A customer is waited for too if the chunk itself has a decision for them.
+        A customer is waited for too if the chunk itself has a decision for them. An event moves
+        the clock to its own time, but not further than `AHEAD_US` after the log took it in; where
+        the log does not say when that was, as files do not, there is no such bound.
         """
         chunk = whole.chunk
         loop = list(chunk.loop)
-        ends = max((event.at for event in loop), default=-1)
+        positions = np.array([event.position for event in loop], np.int64)
+        clocks = np.array([min(event.at, event.logged_at + AHEAD_US) for event in loop], np.int64)
         if not whole.rows:
-            return ChunkEvents(list(loop), lambda position: -1, ends)
+            return _with_clock(list(loop), positions, clocks)
         table: Any = chunk.events.table
         accepted = whole.accepted
         times = table["event_timestamp"].cast(pa.int64()).to_numpy()
-        newest = np.maximum.accumulate(np.where(accepted, times, -1))
+        if chunk.logged is not None:
+            times = np.minimum(times, chunk.logged + AHEAD_US)
+        times = np.where(accepted, times, -1)
         seen: list[LoopEvent | Seen] = []
         if len(self._types):
             own = {event.customer for event in loop}
@@ -93,13 +102,8 @@ class ChunkReader:
                 wanted = [name in own or waits_for(name) for name in customers]
                 seen = self._seen(table, chunk.positions, rows[np.array(wanted)])
         events = sorted([*loop, *seen], key=lambda event: event.position)
-        positions = chunk.positions
-
-        def at(position: int) -> int:
-            place = int(np.searchsorted(positions, position, side="right"))
-            return int(newest[place - 1]) if place else -1
-
-        return ChunkEvents(events, at, max(ends, int(newest[-1])))
+        positions = np.concatenate([chunk.positions, positions])
+        return _with_clock(events, positions, np.concatenate([times, clocks]))
 
     def _seen(
         self, table: Any, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
@@ -124,6 +128,20 @@ class ChunkReader:
         found: Any = pc.is_in(table["type"].cast(pa.string()), value_set=self._types)
         named: npt.NDArray[np.bool_] = found.to_numpy()
         return named
+
+
+def _with_clock(
+    events: list[LoopEvent | Seen], positions: npt.NDArray[np.int64], clocks: npt.NDArray[np.int64]
+) -> ChunkEvents:
+    """Return events with the clock that all the partition's events make, each from its position."""
+    order = np.argsort(positions, kind="stable")
+    positions, newest = positions[order], np.maximum.accumulate(clocks[order])
+
+    def at(position: int) -> int:
+        place = int(np.searchsorted(positions, position, side="right"))
+        return int(newest[place - 1]) if place else -1
+
+    return ChunkEvents(events, at, int(newest[-1]) if len(newest) else -1)
 
 
 def decisions_table(events: Sequence[LoopEvent]) -> pa.Table:

@@ -14,15 +14,14 @@ round trip.
 A log that is not in the store (Kafka) is written between two scripts: the first counts the contact
 and keeps the record as pending, then the line is appended, then the record is told its place and
 what goes out is appended. A crash in between counts a contact that was not offered, never the other
-way round. The same id again appends the line again, so it may be in the log twice, under the id of
-its event; the contact counts once, and once it goes out.
+way round. The same id again, or `complete`, appends the line again, so it may be in the log twice,
+under the id of its event; the contact counts once, and once it goes out.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator, Sequence
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Generator
+from typing import Any, Self, TypeVar
 
 import hiredis
 import redis
@@ -33,9 +32,9 @@ from redis.retry import Retry
 
 from ...features.errors import SettingsError
 from ...features.online.shared_connection import SharedConnection
-from ...features.receipts import Receipt
 from ..connection import explained
 from ..publisher import ANSWER_SECONDS, own_connections
+from .appending import Appender, AsyncAppender, InThread
 from .committing import (
     Appended,
     Called,
@@ -63,33 +62,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-
-class Appender(Protocol):
-    """Appends events to a log that is not in the store, such as `KafkaPublisher`."""
-
-    def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        ...
-
-
-class AsyncAppender(Protocol):
-    """As `Appender`, with ``await``."""
-
-    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        ...
-
-
-class InThread:
-    """Makes an `AsyncAppender` of one that blocks and may be used by several threads."""
-
-    def __init__(self, appender: Appender) -> None:
-        self._appender = appender
-
-    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        return await asyncio.to_thread(self._appender.publish, events, customers)
 
 
 class Committer:
@@ -169,6 +141,13 @@ class Committer:
         """
         return self._run(self._steps.commit(record, update, outbound))
 
+    def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
+        """Append what `kept` returned without a receipt; ``outbound`` and errors as of `commit`.
+
+        What goes out is appended unless it was.
+        """
+        return self._run(self._steps.complete(kept, outbound))
+
     def respond(
         self,
         outcome_id: str,
@@ -204,6 +183,10 @@ class Committer:
     def kept(self, decision: str) -> Kept | None:
         """Return what is kept of a decision; None: nothing, or no longer."""
         return self._run(self._steps.kept(decision))
+
+    def taken(self, customer: str, outcome_id: str) -> Response | None:
+        """Return what an outcome said that was taken in; None: there was none, or no longer."""
+        return self._run(self._steps.taken(customer, outcome_id))
 
     def contacts(self, customer: str) -> bytes:
         """Return a customer's packed contacts; empty: none."""
@@ -297,8 +280,13 @@ class AsyncCommitter:
     async def commit(
         self, record: Record, update: Update, *, outbound: bytes | None = None
     ) -> Committed | Conflict:
-        """See `Committer.commit`."""
+        """See `Committer.commit`; nothing is written if the log is known to be away."""
+        self._check()
         return await self._run(self._steps.commit(record, update, outbound))
+
+    async def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
+        """See `Committer.complete`."""
+        return await self._run(self._steps.complete(kept, outbound))
 
     async def respond(
         self,
@@ -308,12 +296,17 @@ class AsyncCommitter:
         rules: CapRules,
         record: Record | None = None,
     ) -> Responded:
-        """See `Committer.respond`."""
+        """See `Committer.respond`, and `commit`."""
+        self._check()
         return await self._run(self._steps.respond(outcome_id, at_us, outcome, rules, record))
 
     async def kept(self, decision: str) -> Kept | None:
         """See `Committer.kept`."""
         return await self._run(self._steps.kept(decision))
+
+    async def taken(self, customer: str, outcome_id: str) -> Response | None:
+        """See `Committer.taken`."""
+        return await self._run(self._steps.taken(customer, outcome_id))
 
     async def contacts(self, customer: str) -> bytes:
         """See `Committer.contacts`."""
@@ -338,6 +331,10 @@ class AsyncCommitter:
     async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
         await self.close()
+
+    def _check(self) -> None:
+        if self._appender is not None:
+            self._appender.check()
 
     async def _run(self, steps: Generator[Step, Any, _T]) -> _T:
         reply: Any = None

@@ -21,7 +21,7 @@ from ..partitions import LINE_BITS
 from ..publisher import log_keys
 from .contacts import CapRules, Reply, Update
 from .keys import Keys
-from .record import Record, Response, event_of, outcome_event, record_of
+from .record import Record, Response, event_of, outcome_event, record_of, response_of
 from .scripts import AGAIN, COMMIT, CONFLICT, FINISH, PENDING, Script
 
 TRIES = 100
@@ -156,6 +156,16 @@ class Committing:
         kept, repeated = found
         return Committed(kept.event, _known(kept), repeated)
 
+    def complete(self, kept: Kept, outbound: bytes | None) -> Generator[Step, Any, Committed]:
+        """Append what is pending."""
+        record = kept.record
+        key = self.keys.decision(record.id)
+        first = _hash(record.customer)
+        line = _Line(kept.event, key, record.customer, record.channel, first)
+        found = yield from self._write(line, None, outbound)
+        assert not isinstance(found, Conflict)  # nothing was compared
+        return Committed(found[0].event, _known(found[0]), found[1])
+
     def respond(
         self,
         outcome_id: str,
@@ -207,6 +217,17 @@ class Committing:
         key = self.keys.decision(decision)
         value = yield ("GET", key)
         return None if value is None else self._parsed(key, value, None)
+
+    def taken(self, customer: str, outcome_id: str) -> Generator[Step, Any, Response | None]:
+        """Read what an outcome said."""
+        key = self.keys.outcome(customer, outcome_id)
+        value = yield ("GET", key)
+        if value is None:
+            return None
+        try:
+            return response_of(value.partition(b" ")[2])
+        except msgspec.DecodeError as error:
+            raise StateError(f"{key} is no outcome: {error}") from None
 
     def contacts(self, customer: str) -> Generator[Step, Any, bytes]:
         """Read a customer's contacts."""

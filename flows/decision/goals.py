@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
+
+import msgspec
 
 from ...features.catalog import Catalog
 from ...features.durations import microseconds
@@ -37,6 +40,8 @@ class Goal:
         The range of values.
     where
         Which of them count; None: all.
+    meaning
+        A hash of all that says what counts and how much; another one is another objective.
     """
 
     name: str
@@ -47,6 +52,12 @@ class Goal:
     low: float = 0.0
     high: float = 1.0
     where: Where | None = None
+    meaning: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name and meaning."""
+        return f"{self.name}:{self.meaning}"
 
     def reward(self, value: float) -> float:
         """Return the share of the range, in [0, 1]; what lies outside is taken for its end.
@@ -56,11 +67,14 @@ class Goal:
         """
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
-    def worth(self, fields: Fields) -> float | None:
-        """Return the value of a response or event; None if it does not say it as a number."""
+    def worth(self, fields: Fields, given: float | None = None) -> float | None:
+        """Return the value of a response or event; None if it does not say it as a number.
+
+        A response says it as ``given``, its value, if it has no such property.
+        """
         if not isinstance(self.value, str):
             return float(self.value)
-        found = fields.get(self.value)
+        found = fields.get(self.value, given)
         return float(found) if isinstance(found, int | float) and found == found else None
 
     def admits(self, event: Fields, action: Fields) -> bool:
@@ -116,10 +130,24 @@ def goals_of(strategy: Strategy, catalog: Catalog | None = None) -> tuple[Goal, 
             raise SettingsError(f"{what}: {error}") from None
         goals.append(
             Goal(
-                name, objective.response, objective.event, window, objective.value, low, high, where
+                name,
+                objective.response,
+                objective.event,
+                window,
+                objective.value,
+                low,
+                high,
+                where,
+                _meaning(objective, window),
             )
         )
     return tuple(goals)
+
+
+def _meaning(objective: Objective, window: int) -> str:
+    o = objective
+    said = (o.response, o.event, o.where, o.value, o.range, window)
+    return sha256(msgspec.json.encode(said)).hexdigest()[:8]
 
 
 def _condition(node: Node) -> Where:

@@ -269,6 +269,8 @@ def learn_action(one: SegmentOfOne, example: Example, person: bytes | None) -> b
     action = example.context[_ACTION]
     ranker = one.model
     assert isinstance(ranker, BayesianRanker)
+    if not action:  # the name of a place without an arm
+        return person
     if action in ranker.arms:
         place = ranker.place(action)
     else:

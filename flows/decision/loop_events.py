@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -11,7 +11,9 @@ from ...features.decoded import Rejected
 from ...features.errors import DeclarationError, EventError
 from ...features.event_check import BAD_LINE, explain, id_fault, latest, time_fault
 from ...features.events import EventSchema, Identifier, Timestamp
+from ..partitions import NO_TIME
 from .record import DECISION, FIELD, OUTCOME, Record, Response, Value
+from .request import LONGEST_NAME, MOST_OFFERS
 
 MOST_ID_BYTES = 240
 """The longest id of a decision: an example's name is made of it."""
@@ -34,6 +36,8 @@ class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
         The other properties of an outcome.
     position, origin, line, raw, received_at
         As in a dead letter; ``raw`` is the whole line.
+    logged_at
+        When the log took it in, by its own account, microseconds; `NO_TIME`: it does not say.
     """
 
     event_id: str
@@ -48,6 +52,7 @@ class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
     line: int = 0
     raw: bytes = b""
     received_at: int = 0
+    logged_at: int = NO_TIME
 
     @property
     def type(self) -> str:
@@ -202,18 +207,43 @@ _VALUE: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)
 
 
 def _check_record(record: Record, line: _Line) -> None:
+    for fault, name in _faults(record, line):
+        raise EventError(f"{name} {fault}", f"{_OWN}.{name}")
+
+
+def _faults(record: Record, line: _Line) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a decision, and where; what no engine of ours has ever written."""
+    for name, said, own in (
+        ("id", line.event_id, record.id),
+        ("customer", line.customer_id, record.customer),
+        ("at", line.event_timestamp, record.at),
+    ):
+        if said != own:
+            yield f"is not the event's {said!r}", name
     size = len(record.id.encode())
+    if size > MOST_ID_BYTES:
+        yield f"has {size} bytes, more than {MOST_ID_BYTES}", "id"
     actions = [offer.action for offer in record.offers]
-    for fault, name in (
-        (f"is not the event's {line.event_id!r}" * (record.id != line.event_id), "id"),
-        (f"has {size} bytes, more than {MOST_ID_BYTES}" * (size > MOST_ID_BYTES), "id"),
-        (f"is not the event's {line.customer_id!r}" * (record.customer != line.customer_id),
-         "customer"),
-        (f"is not the event's {line.event_timestamp}" * (record.at != line.event_timestamp), "at"),
-        ("has an action twice" * (len(set(actions)) < len(actions)), "offers"),
-    ):  # fmt: skip
-        if fault:
-            raise EventError(f"{name} {fault}", f"{_OWN}.{name}")
+    if len(actions) > MOST_OFFERS:
+        yield f"has {len(actions)} actions, more than {MOST_OFFERS}", "offers"
+    if len(set(actions)) < len(actions):
+        yield "has an action twice", "offers"
+    for rank, offer in enumerate(record.offers):
+        if not 0 < len(offer.action) <= LONGEST_NAME:
+            yield f"is no name of 1 to {LONGEST_NAME} characters", f"offers[{rank}].action"
+        if not 0.0 < offer.propensity <= 1.0:
+            yield f"is {offer.propensity:g}, not above 0 and up to 1", f"offers[{rank}].propensity"
+    if not record.fallback and record.eligible and not {*actions} <= {*record.eligible}:
+        yield "lacks an action that was offered", "eligible"
+    for name, data in (("scores", record.scores), *_shares(record)):
+        if len(data) != 8 * len(record.eligible):
+            yield f"is not a number for each of {len(record.eligible)} eligible actions", name
+    if record.served is not None and len(record.served.values) != 8 * len(record.served.state):
+        yield "has not as many values as states", "served"
+
+
+def _shares(record: Record) -> list[tuple[str, bytes]]:
+    return [(f"chances.{name}", data) for name, data in record.chances.items()]
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], text: Any, root: str) -> T:

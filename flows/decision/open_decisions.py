@@ -71,6 +71,8 @@ class Open(msgspec.Struct, array_like=True):
         What the models saw.
     offers, came
         In order of rank; in order of the log.
+    goals
+        The keys of the objectives that it counts for: those that there were when it came.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Open(msgspec.Struct, array_like=True):
     inputs: dict[str, Value]
     offers: list[Offered]
     came: list[Came]
+    goals: list[str]
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True):

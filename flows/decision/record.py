@@ -206,12 +206,31 @@ def record_of(event: bytes) -> Record:
     return msgspec.json.decode(event, type=_Line).properties.nextbest
 
 
+def response_of(event: bytes) -> Response:
+    """Return the response in an outcome's event.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If there is none.
+    """
+    return msgspec.json.decode(event, type=_Said).properties.nextbest
+
+
 class _Own(msgspec.Struct):
     nextbest: Record
 
 
 class _Line(msgspec.Struct):
     properties: _Own
+
+
+class _OwnResponse(msgspec.Struct):
+    nextbest: Response
+
+
+class _Said(msgspec.Struct):
+    properties: _OwnResponse
 
 
 def _event(

@@ -37,7 +37,8 @@ class Objective(Part, frozen=True, kw_only=True):
     where
         Which of those events count: a condition over ``event.*`` and ``action.*``.
     value
-        What one is worth: a number, or the property of the response or event that says it.
+        What one is worth: a number, or the property of the response or event that says it; a
+        response without it says it as its ``value``.
     range
         The least and the greatest value; what lies outside is taken for the nearer of the two.
         No response counts as the least.

@@ -14,7 +14,7 @@ import msgspec
 from ...features.errors import RowError, StateError, StoreError
 from ...features.online import AsyncFeatureClient
 from ...features.receipts import Receipt
-from ..decision.commit import AsyncCommitter, Conflict
+from ..decision.commit import AsyncCommitter, Conflict, Kept
 from ..decision.engine import Engine
 from ..decision.errors import ModelError, RequestError
 from ..decision.ids import customer_hash, new_id, parse_id
@@ -166,10 +166,22 @@ class Decider:
             except (TimeoutError, StoreError) as error:
                 return self._away(live, asked, None, error)
             if kept is not None:
-                return Decided(kept.record, kept.receipt, True)
+                return await self._again(live, kept)
             if not now - GIVEN_PAST_US <= at <= now + GIVEN_AHEAD_US:
                 raise RequestError("decision_id", "is of another time, and no longer kept")
         return await self._new(live, asked, at)
+
+    async def _again(self, live: Live, kept: Kept) -> Decided:
+        """Answer what was decided before; if it may not be in the log outside, append it there."""
+        record, receipt = kept.record, kept.receipt
+        if receipt is None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    outbound = self._outbound(live, record)
+                    receipt = (await live.committer.complete(kept, outbound=outbound)).receipt
+            except (TimeoutError, StoreError) as error:
+                self._say(f"{record.id}: {error or 'the log does not answer'}")
+        return Decided(record, receipt, True)
 
     async def _new(self, live: Live, asked: Asked, at: int | None) -> Decided:
         customer, keys = asked.request.customer, live.keys

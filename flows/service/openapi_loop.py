@@ -57,7 +57,7 @@ def paths(refs: Mapping[Any, Any], answers: Callable[..., Any]) -> dict[str, Any
                     "type": "string", "description": "an outcome a line"}},
             }},
             "responses": answers(
-                202, refs[OutcomesAnswer], 400, 403, 404, 408, 410, 413, 415, 422, 500, 503
+                202, refs[OutcomesAnswer], 400, 403, 404, 408, 409, 410, 413, 415, 422, 500, 503
             ),
         }},
         "/v1/decisions/{id}/why": {"get": {

@@ -15,6 +15,7 @@ from ..decision.errors import RequestError
 from ..decision.ids import customer_hash, parse_id
 from ..decision.record import Record, Response
 from ..decision.strategy import Strategy
+from .decide import outbound_message
 from .deciding import Live
 from .http import JSON, Receive, Scope, read_typed
 from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
@@ -42,9 +43,14 @@ class _Wrong(NamedTuple):
 class _Known(NamedTuple):
     """An outcome that was checked, and its decision."""
 
-    outcome: OutcomeRequest
+    outcome_id: str
     at: int
+    response: Response
     record: Record
+
+
+_Taken = dict[tuple[str, str], Response]
+"""What outcomes said that were taken in, by customer and id."""
 
 
 class OutcomesRoute:
@@ -81,7 +87,9 @@ class OutcomesRoute:
         Raises
         ------
         ProblemError
-            If an outcome, or the request itself, is wrong: then none was taken in.
+            If an outcome, or the request itself, is wrong: then none was taken in. An outcome
+            that comes again must say what it said the first time; one that corrects another must
+            be of the same offer.
         StoreError
             When the store is away. Some may have been taken in: send them all again.
         """
@@ -135,18 +143,24 @@ class OutcomesRoute:
             for index, outcome in enumerate(outcomes)
             if (fault := _of_itself(outcome)) is not None
         }
-        wanted = {o.decision_id for index, o in enumerate(outcomes) if index not in wrong}
-        records = await self._records(live, sorted(wanted))
+        good = [outcome for index, outcome in enumerate(outcomes) if index not in wrong]
+        wanted = {o.decision_id for o in good}
+        records, taken = await asyncio.gather(
+            self._records(live, sorted(wanted)), self._taken(live, good)
+        )
         now = self._clock()
         known = []
         for index, outcome in enumerate(outcomes):
             if index in wrong:
                 continue
             found = _of_decision(outcome, records[outcome.decision_id], live, now)
+            if isinstance(found, _Known):
+                found = _of_others(found, taken)
             if isinstance(found, _Wrong):
                 wrong[index] = found
             else:
                 known.append(found)
+                taken[outcome.customer, outcome.outcome_id] = found.response
         if wrong:
             raise _problem(wrong, len(outcomes))
         return known
@@ -155,9 +169,24 @@ class OutcomesRoute:
         found: dict[str, Record | None] = {}
         for begin in range(0, len(ids), _AT_ONCE):
             some = ids[begin : begin + _AT_ONCE]
-            kept = await asyncio.gather(*(live.committer.kept(name) for name in some))
-            for name, one in zip(some, kept, strict=True):
-                found[name] = None if one is None else one.record
+            kept = await asyncio.gather(*(_record(live, name) for name in some))
+            found.update(zip(some, kept, strict=True))
+        return found
+
+    async def _taken(self, live: Live, outcomes: Sequence[OutcomeRequest]) -> _Taken:
+        """Return what is known of these outcomes, and of those that they correct."""
+        names = dict.fromkeys(
+            (one.customer, name)
+            for one in outcomes
+            for name in (one.outcome_id, one.corrects)
+            if name is not None
+        )
+        found: _Taken = {}
+        every = list(names)
+        for begin in range(0, len(every), _AT_ONCE):
+            some = every[begin : begin + _AT_ONCE]
+            said = await asyncio.gather(*(live.committer.taken(*name) for name in some))
+            found |= {name: one for name, one in zip(some, said, strict=True) if one is not None}
         return found
 
     async def _take(self, live: Live, known: Sequence[_Known]) -> list[Responded]:
@@ -169,22 +198,26 @@ class OutcomesRoute:
 
         async def take(own: Sequence[int]) -> None:
             for place in own:
-                outcome, at, record = known[place]
-                response = Response(
-                    decision_id=outcome.decision_id,
-                    response=outcome.response,
-                    action=outcome.action or record.offers[0].action,
-                    value=outcome.value,
-                    corrects=outcome.corrects,
-                )
+                name, at, response, record = known[place]
                 found[place] = await live.committer.respond(
-                    outcome.outcome_id, at, response, live.engine.caps, record
+                    name, at, response, live.engine.caps, record
                 )
 
         every = list(places.values())
         for begin in range(0, len(every), _AT_ONCE):
             await asyncio.gather(*map(take, every[begin : begin + _AT_ONCE]))
         return [found[place] for place in range(len(known))]
+
+
+async def _record(live: Live, decision: str) -> Record | None:
+    """Return a decision, which then is in the log: an outcome means nothing before it."""
+    kept = await live.committer.kept(decision)
+    if kept is None:
+        return None
+    record = kept.record
+    if kept.receipt is None:
+        await live.committer.complete(kept, outbound=outbound_message(live, record))
+    return record
 
 
 def responses_of(strategy: Strategy) -> list[str]:
@@ -253,13 +286,39 @@ def _of_decision(
         at = microseconds_at(outcome.at)
     except ValueError as error:
         return _Wrong("invalid-request", str(error), "$.at")
+    response = Response(
+        decision_id=outcome.decision_id,
+        response=outcome.response,
+        action=outcome.action or offered[0],
+        value=outcome.value,
+        corrects=outcome.corrects,
+    )
     if at is None:
-        return _Known(outcome, max(now, decided_at), record)
+        return _Known(outcome.outcome_id, max(now, decided_at), response, record)
     if at < decided_at - SKEW_US:
         return _Wrong("invalid-request", f"is before the decision, {decided_at}", "$.at")
     if at > now + SKEW_US:
         return _Wrong("invalid-request", f"is ahead of the clock, {now}", "$.at")
-    return _Known(outcome, max(at, decided_at), record)
+    return _Known(outcome.outcome_id, max(at, decided_at), response, record)
+
+
+def _of_others(known: _Known, taken: _Taken) -> _Known | _Wrong:
+    """Compare an outcome with those that came before it."""
+    customer, said = known.record.customer, known.response
+    same = taken.get((customer, known.outcome_id))
+    if same is not None and same != said:
+        reason = f"{known.outcome_id!r} was taken in before, and said something else"
+        return _Wrong("outcome-id-taken", reason, "$.outcome_id")
+    if said.corrects is None:
+        return known
+    earlier = taken.get((customer, said.corrects))
+    if earlier is None:
+        reason = f"there is no outcome {said.corrects!r} to correct, or it is no longer kept"
+        return _Wrong("invalid-request", reason, "$.corrects")
+    if (earlier.decision_id, earlier.action) != (said.decision_id, said.action):
+        reason = f"outcome {said.corrects!r} is of another offer"
+        return _Wrong("invalid-request", reason, "$.corrects")
+    return known
 
 
 def unknown(decision: str, decided_at: int, live: Live, now: int) -> _Wrong:
@@ -272,12 +331,13 @@ def unknown(decision: str, decided_at: int, live: Live, now: int) -> _Wrong:
 
 
 def _of_value(outcome: OutcomeRequest, strategy: Strategy) -> str:
-    if outcome.value is None:
-        return ""
     for name, objective in strategy.objectives.items():
         low, high = objective.range
-        takes = objective.response == outcome.response and isinstance(objective.value, str)
-        if takes and not low <= outcome.value <= high:
+        if objective.response != outcome.response or not isinstance(objective.value, str):
+            continue
+        if outcome.value is None:
+            return f"objective {name!r} needs one: what it is worth, {low:g} to {high:g}"
+        if not low <= outcome.value <= high:
             return f"{outcome.value:g} is not in the range of {name!r}, {low:g} to {high:g}"
     return ""
 

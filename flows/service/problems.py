@@ -28,6 +28,7 @@ KINDS = {
     "method-not-allowed": Kind(405, "Method not allowed", "The header Allow says what is."),
     "request-timeout": Kind(408, "Request timeout", "The body did not come in time."),
     "no-longer-kept": Kind(410, "No longer kept", "The decision, or its strategy, is gone."),
+    "outcome-id-taken": Kind(409, "Outcome id taken", "It was taken in, and said something else."),
     "too-large": Kind(413, "Content too large", "The body, or what it asks for, beyond a limit."),
     "misdirected": Kind(421, "Misdirected request", "The header Host names another machine."),
     "unsupported-media-type": Kind(415, "Unsupported media type", "The body is of another type."),

@@ -23,12 +23,13 @@ from ...features.event_check import EventChecker
 from ...features.online import AsyncFeatureClient
 from ..decision.commit import AsyncCommitter, Log
 from ..decision.keys import Keys
+from ..kafka_async import AsyncKafkaPublisher
 from ..publisher import AsyncPublisher
 from ..settings import Settings
 from .app import App, LoopRoutes, Routes
 from .customers import CustomersRoute
 from .decide import DecideRoute
-from .events import EventsRoute
+from .events import EventsRoute, Publisher
 from .following import follow
 from .hosts import Hosts, is_loopback
 from .lookup_log import LookupLog
@@ -54,6 +55,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         Where the service listens; port 0: any that is free.
     stream, partitions
         The log that events are appended to, as `nextbest run` takes them.
+    topic
+        The topic that is the log instead; its brokers are those of the settings.
     api_keys
         One of which each request must carry; none: all may come, from this machine only.
     strategy
@@ -68,6 +71,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int | None
     api_keys: tuple[str, ...]
     strategy: Path | str | None = None
+    topic: str | None = None
 
 
 def keys_of(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -178,16 +182,14 @@ async def _serve(
         client = AsyncFeatureClient(place.url, catalog, timeout_seconds=timeout)
         stack.push_async_callback(client.close)
         await client.open()
-        publisher = AsyncPublisher(
-            place.url, place.stream, partitions=place.partitions, shards=settings.shards
-        )
+        publisher = await _publisher(place, settings)
         stack.push_async_callback(publisher.close)
         log = None
         if settings.lookup_log_share > 0:
             log = LookupLog(settings.lookups_dir, settings.lookup_log_share)
             stack.callback(log.close)
 
-        strategies = _strategies(place, settings, client)
+        strategies = _strategies(place, settings, client, publisher)
         stack.push_async_callback(strategies.close)
         await strategies.start()
         loop = _loop(strategies, settings)
@@ -227,8 +229,33 @@ async def _serve(
             task.cancel()
 
 
-def _strategies(place: Place, settings: Settings, client: AsyncFeatureClient) -> Strategies:
-    log = Log(place.stream, place.partitions, settings.shards)
+async def _publisher(place: Place, settings: Settings) -> AsyncPublisher | AsyncKafkaPublisher:
+    """Return what appends to the log.
+
+    Raises
+    ------
+    SourceError, StoreError
+        If it is a topic that is not there, or no broker answers.
+    """
+    if place.topic is None:
+        return AsyncPublisher(
+            place.url, place.stream, partitions=place.partitions, shards=settings.shards
+        )
+    brokers, config = settings.kafka_brokers or "", settings.kafka_config
+    return await asyncio.to_thread(
+        AsyncKafkaPublisher, brokers, place.topic, config, settings.shards
+    )
+
+
+def _strategies(
+    place: Place,
+    settings: Settings,
+    client: AsyncFeatureClient,
+    publisher: AsyncPublisher | AsyncKafkaPublisher,
+) -> Strategies:
+    log: Log | AsyncKafkaPublisher = Log(place.stream, place.partitions, settings.shards)
+    if isinstance(publisher, AsyncKafkaPublisher):
+        log = publisher
 
     def committer(keys: Keys, record_seconds: float) -> AsyncCommitter:
         return AsyncCommitter(place.url, keys, log, record_seconds=record_seconds)
@@ -247,7 +274,7 @@ def _loop(strategies: Strategies, settings: Settings) -> LoopRoutes:
     )
 
 
-def _events(settings: Settings, catalog: Catalog, publisher: AsyncPublisher) -> EventsRoute:
+def _events(settings: Settings, catalog: Catalog, publisher: Publisher) -> EventsRoute:
     checker = EventChecker(
         catalog.source,
         future_skew_us=round(settings.future_skew_seconds * 1e6),

@@ -47,6 +47,8 @@ class Lived:
         Decisions without models, and such that had not seen the visit's events.
     outcomes
         How many were sent.
+    silent, failed, refused, corrected
+        Decisions without an offer, deliveries that failed, refusals, and answers taken back.
     """
 
     regret: F64
@@ -56,6 +58,10 @@ class Lived:
     fallbacks: int = 0
     stale: int = 0
     outcomes: int = 0
+    silent: int = 0
+    failed: int = 0
+    refused: int = 0
+    corrected: int = 0
 
 
 class Service:
@@ -160,7 +166,8 @@ def live(
     clock
         Microseconds since 1970.
 
-    At the end each customer leaves once more.
+    At the end each customer leaves once more. Where caps, rests and blocked channels keep the best
+    action away, that is regret too: the oracle knows none of them.
 
     Raises
     ------
@@ -197,18 +204,15 @@ def live(
         place = _place(world, answer)
         lived.regret[visit] = best[visit]
         if place is None:
+            lived.silent += 1
             continue
         lived.regret[visit] -= expected[visit, place]
-        said = world.answer(visit, place)
-        if said is not None:
-            lived.earned[visit] = world.values[place] * said.counts
-            outcome = {
-                "outcome_id": f"{run}-answer-{visit}",
-                "customer": customer,
-                "decision_id": answer["decision_id"],
-                "response": "accept",
-            }
-            outcomes.add(int(answer["at"]) + said.after_us, outcome)
+        outcome = {
+            "outcome_id": f"{run}-answer-{visit}",
+            "customer": customer,
+            "decision_id": answer["decision_id"],
+        }
+        _respond(world, visit, place, int(answer["at"]), outcome, outcomes, lived)
     outcomes.until(int(world.at[-1]) + 3 * world.setting.window_us)
     # Silence is told when events show that the time is over: in each partition of the log.
     for start in range(0, len(world.customers), _MOST_AT_ONCE):
@@ -216,6 +220,36 @@ def live(
         service.post("/v1/events", [_goodbye(run, name, clock()) for name in leaving])
     lived.outcomes = outcomes.sent
     return lived
+
+
+def _respond(
+    world: World,
+    visit: int,
+    place: int,
+    at: int,
+    outcome: dict[str, Any],
+    outcomes: _Outcomes,
+    lived: Lived,
+) -> None:
+    """Answer an offer that was made at a time, as the world has it."""
+    said = world.answer(visit, place)
+    if world.fails[visit]:
+        lived.failed += 1
+        outcomes.add(at + 1, {**outcome, "response": "fail"})
+    elif said is None:
+        if world.refuses[visit]:
+            lived.refused += 1
+            outcomes.add(at + 1, {**outcome, "response": "refuse"})
+    else:
+        after = at + said.after_us
+        outcomes.add(after, {**outcome, "response": "accept"})
+        if world.corrects[visit]:
+            lived.corrected += 1
+            name = outcome["outcome_id"]
+            again = {"outcome_id": f"{name}-again", "response": "deliver", "corrects": name}
+            outcomes.add(after + 1, {**outcome, **again})
+        else:
+            lived.earned[visit] = world.values[place] * said.counts
 
 
 def _goodbye(run: str, customer: str, at: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..decision.loading import Loaded, load
 from .catalog import KINDS, catalog
-from .world import World
+from .world import Setting, World
 
 Variant = Literal["ours", "shared", "random", "rules", "person", "river"]
 
@@ -61,7 +61,7 @@ last: taste.last}
             "name: simulated\n",
             "objectives:\n",
             f"  accept: {{response: accept, window: {world.setting.window_us // 1000}ms}}\n",
-            "channels:\n  web: {}\n  app: {}\n  mail: {direction: outbound}\n",
+            _channels(world.setting),
             "actions:\n",
             *(_action(world, a) for a in range(len(world.actions))),
             _SHARED,
@@ -69,6 +69,7 @@ last: taste.last}
             "" if variant == "shared" else "  segments: {segment: context.segment}\n",
             f"exploration: {_exploration(variant)}\n",
             f"fallback: [{world.actions[0]}]\n",
+            _rests(world.setting),
         ]
     )
 
@@ -78,14 +79,28 @@ def strategy_of(world: World, variant: Variant = "ours") -> Loaded:
     return load(text_of(world, variant), catalog)
 
 
+def _channels(setting: Setting) -> str:
+    blocked = f"blocked_for: {setting.day_us // 2000}ms" if setting.failing else ""
+    mail = f"direction: outbound, {blocked}" if blocked else "direction: outbound"
+    return f"channels:\n  web: {{{blocked}}}\n  app: {{{blocked}}}\n  mail: {{{mail}}}\n"
+
+
+def _rests(setting: Setting) -> str:
+    if not setting.refusals:
+        return ""
+    return f"cool_downs: [{{after: refuse, pause: {setting.day_us // 2000}ms}}]\n"
+
+
 def _action(world: World, a: int) -> str:
-    start = ""
+    more = ""
+    if world.setting.cap:
+        more = f", caps: [{{most: {world.setting.cap}, per: {world.setting.day_us // 1000}ms}}]"
     if world.begins[a] > world.setting.start:
         when = datetime.fromtimestamp(int(world.begins[a]) // 1_000_000, UTC)
-        start = f', valid_from: "{when.isoformat()}"'
+        more += f', valid_from: "{when.isoformat()}"'
     return (
         f"  {world.actions[a]}: {{channels: [web, app, mail], value: {world.values[a]}, "
-        f"tags: {{kind: {KINDS[world.kinds[a]]}}}{start}}}\n"
+        f"tags: {{kind: {KINDS[world.kinds[a]]}}}{more}}}\n"
     )
 
 

@@ -62,6 +62,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         The logit of an average answer.
     start, day_us
         The first microsecond, and how long a day is; a short one is for real time.
+    cap
+        How often one action is offered to a customer in a day at most; 0: as often as may be.
+    refusals, failing, corrected
+        Over HTTP, the shares of: those without a yes who say no, after which the action rests for
+        half a day; deliveries that fail, after which the channel is blocked for as long; and
+        yeses that are taken back.
     """
 
     people: Annotated[int, Meta(ge=1, le=100_000)] = 60
@@ -75,6 +81,15 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     level: Annotated[float, Meta(ge=-10.0, le=10.0)] = -1.5
     start: Annotated[int, Meta(ge=0, le=4_000_000_000_000_000)] = START
     day_us: Annotated[int, Meta(ge=100_000, le=DAY)] = DAY
+    cap: Annotated[int, Meta(ge=0, le=1000)] = 0
+    refusals: Share = 0.0
+    failing: Share = 0.0
+    corrected: Share = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether there are neither caps nor refusals, failures and corrections."""
+        return not (self.cap or self.refusals or self.failing or self.corrected)
 
     @property
     def window_us(self) -> int:
@@ -118,6 +133,8 @@ class World:
         float64[n, K], the probability of an answer that counts.
     views
         For each visit the places in `KINDS` of what was looked at before the decision.
+    refuses, fails, corrects
+        bool[n]: whether a no is said, the delivery fails, or a yes is taken back.
 
     Raises
     ------
@@ -151,6 +168,10 @@ class World:
         laws = [_Law(np.random.default_rng([seed, 2, n]), setting) for n in range(2)]
         self._law_of_visits(laws)
         self._live(np.random.default_rng([seed, 3]), laws)
+        luck = np.random.default_rng([seed, 4]).random((3, len(self)))
+        self.refuses: Bools = luck[0] < setting.refusals
+        self.fails: Bools = luck[1] < setting.failing
+        self.corrects: Bools = luck[2] < setting.corrected
 
     def __len__(self) -> int:
         """Return how many visits there are."""

@@ -30,12 +30,16 @@ class Entries:
         int64[m]: the ordinal in the chunk of the first record of each.
     positions
         int64[m]: the log position of that record.
+    times
+        int64[m]: when the log took each in, by its own account, microseconds; `partitions.NO_TIME`
+        where it does not say; None: it says so of none.
     """
 
     names: Sequence[str]
     lines: npt.NDArray[np.int64]
     records: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64] | None = None
 
     def __eq__(self, other: object) -> bool:
         """Do they say the same?"""
@@ -112,6 +116,21 @@ class RawChunk:
             return self.position + index
         which = np.searchsorted(entries.records, index, side="right") - 1
         found: npt.NDArray[np.int64] = (entries.positions - entries.records)[which] + index
+        return found
+
+    def logged(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+        """Return int64[n], when the log took records in; None: it does not say.
+
+        Parameters
+        ----------
+        index
+            int64[n]: their ordinals in the chunk.
+        """
+        entries = self.entries
+        if entries is None or entries.times is None:
+            return None
+        which = np.searchsorted(entries.records, index, side="right") - 1
+        found: npt.NDArray[np.int64] = entries.times[which]
         return found
 
     def where(self, index: int, line: int) -> tuple[str, int, int]:

@@ -155,7 +155,7 @@ class _KafkaPartition(LinePartition[KafkaState]):
             elif len(value) > self._longest and b"\n" not in value.rstrip(b"\n"):
                 self.refuse(str(offset), offset, value, f"longer than {self._longest} bytes")
             else:
-                self.add(str(offset), offset, value)
+                self.add(str(offset), offset, value, message.timestamp()[1])
             self._offset = offset + 1
         return self.taken()
 

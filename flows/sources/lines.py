@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...features.errors import StateError
-from ..partitions import LINE_BITS, MAX_LINES
+from ..partitions import LINE_BITS, MAX_LINES, NO_TIME
 from .base import LogPartition, StopFlag
 from .chunk import Entries, RawChunk, count_records
 
@@ -17,6 +17,7 @@ STATE_VERSION = 2
 """1 counted records where 2 counts entries: a place of the one means nothing to the other."""
 _JOINED_BYTES = 1 << 20
 _KEPT_BYTES = 4096
+_FIRST_MS = 1_000_000_000_000  # 2001: what counts from elsewhere is no time
 
 
 class LinePartition(LogPartition[S]):
@@ -72,10 +73,19 @@ class LinePartition(LogPartition[S]):
         self._blobs: list[bytes] = []
         self._names: list[str] = []
         self._places: list[tuple[int, int]] = []  # ordinal, lines
+        self._times: list[int] = []
         self._size = 0
 
-    def add(self, name: str, ordinal: int, blob: bytes) -> None:
-        """Take an entry of lines: its id, how many the log had before it, and what it holds."""
+    def add(self, name: str, ordinal: int, blob: bytes, time_ms: int = -1) -> None:
+        """Take an entry of lines.
+
+        Parameters
+        ----------
+        name, ordinal, blob
+            Its id, how many the log had before it, and what it holds.
+        time_ms
+            When the log took it in, milliseconds.
+        """
         lines = blob.count(b"\n")
         if not blob.endswith(b"\n"):
             blob += b"\n"
@@ -86,6 +96,7 @@ class LinePartition(LogPartition[S]):
         self._blobs.append(blob)
         self._names.append(name)
         self._places.append((ordinal, lines))
+        self._times.append(time_ms * 1000 if time_ms >= _FIRST_MS else NO_TIME)
         self._size += len(blob)
         if self._size > _JOINED_BYTES:
             self._join()
@@ -106,8 +117,9 @@ class LinePartition(LogPartition[S]):
         payload = b"".join(self._blobs)
         records = count_records(payload)
         if records:
-            self._emit(payload, records, self._names, self._places)
+            self._emit(payload, records, self._names, self._places, times=self._times)
         self._blobs, self._names, self._places, self._size = [], [], [], 0
+        self._times = []
 
     def _emit(
         self,
@@ -116,6 +128,7 @@ class LinePartition(LogPartition[S]):
         names: list[str],
         places: list[tuple[int, int]],
         *,
+        times: list[int] | None = None,
         fault: str | None = None,
         size: int = 0,
     ) -> None:
@@ -124,6 +137,7 @@ class LinePartition(LogPartition[S]):
         if fault is None and lines.sum() != records:  # some are blank
             held = np.array([count_records(blob) for blob in self._blobs], np.int64)
         positions = ordinals << LINE_BITS
+        took = None if times is None else np.array(times, np.int64)
         chunk = RawChunk(
             partition=self.number,
             position=int(positions[np.argmax(held > 0)]),
@@ -135,7 +149,7 @@ class LinePartition(LogPartition[S]):
             records=records,
             fault=fault,
             size=size,
-            entries=Entries(names, lines.cumsum() - lines, held.cumsum() - held, positions),
+            entries=Entries(names, lines.cumsum() - lines, held.cumsum() - held, positions, took),
         )
         self._chunks.append(chunk)
         self.seq += 1

@@ -275,7 +275,8 @@ class _StreamPartition(LinePartition[StreamState]):
                 fault = f"an entry without the field `{FIELD.decode()}`"
                 self.refuse(text(entry), ordinal, whole, fault)
             else:
-                self.add(text(entry), ordinal, blob)
+                name = text(entry)
+                self.add(name, ordinal, blob, order(name)[0])
             ordinal += 1
         if entries:
             self._entries += len(entries)

@@ -56,15 +56,22 @@ def placed(log: Sequence[Event]) -> list[Event]:
     return new
 
 
+def clocks_of(log: Sequence[Event], logged: Sequence[int] | None) -> list[int]:
+    """Return what each event moves the clock to, given when the log took it in."""
+    times = [event if isinstance(event, int) else event.at for event in log]
+    return times if logged is None else [min(pair) for pair in zip(times, logged, strict=True)]
+
+
 def run(
     log: Sequence[Event],
     make: Callable[[], Attribution],
     cuts: Sequence[int] = (),
     restarts: Sequence[int] = (),
+    logged: Sequence[int] | None = None,
 ) -> tuple[list[Credit], list[tuple[str, str]], list[str]]:
     """Return credits, refusals (id, reason) and the ids accepted; the log is cut into chunks."""
     log = placed(log)
-    times = [event if isinstance(event, int) else event.at for event in log]
+    times = clocks_of(log, logged)
     attribution = make()
     kept: list[bytes] = []
     told: list[Credit] = []
@@ -111,14 +118,14 @@ class Twin:
         self.refused: list[str] = []
         self.accepted: list[str] = []
 
-    def final(self, log: Sequence[Event]) -> Final:
+    def final(self, log: Sequence[Event], logged: Sequence[int] | None = None) -> Final:
         """Return what learning knows in the end."""
         clock = -1
+        clocks = clocks_of(log, logged)
         for position, event in enumerate(placed(log)):
+            clock = max(clock, clocks[position])
             if isinstance(event, int):
-                clock = max(clock, event)
                 continue
-            clock = max(clock, event.at)
             if isinstance(event, Seen):
                 self._credit_it(event, position, clock)
             elif isinstance(event.own, Record):

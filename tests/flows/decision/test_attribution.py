@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from loop_cases import Event, came, decided, final, run, seen
+from loop_cases import Event, came, decided, final, placed, run, seen
 
 from nextbest.features import StateError
 from nextbest.flows.decision.attribution import MOST_OUTCOMES, Attribution
@@ -240,3 +240,23 @@ def test_damaged_changes_are_told() -> None:
     [(_, kept)] = attribution.all()
     with pytest.raises(StateError, match="decision 'd' is kept under 'e'"):
         Attribution([ACCEPT], grace=5).restore(5, [("e", kept)])
+
+
+def test_a_decision_counts_for_the_objectives_that_there_were_when_it_came() -> None:
+    sale = Goal("sale", None, "buy", 10, meaning="1")
+    accept = Goal("accept", "accept", None, 10)
+    before = Attribution([accept, sale], grace=5)
+    told = before.take(placed([decided("d", 5, "tea"), came("o", 6, "d", "look")])).credits
+    assert told == []
+    look = Goal("look", "look", None, 10)
+    after = Attribution([accept, Goal("sale", None, "buy", 20, meaning="2"), look], grace=5)
+    after.restore(before.newest, before.all())
+    log = placed([*[decided("x", 6, "tea")] * 2, decided("e", 7, "tea"), seen("b", 8)])[2:]
+    late = placed([*[decided("x", 6, "tea")] * 4, decided("f", 90, "tea")])[4:]
+    credits_ = [c for part in (log, late) for c in after.take(part).credits]
+    # Of the first one: neither the sale that now means something else, nor that it was not looked
+    # at, which it was.
+    assert {(c.objective, c.id, c.silence) for c in credits_} == {
+        ("accept", "d/0", True), ("accept", "e/0", True), ("look", "e/0", True),
+        ("sale", "e/0", False),
+    }  # fmt: skip

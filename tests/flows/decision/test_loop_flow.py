@@ -20,7 +20,9 @@ from nextbest.features import SettingsError
 from nextbest.flows.decision.learning import learn_action
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.models import load_model, new_learner
+from nextbest.flows.decision.open_decisions import Credit
 from nextbest.flows.loop_flow import Loop
+from nextbest.flows.loop_steps import Credits, LearnLoopStep, TooLate
 from nextbest.flows.pipeline import Observers, build_flow
 from nextbest.flows.run import run_flow
 from nextbest.flows.settings import Settings
@@ -31,6 +33,7 @@ from tests.chaos.log import make_blobs
 from tests.chaos.offers import STRATEGY
 
 OBJECTIVES = ("accept", "spend", "bought")
+DAY = 86_400_000_000
 strategy = load(STRATEGY, catalog).strategy
 
 
@@ -190,3 +193,17 @@ def test_a_decision_point_and_a_strategy_do_not_go_together(tmp_path: Path, stor
             FileSource([path]), catalog, Settings(data_dir=tmp_path), store_url,
             decisions=offer, loop=loop,
         )  # fmt: skip
+
+
+def test_what_comes_too_late_to_be_learned_is_counted(tmp_path: Path) -> None:
+    loop = Loop.compile(strategy, catalog)
+    settings = Settings(data_dir=tmp_path)
+    step = LearnLoopStep(loop.learning, settings, "offers", loop.keys, lambda key: None, None)
+    times = (30 * DAY, 1, 29 * DAY, 2)
+    told = [
+        Credit("accept", f"d{n}/0", at, n, "ann", "tea", 1.0, False, False, 0, {}, [])
+        for n, at in enumerate(times)
+    ]
+    first, second = step.on_batch([Credits(told[:2])])[0], step.on_batch([Credits(told[2:])])[0]
+    late = [out for out in (*first, *second) if isinstance(out, TooLate)]
+    assert late == [TooLate(1), TooLate(1)]

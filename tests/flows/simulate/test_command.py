@@ -40,13 +40,16 @@ def test_the_table_has_a_line_for_each_policy() -> None:
 
 def test_events_and_strategy_are_what_a_run_takes(tmp_path: Path) -> None:
     events, strategy = tmp_path / "events.ndjson", tmp_path / "strategy.yaml"
-    said = printed(events=events, strategy=strategy)
+    rules = {"cap": 3, "refusals": 0.1, "failing": 0.1, "corrected": 0.1}
+    said = printed(events=events, strategy=strategy, **rules)
     found = EventDecoder(shop).decode_ndjson(events.read_bytes())
     assert not found.rejected
     assert f"{found.records} events of seed 1" in said
     loaded = load(strategy.read_text(), catalog).strategy
     assert loaded.objectives["accept"].window == "500ms"  # a quarter of a short day
     assert len(loaded.actions) == 4
+    assert all(action.caps[0].most == 3 for action in loaded.actions.values())
+    assert (loaded.cool_downs[0].pause, loaded.channels["mail"].blocked_for) == ("1000ms", "1000ms")
     assert all(action.valid_from is None for action in loaded.actions.values())
 
 
@@ -60,6 +63,8 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     with pytest.raises(SettingsError, match="--url asks a service"):
         printed(url="http://127.0.0.1:1", events=Path("e"))
+    with pytest.raises(SettingsError, match="are lived through over HTTP"):
+        printed(cap=2)
     monkeypatch.setattr("sys.argv", ["nextbest", "simulate", "--people", "0"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -1,0 +1,206 @@
+"""Publishing events to a Kafka topic from an event loop: nobody waits in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Self
+
+from ..features.errors import SourceError, StoreError
+from ..features.receipts import Receipt
+from .kafka_client import Cluster
+from .partitions import LINE_BITS
+from .publisher import checked
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+_POLL_SECONDS = 0.1
+_FULL_SECONDS = 0.02
+_ASK_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
+
+
+class AsyncKafkaPublisher:
+    """As `KafkaPublisher`, with ``await``; of one event loop.
+
+    One thread takes the broker's answers for all that is under way. When the client reports that
+    no broker answers, the thread asks; as long as none does, nothing is sent.
+
+    Parameters
+    ----------
+    brokers
+        ``host:port,...`` of some brokers.
+    topic
+        The topic, which must exist.
+    config
+        More of librdkafka's configuration.
+    shards
+        How many shards the log's workers have: `Settings.shards`.
+    timeout
+        Seconds in which a message must be delivered.
+
+    Raises
+    ------
+    SourceError
+        There is no such topic, or the configuration is wrong.
+    StoreError
+        No broker answers.
+
+    Examples
+    --------
+    >>> async with AsyncKafkaPublisher("broker:9092", "clicks") as publisher:  # doctest: +SKIP
+    ...     await publisher.publish([b'{"event_id":"1", ...}'], ["ann"])
+    [Receipt(partition=3, position=1048576, customer=1534769113439308204)]
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        topic: str,
+        config: Mapping[str, str] | None = None,
+        shards: int = 16,
+        *,
+        timeout: float = 30.0,
+    ) -> None:
+        self._topic, self._shards, self._timeout = topic, shards, timeout
+        # Somebody waits for each message.
+        self._cluster = Cluster(brokers, {"linger.ms": "0", **(config or {})})
+        milliseconds = str(round(timeout * 1000))
+        self._producer = self._cluster.producer(**{"message.timeout.ms": milliseconds})
+        self._partitions = self._cluster.partitions(self._producer, topic)
+        self._closing = threading.Event()
+        self._away = ""
+        self._thread = threading.Thread(target=self._poll, name="kafka-answers", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Check that brokers are not known to be away.
+
+        Raises
+        ------
+        StoreError
+            If they are.
+        """
+        if self._away:
+            raise StoreError(self._away)
+
+    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
+        """Send events, each to the partition of its customer; wait until all are delivered.
+
+        See `KafkaPublisher.publish`. If the wait is cancelled, the events may be in the topic.
+        """
+        self.check()
+        lines, hashes, numbers = checked(events, customers, self._partitions, self._shards)
+        if not lines:
+            return []
+        answers = _Answers(len(lines), asyncio.get_running_loop(), self._cluster.reason)
+        for event, line in enumerate(lines):
+            await self._send(line, customers[event], numbers[event], answers.of(event))
+        try:
+            # The client itself gives up first.
+            offsets = await asyncio.wait_for(answers.all, self._timeout + 1.0)
+        except TimeoutError:
+            raise self._failure(f"no answer within {self._timeout:.0f} s") from None
+        if isinstance(offsets, str):
+            raise self._failure(offsets)
+        return [
+            Receipt(number, offset << LINE_BITS, customer)
+            for number, offset, customer in zip(numbers, offsets, hashes, strict=True)
+        ]
+
+    async def close(self) -> None:
+        """Wait a little for what is under way, then end."""
+        if not self._closing.is_set():
+            self._closing.set()
+            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._producer.flush, _CLOSE_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        """The brokers were asked already."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.close()
+
+    async def _send(
+        self,
+        line: bytes,
+        customer: str,
+        partition: int,
+        report: Callable[[KafkaError | None, Message], None],
+    ) -> None:
+        from confluent_kafka import KafkaException
+
+        end = asyncio.get_running_loop().time() + self._timeout
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, line, customer or None, partition, on_delivery=report
+                )
+            except BufferError:
+                if asyncio.get_running_loop().time() > end:
+                    raise self._failure("the queue of messages stays full") from None
+                await asyncio.sleep(_FULL_SECONDS)
+            except KafkaException as error:
+                raise self._failure(self._cluster.reason(error.args[0])) from None
+            else:
+                return
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(_POLL_SECONDS)
+            if self._cluster.down:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Ask whether a broker answers, now and again, until one does."""
+        try:
+            self._cluster.partitions(self._producer, self._topic, _ASK_SECONDS)
+        except (SourceError, StoreError) as error:
+            self._away = str(error)
+        else:
+            self._away, self._cluster.down = "", False
+
+    def _failure(self, why: str) -> StoreError:
+        # What the client reported below says more than that time ran out.
+        trouble = self._cluster.trouble
+        more = f" ({trouble})" if trouble and trouble not in why else ""
+        where = f"{self._topic} at {self._cluster.brokers}"
+        return StoreError(f"{where}: a message was not delivered: {why}{more}")
+
+
+class _Answers:
+    """The offsets of messages that were sent together; or why one was not delivered."""
+
+    def __init__(
+        self, many: int, loop: asyncio.AbstractEventLoop, reason: Callable[[KafkaError], str]
+    ) -> None:
+        self.all: asyncio.Future[list[int] | str] = loop.create_future()
+        self._loop, self._reason = loop, reason
+        self._offsets = [-1] * many
+        self._left = many
+        self._fault = ""
+
+    def of(self, event: int) -> Callable[[KafkaError | None, Message], None]:
+        """Return what the client calls, in the thread that polls."""
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            offset = message.offset()
+            if error is not None:
+                self._fault = self._fault or self._reason(error)
+            elif offset is None or offset < 0:
+                self._fault = self._fault or "the broker told no offset"
+            else:
+                self._offsets[event] = offset
+            self._left -= 1
+            if not self._left and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._end)
+
+        return delivered
+
+    def _end(self) -> None:
+        if not self.all.done():  # nobody waits any more
+            self.all.set_result(self._fault or self._offsets)
