@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -68,7 +69,11 @@ def serving(home: Path, url: str, catalog: str, strategy: Path) -> Iterator[int]
     command = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0", *_LOG]
     command += ["--catalog", catalog, "--data-dir", str(home), "--redis-url", url]
     command += ["--strategy", str(strategy)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
+    # On a machine that others use too a decision is to be late rather than a fallback.
+    environ = {**os.environ, "NEXTBEST_DECIDE_SECONDS": "30"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=_ROOT, env=environ
+    ) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
