@@ -34,7 +34,7 @@ from .watch import Look, MarkWatch
 
 PUBLISH_SECONDS = 0.2
 """Between two publications of what all customers share, at least."""
-_SHARE = 0.1
+_SHARE = 0.2
 """Of the time, at most, is for publishing models, and as much for customers' weights."""
 _SECONDS_A_BYTE = 5e-9
 """What it takes to send a model on."""

@@ -31,7 +31,7 @@ FOLLOW_SECONDS = 1.0
 """Between two looks at the file and the store."""
 MODELS_SECONDS = 0.1
 """Between two looks at the models, at least."""
-_MODELS_SHARE = 0.1
+_MODELS_SHARE = 0.2
 """Of the time, at most, is for taking up models."""
 _MOST_BYTES = 4 << 20
 _OLD_ENGINES = 8
