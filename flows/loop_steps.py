@@ -34,6 +34,8 @@ from .watch import Look, MarkWatch
 
 PUBLISH_SECONDS = 0.2
 """Between two publications of what all customers share, at least."""
+PEOPLE_SECONDS = 0.005
+"""Between two of customers' own weights: a mark remembers a few thousand publications."""
 _SHARE = 0.2
 """Of the time, at most, is for publishing models, and as much for customers' weights."""
 _SECONDS_A_BYTE = 5e-9
@@ -117,8 +119,9 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
 class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
     """The one key of learning what was attributed, of all partitions and objectives.
 
-    A customer's own weights are published at once, what all share a few times a second: a large
-    model, or very many customers whose weights change together, less often.
+    A customer's own weights are published at once (but for a few milliseconds, where very many
+    respond), what all share a few times a second: a large model, or very many customers whose
+    weights change together, less often.
 
     Parameters
     ----------
@@ -158,7 +161,7 @@ class LearnLoopStep(StatefulBatchLogic[Credits, PublishedLoop, Manifest]):
         self._watch = MarkWatch(look, publication)
         self._published = 0
         self._models = PublishingPace(PUBLISH_SECONDS, _SHARE)
-        self._people = PublishingPace(0.0, _SHARE)
+        self._people = PublishingPace(PEOPLE_SECONDS, _SHARE)
 
     def on_batch(self, values: list[Credits]) -> tuple[list[PublishedLoop], bool]:
         """Learn what came; publish what it is time for."""
