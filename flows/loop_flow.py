@@ -22,6 +22,7 @@ from .decision.credits import Counts
 from .decision.goals import Goal, goals_of
 from .decision.keys import Keys
 from .decision.learning import APART_US, Learning
+from .decision.loading import version
 from .decision.reading import action_values
 from .decision.strategy import Strategy
 from .loop_steps import AttributeStep, Credits, LearnLoopStep, LoopEvents, PublishedLoop, TooLate
@@ -137,7 +138,8 @@ def attach_loop(
             sink = ArchiveSink(settings.archive_dir / what, names)
             op.output(f"archive_{what}", rows, place.sink(sink, int))
     told = op.flat_map("credits", attributed, _credits)
-    logic = partial(LearnLoopStep, loop.learning, settings, loop.strategy.name, loop.keys, look)
+    which = loop.strategy.name, version(loop.strategy)
+    logic = partial(LearnLoopStep, loop.learning, settings, which, loop.keys, look)
     learned = op.stateful_batch("learn_loop", told, place.logic(logic))
     flushes = [
         op.flat_map("loop_flushes", learned, _flushes),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from ..features.manifest import Manifest
+from ..learners import Stamp
 from .assemble import WholeChunk
 from .dead_letters import DeadLetter
 from .decision.attribution import Attribution
@@ -22,14 +24,25 @@ from .decision.keys import Keys
 from .decision.learning import Learning
 from .decision.loop_events import LoopEvent
 from .decision.open_decisions import Credit, Open, Refused
+from .decision.published import MOST_BYTES
 from .marks import CHECK_SECONDS
 from .publication import Marks, Publication, new_timeline
+from .publishing_pace import PublishingPace
 from .settings import Settings
 from .steps import lag_seconds
 from .watch import Look, MarkWatch
 
-PUBLISH_SECONDS = 1.0
+PUBLISH_SECONDS = 0.2
+"""Between two publications of what all customers share, at least."""
+PEOPLE_SECONDS = 0.005
+"""Between two of customers' own weights: a mark remembers a few thousand publications."""
+_SHARE = 0.2
+"""Of the time, at most, is for publishing models, and as much for customers' weights."""
+_SECONDS_A_BYTE = 5e-9
+"""What it takes to send a model on."""
+_SAVED = "learned"
 
+_log = logging.getLogger("nextbest.run")
 _ENCODER = msgspec.msgpack.Encoder()
 _CHANGES = msgspec.msgpack.Decoder(list[tuple[str, Open | None]])
 
@@ -111,30 +124,54 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
 
 
 class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
-    """The one key of learning what was attributed, of all partitions and objectives."""
+    """The one key of learning what was attributed, of all partitions and objectives.
+
+    A customer's own weights are published at once (but for a few milliseconds, where very many
+    respond), what all share a few times a second: a large model, or very many customers whose
+    weights change together, less often.
+
+    Parameters
+    ----------
+    make
+        Makes what learns, of what was saved.
+    settings
+        Where that is.
+    strategy
+        Its name and version. Of another version everything is learned in a new timeline.
+    keys, look
+        Where things are published; looks at the mark of it.
+    resume
+        What `snapshot` returned; None: begin.
+    """
 
     def __init__(
         self,
         make: Callable[[bytes | None, Sequence[bytes]], Learning],
         settings: Settings,
-        name: str,
+        strategy: tuple[str, str],
         keys: Keys,
         look: Look,
         resume: Manifest | None,
     ) -> None:
         self._keys = keys
+        name, version = strategy
         self._log = IncrementLog(settings.state_dir, f"loop-{name}", resume)
         self._learning = make(*self._log.load())
+        # What was learned before is the same again, and the models of before are no older.
+        before = (resume or {}).get(_SAVED, ["", ""])
+        self._timeline = [before[0] if before[1] == version else new_timeline(), version]
         # Everything is published at each start, so that a mark need not outlive the process.
         publication = Publication(
             keys.published().encode(), new_timeline(), resumed_timeline="", resumed_version=0,
             lag_seconds=lag_seconds(settings),
         )  # fmt: skip
         self._watch = MarkWatch(look, publication)
-        self._published, self._at = 0, float("-inf")
+        self._published = 0
+        self._models = PublishingPace(PUBLISH_SECONDS, _SHARE)
+        self._people = PublishingPace(PEOPLE_SECONDS, _SHARE)
 
     def on_batch(self, values: list[Credits]) -> tuple[list[Any], bool]:
-        """Learn what came; publish if it is time."""
+        """Learn what came; publish what it is time for."""
         before = self._learning.refused
         for each in values:
             self._learning.learn(each.told)
@@ -158,25 +195,49 @@ class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
 
     def notify_at(self) -> datetime | None:
         """When something should be published, or the store be looked at."""
-        wait = CHECK_SECONDS
-        if self._learning.waits:
-            wait = max(0.0, self._at + PUBLISH_SECONDS - time.monotonic())
-        return datetime.now(UTC) + timedelta(seconds=wait)
+        waits = [CHECK_SECONDS]
+        if self._learning.people_wait:
+            waits.append(self._people.wait)
+        if self._learning.models_wait:
+            waits.append(self._models.wait)
+        return datetime.now(UTC) + timedelta(seconds=min(waits))
 
     def snapshot(self) -> Manifest:
         """Make what was learned durable."""
-        return self._log.save(self._learning.change(), self._learning.to_bytes)
+        saved = self._log.save(self._learning.change(), self._learning.to_bytes)
+        return {**saved, _SAVED: self._timeline}
 
     def _publish(self, *, force: bool) -> list[PublishedLoop]:
-        now = time.monotonic()
-        if not self._learning.waits or not (force or now >= self._at + PUBLISH_SECONDS):
+        learning = self._learning
+        models = learning.models_wait and (force or not self._models.wait)
+        people = learning.people_wait and (force or models or not self._people.wait)
+        if not (models or people):
             return []
-        self._at = now
-        keys = self._keys
-        models = {keys.model(k): v for k, v in self._learning.changed_models().items()}
-        people = {keys.person(k): v for k, v in self._learning.changed_people().items()}
-        self._published += self._watch.resumed
-        return [PublishedLoop(models | people, self._watch.marks(self._published, 0))]
+        values: dict[str, bytes] = {}
+        if people:
+            began = time.thread_time()
+            values |= {self._keys.person(k): v for k, v in learning.changed_people().items()}
+            self._people.done(_cost(began, values))
+        if models:
+            began = time.thread_time()
+            stamp = Stamp(self._timeline[0], learning.told)
+            made = {
+                self._keys.model(name): model.stamped(stamp).to_bytes()
+                for name, model in learning.changed_models().items()
+            }
+            for key in [key for key, data in made.items() if len(data) > MOST_BYTES]:
+                _log.error("%s: more than %d bytes, nobody would take it up", key, MOST_BYTES)
+                del made[key]
+            values |= made
+            self._models.done(_cost(began, made))
+            # A mark tells of all that was learned.
+            self._published += self._watch.resumed
+        return [PublishedLoop(values, self._watch.marks(self._published, 0))]
+
+
+def _cost(began: float, made: Mapping[str, bytes]) -> float:
+    """Return the seconds that it takes to make and to send something."""
+    return time.thread_time() - began + _SECONDS_A_BYTE * sum(map(len, made.values()))
 
 
 def _letter(refused: Refused) -> DeadLetter:

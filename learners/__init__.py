@@ -27,6 +27,7 @@ from .one_person import OnePerson
 from .personal import SegmentOfOne
 from .policies import Bandit, Policy
 from .published import Choice, PublishedArms
+from .published_stamp import Stamp
 from .pull import Pull
 from .repair import RepairingLearner, Repairs
 from .teaching import learn_arm, learn_label, learn_person
@@ -80,6 +81,7 @@ __all__ = [
     "Repairs",
     "RewardDrop",
     "SegmentOfOne",
+    "Stamp",
     "TabularLogisticRegression",
     "Windowed",
     "learn_arm",

@@ -81,6 +81,18 @@ def features(values: ArrayLike | None, shape: tuple[int, ...], known: Sequence[s
     return array
 
 
+def arm_row(
+    values: ArrayLike | None, arm: int, live: Sequence[str], known: Sequence[str]
+) -> Floats:
+    """Return float64[A], an arm's features: given alone, as float64[1, A], or in float64[K, A]."""
+    known_place(arm, live)
+    if values is not None and np.ndim(values) == 2:
+        row = np.shape(values) == (1, len(known))
+        shape = (1 if row else len(live), len(known))
+        values = floats("features", values, shape)[0 if row else arm]
+    return features(values, (len(known),), known)
+
+
 def places(arms: ArrayLike, live: Sequence[str]) -> NDArray[np.int64]:
     """Return int64[N], places that have an arm each."""
     array = np.asarray(arms)

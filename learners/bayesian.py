@@ -229,7 +229,7 @@ class BayesianRanker:
         Parameters
         ----------
         context, features
-            As in `belief`; of the features the arm's row alone, float64[A], is enough.
+            As in `belief`; of the features the arm's row alone, float64[A] or [1, A], is enough.
         arm
             Place of the arm.
         reward
@@ -334,14 +334,18 @@ class BayesianRanker:
         own = {name: getattr(self, name) for name in _DECLARED}
         return self._at_places(self._arms, {**own, **self._settings})
 
-    def publish(self, fold: bool = False) -> PublishedArms:
+    def publish(self, fold: bool = False, spare: bool = False) -> PublishedArms:
         """Return a fast copy of the model that decides and no longer learns.
 
-        With `fold` the experts are averaged into one, which is faster and not quite the same.
+        With `fold` the experts are averaged into one, which is faster and not quite the same. With
+        `spare` it has a place without an arm, one more if need be: of it is believed what is
+        believed of an arm that nobody has tried.
         """
-        arrays = self._weights.served(len(self._encoder.names), len(self._arms), fold)
+        arms = (*self._arms, "") if spare and "" not in self._arms else self.arms
+        self._weights.grow(0, 1 + len(arms))
+        arrays = self._weights.served(len(self._encoder.names), len(arms), fold)
         encoder = self._encoder.copy()
-        return PublishedArms(self.arms, self.action_features, self.updates, encoder, arrays)
+        return PublishedArms(arms, self.action_features, self.updates, encoder, arrays)
 
     def to_bytes(self) -> bytes:
         """Return a snapshot, from which `from_bytes` makes an equal ranker."""
@@ -393,7 +397,4 @@ class BayesianRanker:
         return weights // ((1 + arms) * len(self.experts)) - (1 + len(self.numbers)) ** 2
 
     def _row(self, features: ArrayLike | None, arm: int) -> Floats:
-        check.known_place(arm, self._arms)
-        if features is not None and np.ndim(features) == 2:
-            features = check.floats("features", features, self._shape)[arm]
-        return check.features(features, self._shape[1:], self.action_features)
+        return check.arm_row(features, arm, self._arms, self.action_features)

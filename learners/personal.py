@@ -172,7 +172,8 @@ class SegmentOfOne:
         Parameters
         ----------
         context, features, arm, reward
-            As in `ArmModel.learn`.
+            As in the shared model's `learn`: of a `BayesianRanker`'s features the arm's row alone
+            is enough.
         person
             As in `belief`.
 
@@ -224,12 +225,12 @@ class SegmentOfOne:
             raise LearnerError(f"a {type(self.model).__name__} cannot begin anew")
         return type(self)(begin(), self.segments, **self._settings)
 
-    def publish(self, fold: bool = False) -> PublishedArms:
+    def publish(self, fold: bool = False, spare: bool = False) -> PublishedArms:
         """Return a fast copy of the model, with all its levels, that no longer learns.
 
         Parameters
         ----------
-        fold
+        fold, spare
             As of `BayesianRanker.publish`.
 
         Raises
@@ -243,7 +244,9 @@ class SegmentOfOne:
         self._rows.follow(self.model.arms)
         most = self._settings["max_categories"]
         levels = PublishedLevels.of(self._rows, most, self._levels)
-        shared: PublishedArms = publish(fold)
+        shared: PublishedArms = publish(fold, spare)
+        if shared.arms != levels.arms:
+            levels = levels.arranged(shared.arms)
         return shared.with_levels(levels)
 
     def to_bytes(self) -> bytes:

@@ -15,11 +15,16 @@ from .context_encoder import ContextEncoder
 from .errors import LearnerError
 from .kernels import bayes_serve
 from .published_levels import PublishedLevels
+from .published_stamp import Stamp
+from .published_stamp import checked as checked_stamp
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
+_Shared = tuple[
+    Sequence[str], Sequence[str], int, ContextEncoder, tuple[Singles, Singles, Singles, Floats]
+]
 _KIND = "PublishedArms"
 _ARRAYS = ("table", "dense", "action", "weights")
 
@@ -68,6 +73,8 @@ class PublishedArms:
         The model's `updates` when it was published.
     arrays
         `table`, `dense`, `action` and `weights` of `kernels.bayes_serve`; not to be changed.
+    stamp
+        Where it stands among others, if whoever published it said so.
 
     Examples
     --------
@@ -102,6 +109,7 @@ class PublishedArms:
         encoder: ContextEncoder,
         arrays: tuple[Singles, Singles, Singles, Floats],
         levels: PublishedLevels | None = None,
+        stamp: Stamp | None = None,
     ) -> None:
         self.arms, self.action_features = tuple(arms), tuple(action_features)
         self.live = np.array([arm != "" for arm in self.arms])
@@ -110,6 +118,7 @@ class PublishedArms:
         self.arrays = arrays
         self._unseen = arrays[0].shape[1] - 1
         self._levels = levels
+        self.stamp = stamp
 
     def belief(
         self,
@@ -146,8 +155,17 @@ class PublishedArms:
 
     def with_levels(self, levels: PublishedLevels) -> "PublishedArms":
         """Return a model with the same shared weights, and levels above them."""
-        shared = self.arms, self.action_features, self.version, self._encoder, self.arrays
-        return PublishedArms(*shared, levels)
+        return PublishedArms(*self._shared, levels)
+
+    def stamped(self, stamp: Stamp | None) -> "PublishedArms":
+        """Return the same model with another stamp, which its bytes keep; None: without one.
+
+        Raises
+        ------
+        LearnerError
+            If it is no stamp.
+        """
+        return PublishedArms(*self._shared, self._levels, checked_stamp(stamp))
 
     def of(self, person: bytes | None) -> "PublishedPerson":
         """Return the model of one person, for a policy to choose with."""
@@ -239,6 +257,8 @@ class PublishedArms:
             "closed": sorted(self._encoder.closed),
             "levels": None,
         }
+        if self.stamp is not None:
+            values["stamp"] = self.stamp
         arrays: Arrays = dict(zip(_ARRAYS, self.arrays, strict=True))
         if self._levels is not None:
             values["levels"], more = self._levels.state()
@@ -267,7 +287,12 @@ class PublishedArms:
             levels = None if known is None else PublishedLevels.restored(known, arrays)
             if levels is not None and levels.arms != tuple(arms):
                 raise LearnerError("published levels of other arms than the model's")
-            return cls(arms, features, int(values["version"]), encoder, found, levels)
+            stamp = checked_stamp(values.get("stamp"))
+            return cls(arms, features, int(values["version"]), encoder, found, levels, stamp)
+
+    @property
+    def _shared(self) -> "_Shared":
+        return self.arms, self.action_features, self.version, self._encoder, self.arrays
 
     def _run(
         self,

@@ -23,8 +23,9 @@ import numpy.typing as npt
 from ...features.errors import StateError
 from ...learners import BayesianRanker, Example, LearnerError, RepairingLearner, SegmentOfOne
 from ...learners.kernels.limits import LARGEST
+from ...learners.published import PublishedArms
 from .inputs import category
-from .models import load_model, new_learner
+from .models import load_model, new_learner, publish
 from .open_decisions import Credit
 from .strategy import Model
 
@@ -50,6 +51,7 @@ class _State(msgspec.Struct, array_like=True):
     format: int
     shape: list[Any]
     objectives: dict[str, _Learner]
+    told: int = 0
 
 
 _STATES = msgspec.msgpack.Decoder(_State)
@@ -80,6 +82,8 @@ class Learning:
     ----------
     refused
         How many examples came too late to be learned.
+    told
+        How often objectives were told something: it never falls, but where a state is resumed.
 
     Raises
     ------
@@ -112,6 +116,7 @@ class Learning:
         self._batches: _Batches = []
         self._models: dict[str, None] = dict.fromkeys(self._objectives)
         self._people: dict[str, None] = {}
+        self.told = 0
         try:
             if full is not None:
                 self._restore(_STATES.decode(full))
@@ -148,12 +153,16 @@ class Learning:
             name: _Learner(each.repairing.to_bytes(), each.people)
             for name, each in self._objectives.items()
         }
-        return _ENCODER.encode(_State(FORMAT, self._shape, objectives))
+        return _ENCODER.encode(_State(FORMAT, self._shape, objectives, self.told))
 
-    def changed_models(self) -> dict[str, bytes]:
-        """Return the models that changed since this was called last, as `SegmentOfOne.to_bytes`."""
+    def changed_models(self) -> dict[str, PublishedArms]:
+        """Return the models that changed since this was called last, as they are served."""
         names, self._models = self._models, {}
-        return {name: self._objectives[name].repairing.model.to_bytes() for name in names}
+        return {name: publish(self._objectives[name].repairing.model) for name in names}
+
+    def model(self, objective: str) -> bytes:
+        """Return an objective's model as it learns: `SegmentOfOne.to_bytes`."""
+        return self._objectives[objective].repairing.model.to_bytes()
 
     def changed_people(self) -> dict[str, bytes]:
         """Return what customers' own weights changed to: msgpack of blocks by objective."""
@@ -172,9 +181,14 @@ class Learning:
             self._people.update(dict.fromkeys(each.people))
 
     @property
-    def waits(self) -> bool:
-        """Whether something changed that was not asked for."""
-        return bool(self._models or self._people)
+    def models_wait(self) -> bool:
+        """Whether a model changed that was not asked for."""
+        return bool(self._models)
+
+    @property
+    def people_wait(self) -> bool:
+        """Whether a customer's own weights changed that were not asked for."""
+        return bool(self._people)
 
     @property
     def _shape(self) -> list[Any]:
@@ -191,6 +205,7 @@ class Learning:
     def _restore(self, state: _State) -> None:
         if state.format != FORMAT:
             raise StateError(f"the learners' state is of format {state.format}, not {FORMAT}")
+        self.told = state.told
         for name, saved in state.objectives.items():
             each = self._objectives.get(name)
             if each is None:
@@ -205,6 +220,7 @@ class Learning:
                 self._teach(name, [self._as_now(example) for example in learner.examples])
 
     def _learn(self, credits_: Sequence[Credit]) -> None:
+        self.told += len(credits_)
         by: dict[str, list[Example]] = {}
         for credit in credits_:
             if credit.objective in self._objectives:
@@ -218,10 +234,10 @@ class Learning:
         if done.learned or done.replayed:
             self._models[name] = None
         for customer, block in done.people.items():
-            each.people.pop(customer, None)
+            if each.people.pop(customer, None) != block:  # learned again, most come out as before
+                self._people[customer] = None
             if block:
                 each.people[customer] = block
-            self._people[customer] = None
         while len(each.people) > self._most_people:
             del each.people[next(iter(each.people))]
 
@@ -278,10 +294,8 @@ def learn_action(one: SegmentOfOne, example: Example, person: bytes | None) -> b
             place = ranker.add_arm(action)
         except LearnerError:
             return person
-    features = None
-    if example.features is not None and example.features.size:
-        features = np.full((len(ranker.arms), example.features.size), np.nan)
-        features[place] = example.features
+    some = example.features is not None and example.features.size > 0
+    features = example.features if some else None
     new = one.learn(example.context, features, place, example.reward, person=person)
     return None if person is None else new
 

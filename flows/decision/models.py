@@ -177,19 +177,6 @@ def _wanted(strategy: Strategy) -> dict[str, tuple[str, ...]]:
 def publish(learner: SegmentOfOne) -> PublishedArms:
     """Return a learner as it is served, with a free place for actions that it has not met.
 
-    The learner is not changed but for the free place, which the next new arm takes.
-
-    Raises
-    ------
-    ModelError
-        If there is no room for another place.
+    The learner is not changed. The place takes no part in `MOST_WEIGHTS`.
     """
-    ranker = learner.model
-    assert isinstance(ranker, BayesianRanker)
-    if "" not in ranker.arms:
-        try:
-            ranker.add_arm(_FREE)
-        except LearnerError as error:
-            raise ModelError(str(error)) from error
-        ranker.retire_arm(_FREE)
-    return learner.publish()
+    return learner.publish(spare=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,12 +21,18 @@ from ..decision.ids import new_id
 from ..decision.keys import Keys
 from ..decision.loading import Loaded, load
 from ..decision.models import Models
+from ..decision.published import PublishedModels
 from ..decision.request import Request
 from .deciding import Live
 from .problems import ProblemError
-from .strategy_store import StrategyStore, model_of
+from .strategy_store import StrategyStore
 
 FOLLOW_SECONDS = 1.0
+"""Between two looks at the file and the store."""
+MODELS_SECONDS = 0.1
+"""Between two looks at the models, at least."""
+_MODELS_SHARE = 0.2
+"""Of the time, at most, is for taking up models."""
 _MOST_BYTES = 4 << 20
 _OLD_ENGINES = 8
 _log = logging.getLogger("nextbest.service")
@@ -38,6 +44,14 @@ class _File(NamedTuple):
     changed_ns: int
     size: int
     text: str
+
+
+class _Made(NamedTuple):
+    """Models that were read, all models with them, and the seconds that it took a processor."""
+
+    found: Mapping[str, PublishedArms]
+    models: Models
+    seconds: float
 
 
 class Strategies:
@@ -77,8 +91,7 @@ class Strategies:
         self._live: Live | None = None
         self._seen: _File | None = None
         self._unpublished = False
-        self._published: dict[str, PublishedArms] = {}
-        self._tags: dict[str, bytes] = {}
+        self._published = PublishedModels(Keys("", ""), ())
         self._old: dict[str, Engine] = {}
         self._complaints: dict[str, str] = {}
 
@@ -134,19 +147,47 @@ class Strategies:
                 reason = f"the strategy does not fit the new declaration: {error}"
                 self._complain("catalog", reason)
 
-    async def follow(self, seconds: float = FOLLOW_SECONDS) -> None:
-        """Look at file, store and models again and again, until cancelled."""
+    async def follow(
+        self, seconds: float = FOLLOW_SECONDS, models_seconds: float = MODELS_SECONDS
+    ) -> None:
+        """Look at file and store, and more often at the models, again and again, until cancelled.
+
+        Where models are so large that it takes long to take them up, it is done less often.
+        """
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._repeat(self.look, seconds))
+            both.create_task(self._repeat(self.look_at_models, models_seconds))
+
+    async def _repeat(self, look: Callable[[], Awaitable[float]], seconds: float) -> None:
+        pause = seconds
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(pause)
+            pause = seconds
             try:
-                await self.look()
+                pause = max(pause, await look() * (1.0 / _MODELS_SHARE - 1.0))
             except Exception as error:  # whatever it is, what is served is served on
                 self._complain("following", f"following the strategy: {error}")
 
-    async def look(self) -> None:
-        """Take up what has changed; what cannot be used is said once, and not taken up."""
+    async def look(self) -> float:
+        """Take up what has changed; what cannot be used is said once, and not taken up.
+
+        Returns
+        -------
+        Seconds of a processor that models took.
+        """
         async with self._changing:
             await self._look()
+        return await self.look_at_models()
+
+    async def look_at_models(self) -> float:
+        """As `look`, at the models only."""
+        if self._live is None:
+            return 0.0
+        async with self._changing:
+            try:
+                return await self._look_at_models(self._live)
+            except StoreError:
+                return 0.0
 
     async def _look(self) -> None:
         try:
@@ -169,7 +210,6 @@ class Strategies:
             if self._unpublished or lost:
                 await self.store.publish(keys, loaded)
                 self._unpublished = False
-            await self._look_at_models(self._live)
         except StoreError:
             return
 
@@ -245,15 +285,12 @@ class Strategies:
             )
         keys = Keys(self._catalog.name, name)
         before = self._live
-        same = before is not None and before.keys == keys
-        published: Mapping[str, PublishedArms] = {}
-        if same:
-            published = {n: m for n, m in self._published.items() if n in strategy.objectives}
+        published = PublishedModels(keys, list(strategy.objectives), self._published)
         try:
-            models, fault = Models(strategy, published), ""
+            models, fault = Models(strategy, published.models), ""
         except ModelError as error:
             models, fault = Models(strategy), f"models: {error}"
-            published = {}
+            published = PublishedModels(keys, list(strategy.objectives))
         engine = await asyncio.to_thread(_ready, loaded, self._catalog, models)
         seconds = max(
             self._record_seconds,
@@ -266,37 +303,37 @@ class Strategies:
         # Requests under way end with what they began with.
         kept_us = round(seconds * 1e6)
         self._live = Live(self._client, engine, keys, committer, fault, kept_us)
-        self._published, self._tags = dict(published), {}
+        self._published = published
         if before is not None:
             self._old.pop(loaded.version, None)
             _log.warning("strategy %s: version %s is served", name, loaded.version)
 
-    async def _look_at_models(self, live: Live) -> None:
-        """Take up the models that have changed."""
-        names = list(live.engine.loaded.strategy.objectives)
-        tags = await self.store.tags(live.keys, names)
-        changed = [name for name in names if tags[name] != self._tags.get(name, b"")]
+    async def _look_at_models(self, live: Live) -> float:
+        """Take up the models that have changed; return the seconds that it took a processor."""
+        seen = self._published
+        tags = await self.store.ask(*seen.tag_commands)
+        changed = seen.changed(tags)
         if not changed:
-            if live.models_fault and not any(tags.values()):
+            if live.models_fault and not any(tags):
                 self._live = live._replace(models_fault="")  # there is nothing that is wrong
-            return
-        found = await self.store.models(live.keys, changed)
-        published = dict(self._published)
+            return 0.0
+        names = list(changed)
+        data = dict(zip(names, await self.store.ask(*seen.model_commands(names)), strict=True))
         try:
-            for name, data in found.items():
-                published[name] = await asyncio.to_thread(model_of, name, data)
-            models = await asyncio.to_thread(Models, live.engine.loaded.strategy, published)
+            made = await asyncio.to_thread(_made, live.engine.loaded, seen, data)
         except ModelError as error:
             # Tried again when it changes. Without one that could be used, decisions fall back.
-            self._tags = tags
+            seen.take(changed, {})
             self._complain("models", f"a model is not taken up: {error}")
-            if not self._published and live is self._live:
+            if not seen.models and live is self._live:
                 self._live = live._replace(models_fault=f"models: {error}")
-            return
-        self._tags, self._published = tags, published
-        live.engine.models = models
+            return 0.0
+        for name in seen.take(changed, made.found):
+            _log.warning("objective %r: an older model than the one that is served is left", name)
+        live.engine.models = made.models
         self._live = live._replace(models_fault="")
         self._fine("models")
+        return made.seconds
 
     def _complain(self, what: str, reason: str) -> None:
         """Log something once, until it is another or was fine meanwhile."""
@@ -338,6 +375,13 @@ def _ready(loaded: Loaded, catalog: Catalog, models: Models) -> Engine:
     names = [offer.action for offer in record.offers]
     engine.caps.offered(b"", names, request.channel, at)
     return engine
+
+
+def _made(loaded: Loaded, seen: PublishedModels, data: Mapping[str, bytes]) -> _Made:
+    began = time.thread_time()
+    found = seen.decode(data)
+    models = Models(loaded.strategy, {**seen.models, **seen.newer(found)})
+    return _Made(found, models, time.thread_time() - began)
 
 
 def _compile(text: str, catalog: Catalog) -> Engine:

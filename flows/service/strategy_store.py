@@ -11,17 +11,11 @@ import redis.asyncio.retry
 from redis.backoff import NoBackoff
 
 from ...features.errors import StateError
-from ...learners import LearnerError
-from ...learners.published import PublishedArms
 from ..connection import explained
-from ..decision.errors import ModelError
 from ..decision.keys import Keys
 from ..decision.loading import Loaded
-from ..decision.models import load_model, publish
 from ..publisher import own_connections
 
-TAG_BYTES = 16
-"""A model's bytes end with a checksum of them all."""
 _MOST_STRATEGIES = 100
 
 
@@ -52,7 +46,7 @@ class StrategyStore:
     async def publish(self, keys: Keys, loaded: Loaded) -> None:
         """Make a strategy the current one, and keep this version of it."""
         value = msgspec.json.encode(Stored(loaded.version, loaded.text))
-        await self._all(
+        await self.ask(
             ("SET", keys.version(loaded.version), value),
             ("SET", keys.current(), value),
             ("SADD", keys.all_strategies(), keys.strategy),
@@ -60,12 +54,12 @@ class StrategyStore:
 
     async def has(self, keys: Keys, version: str) -> bool:
         """Return whether a version of a strategy is kept."""
-        (found,) = await self._all(("EXISTS", keys.version(version)))
+        (found,) = await self.ask(("EXISTS", keys.version(version)))
         return bool(found)
 
     async def names(self, catalog: str) -> list[str]:
         """Return the names of a catalog's strategies, in order."""
-        (found,) = await self._all(("SMEMBERS", Keys(catalog, "").all_strategies()))
+        (found,) = await self.ask(("SMEMBERS", Keys(catalog, "").all_strategies()))
         return sorted(name.decode() for name in found)[:_MOST_STRATEGIES]
 
     async def current(self, keys: Keys) -> Stored | None:
@@ -76,22 +70,23 @@ class StrategyStore:
         """Return the text of a strategy as it was; None: it is not kept."""
         return await self._stored(keys.version(version))
 
-    async def tags(self, keys: Keys, objectives: list[str]) -> dict[str, bytes]:
-        """Return what changes with the models' bytes, by objective; empty: there is no model."""
-        found = await self._all(
-            *(("GETRANGE", keys.model(name), -TAG_BYTES, -1) for name in objectives)
-        )
-        return dict(zip(objectives, found, strict=True))
-
-    async def models(self, keys: Keys, objectives: list[str]) -> dict[str, bytes]:
-        """Return the models' bytes, of those that there are."""
-        found = await self._all(*(("GET", keys.model(name)) for name in objectives))
-        return {name: data for name, data in zip(objectives, found, strict=True) if data}
-
     async def get(self, key: str) -> bytes:
         """Return what a key holds; empty: nothing."""
-        (found,) = await self._all(("GET", key))
+        (found,) = await self.ask(("GET", key))
         return found or b""
+
+    async def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Return the replies to commands, in one round trip."""
+        if not commands:
+            return []
+        try:
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            found: list[Any] = await pipeline.execute()
+        except redis.RedisError as error:
+            raise explained(self._url, error) from error
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
@@ -105,38 +100,3 @@ class StrategyStore:
             return msgspec.json.decode(value, type=Stored)
         except msgspec.DecodeError as error:
             raise StateError(f"{key} holds no strategy: {error}") from None
-
-    async def _all(self, *commands: tuple[Any, ...]) -> list[Any]:
-        if not commands:
-            return []
-        try:
-            pipeline = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            found: list[Any] = await pipeline.execute()
-        except redis.RedisError as error:
-            raise explained(self._url, error) from error
-        return found
-
-
-def model_of(objective: str, data: bytes) -> PublishedArms:
-    """Return the model that is in some bytes: one that was published, or that learns.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-
-    Examples
-    --------
-    >>> from nextbest.learners import BayesianRanker, SegmentOfOne
-    >>> model_of("sale", SegmentOfOne(BayesianRanker(["tea"])).publish().to_bytes()).arms
-    ('tea',)
-    """
-    try:
-        try:
-            return PublishedArms.from_bytes(data)
-        except LearnerError:
-            return publish(load_model(data))
-    except (LearnerError, ModelError) as error:
-        raise ModelError(f"objective {objective!r}: {error}") from error

@@ -14,7 +14,7 @@ from ...learners.arm_weights import Expert
 from ..decision.engine import Engine
 from ..decision.goals import goals_of
 from ..decision.learning import Learning
-from ..decision.models import Models, load_model, publish
+from ..decision.models import Models
 from ..decision.open_decisions import Credit
 from ..decision.record import Record, Value
 from ..decision.request import Request, Row
@@ -77,11 +77,7 @@ class Ours(Policy):
         self._waiting += len(credits_)
         if self._waiting >= PUBLISH_EVERY:
             self._waiting = 0
-            published = {
-                name: publish(load_model(data))
-                for name, data in self.learning.changed_models().items()
-            }
-            models = {**self.engine.models.published, **published}
+            models = {**self.engine.models.published, **self.learning.changed_models()}
             self.engine.models = Models(self.loaded.strategy, models)
 
 

@@ -29,6 +29,7 @@ from tests.bench import (
     scenario_ingest_parquet,
     scenario_kernel,
     scenario_learn,
+    scenario_learn_to_serve,
     scenario_lookup,
     scenario_lookup_http,
     scenario_loop_regret,
@@ -41,6 +42,7 @@ from tests.bench import (
     scenario_recovery,
     scenario_regret,
     scenario_replay,
+    scenario_same_visit,
     scenario_scale,
 )
 from tests.bench.harness import Result
@@ -63,6 +65,8 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "lookup-http": scenario_lookup_http.run,
     "measures": scenario_measures.run,
     "learn": scenario_learn.run,
+    "learn-to-serve": scenario_learn_to_serve.run,
+    "same-visit": scenario_same_visit.run,
     "regret": scenario_regret.run,
     "loop-regret": scenario_loop_regret.run,
     "policies": scenario_policies.run,

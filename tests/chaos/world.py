@@ -23,6 +23,7 @@ import redis
 from nextbest.features import StoreError
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.sources.valkey_stream import publish_events
+from nextbest.learners import PublishedArms, Stamp
 
 from . import declared
 from .offers import STRATEGY
@@ -205,7 +206,10 @@ class World:
             # How far a run has come is told with a name that each run makes for itself.
             keys = [key for key in keys if not key.endswith(b":published")]
             values: Any = client.mget(keys) if keys else []
-        return {key.decode(): value for key, value in zip(keys, values, strict=True)}
+        return {
+            key.decode(): _unstamped(value) if b":offers:model:" in key else value
+            for key, value in zip(keys, values, strict=True)
+        }
 
     def forget_rows(self) -> None:
         """Empty the store but for the stream."""
@@ -271,3 +275,10 @@ def _rows_of(file: Path) -> pa.Table:
             for field in table.schema
         )
     )
+
+
+def _unstamped(data: bytes) -> bytes:
+    """A published model without the name that each run that begins has for what it learns."""
+    model = PublishedArms.from_bytes(data)
+    assert model.stamp is not None
+    return model.stamped(Stamp("0" * 16, model.stamp.sequence)).to_bytes()

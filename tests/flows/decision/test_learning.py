@@ -12,7 +12,7 @@ import pytest
 
 from nextbest.features import StateError
 from nextbest.flows.decision.learning import Learning, learn_action
-from nextbest.flows.decision.models import load_model, new_learner
+from nextbest.flows.decision.models import load_model, new_learner, publish
 from nextbest.flows.decision.open_decisions import Credit
 from nextbest.flows.decision.strategy import Model
 from nextbest.learners import Example
@@ -53,9 +53,13 @@ def log_of(seed: int, n: int, partition: int) -> list[Credit]:
 
 
 def left(learning: Learning) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Return everything that is published."""
+    """Return all models as they learn, and what is published of people."""
     learning.publish_again()
-    return learning.changed_models(), learning.changed_people()
+    published = learning.changed_models()
+    models = {name: learning.model(name) for name in published}
+    for name, data in models.items():  # of equal learners the same is published
+        assert published[name].to_bytes() == publish(load_model(data)).to_bytes()
+    return models, learning.changed_people()
 
 
 def plainly(told: Sequence[Credit], model: Model) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -110,14 +114,16 @@ def test_any_interleaving_cuts_and_restarts_give_the_same_bits(seed: int) -> Non
 def test_what_was_published_already_is_not_published_again() -> None:
     learning = Learning(MODEL, SPANS)
     assert set(learning.changed_models()) == set(SPANS)
-    assert not learning.waits
+    assert not learning.models_wait
     told = [c for c in log_of(1, 20, 0) if c.objective == "sale" and not c.revision]
     learning.learn(told[:1])
-    assert learning.waits
+    assert learning.models_wait
+    assert learning.people_wait
     assert set(learning.changed_models()) == {"sale"}
     assert set(learning.changed_people()) == {told[0].customer}
     assert learning.person("nobody") == msgspec.msgpack.encode({})
-    assert not learning.waits
+    assert not learning.models_wait
+    assert not learning.people_wait
 
 
 def test_nothing_in_the_log_can_stop_learning() -> None:

@@ -19,7 +19,7 @@ import redis
 from nextbest.features import SettingsError
 from nextbest.flows.decision.learning import learn_action
 from nextbest.flows.decision.loading import load
-from nextbest.flows.decision.models import load_model, new_learner
+from nextbest.flows.decision.models import new_learner, publish
 from nextbest.flows.decision.open_decisions import Credit
 from nextbest.flows.loop_flow import Loop
 from nextbest.flows.loop_steps import Credits, LearnLoopStep, TooLate
@@ -27,7 +27,7 @@ from nextbest.flows.pipeline import Observers, build_flow
 from nextbest.flows.run import run_flow
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources import FileSource
-from nextbest.learners import Example
+from nextbest.learners import Example, PublishedArms
 from tests.chaos.declared import catalog, offer
 from tests.chaos.log import make_blobs
 from tests.chaos.offers import STRATEGY
@@ -86,6 +86,16 @@ class World:
             client.flushall()
         return dict(zip(keys, values, strict=True))
 
+    def learned(self) -> tuple[dict[bytes, bytes], set[int]]:
+        """What is stored, models without their stamps; and the numbers of these."""
+        stored, sequences = self.stored(), set()
+        for key in [key for key in stored if b":model:" in key]:
+            model = PublishedArms.from_bytes(stored[key])
+            assert model.stamp is not None
+            sequences.add(model.stamp.sequence)
+            stored[key] = model.stamped(None).to_bytes()
+        return stored, sequences
+
     def _looped(self, counts: Mapping[str, int]) -> None:
         for name, n in counts.items():
             self.counts[name] = self.counts.get(name, 0) + n
@@ -124,7 +134,7 @@ def test_a_broken_run_ends_as_an_undisturbed_one(
     logs = write(1500, partitions)
     world = World(tmp_path, store_url, partitions)
     world.run(logs, "whole")
-    whole, counts = world.stored(), dict(world.counts)
+    whole, counts = world.learned(), dict(world.counts)
     for at in (40, 60):
         world.breaks_at, world.counts = at, {}
         world.batch_rows = 100 + at
@@ -138,7 +148,7 @@ def test_a_broken_run_ends_as_an_undisturbed_one(
         for part, table in there.items():
             assert here[part].to_pylist() == table.to_pylist(), (what, part)
     assert world.letters("broken") == world.letters("whole")
-    assert world.stored() == whole
+    assert world.learned() == whole
     assert min(counts.values()) > 0, counts
     events = pa.concat_tables(world.archive("whole", "events").values())
     assert not {"decision", "outcome"} & set(events["type"].to_pylist())
@@ -165,7 +175,11 @@ def test_what_is_learned_is_the_last_word_on_each_offer_in_event_time(
             name = str(example.customer)
             blocks[name] = learn_action(model, example, blocks.get(name, b"")) or b""
         key = f"nextbest:chaos:offers:model:{objective}".encode()
-        assert load_model(stored.pop(key)).updates == model.updates == len(examples) > 50
+        found = PublishedArms.from_bytes(stored.pop(key))
+        assert found.stamped(None).to_bytes() == publish(model).to_bytes()
+        assert found.version == len(examples) > 50
+        assert found.stamp is not None
+        assert found.stamp.sequence == len(told)
         for name, block in blocks.items():
             people.setdefault(name, {})[objective] = block
     decoded = {
@@ -198,7 +212,9 @@ def test_a_decision_point_and_a_strategy_do_not_go_together(tmp_path: Path, stor
 def test_what_comes_too_late_to_be_learned_is_counted(tmp_path: Path) -> None:
     loop = Loop.compile(strategy, catalog)
     settings = Settings(data_dir=tmp_path)
-    step = LearnLoopStep(loop.learning, settings, "offers", loop.keys, lambda key: None, None)
+    step = LearnLoopStep(
+        loop.learning, settings, ("offers", "5e"), loop.keys, lambda key: None, None
+    )
     times = (30 * DAY, 1, 29 * DAY, 2)
     told = [
         Credit("accept", f"d{n}/0", at, n, "ann", "tea", 1.0, False, False, 0, {}, [])

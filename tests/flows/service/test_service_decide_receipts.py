@@ -1,49 +1,45 @@
-"""Decisions that have seen the very last event, with a real worker in between."""
+"""Decisions that have seen the very last event, and what was learned, with a real worker between.
+
+``NEXTBEST_LAWS=long`` makes a thousand visits.
+"""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
-import httpx
+from tests.bench import loop_shop
+from tests.bench.loop_processes import Service, loop
+from tests.bench.same_visit import visits
+from tests.flows.service.loop_cases import until
+from tests.laws.driver import LONG, patience
 
-from tests.flows.service.loop_cases import decide, deciding
-from tests.flows.service.test_service_receipts import CUSTOMERS, LOG, working
-
-TEXT = """
-name: carts
-objectives: {accept: {response: accept}}
-channels: {web: {}}
-actions:
-  reminder: {channels: [web], eligible: visits.spend >= 40 and visits.views >= 2}
-exploration: {method: greedy}
-"""
+pytestmark = patience
+VISITS = 1000 if LONG else 50
 
 
-def test_a_decision_has_seen_what_was_published_before(store_url: str, tmp_path: Path) -> None:
-    with (
-        deciding(store_url, tmp_path / "home", *LOG, catalog=CUSTOMERS, text=TEXT) as service,
-        httpx.Client(base_url=service.url, timeout=60) as client,
-        working(tmp_path / "worker", store_url),
-    ):
-        for turn in range(5):
-            customer = f"ann-{turn}"
-            now = time.time_ns() // 1000
-            bought: dict[str, Any] = {"value": 40.0, "category": "tea"}
-            found = client.post(
-                "/v1/events",
-                json=[
-                    {
-                        "event_id": f"{customer}-{i}", "event_timestamp": now + i,
-                        "customer_id": customer, "type": kind, "properties": properties,
-                    }
-                    for i, (kind, properties) in enumerate(
-                        [("purchase", bought), ("view", {}), ("view", {})]
-                    )
-                ],
-            )  # fmt: skip
-            receipts = found.json()["receipts"]
-            made = decide(client, customer, after=receipts, wait_seconds=30)
-            assert made["stale"] is False
-            assert [offer["action"] for offer in made["offers"]] == ["reminder"]
+def test_the_next_decision_has_seen_the_whole_visit_and_what_was_learned(
+    store_url: str, tmp_path: Path
+) -> None:
+    catalog = f"{loop_shop.__file__}:catalog"
+    with loop(tmp_path, store_url, catalog, loop_shop.TEXT, services=2 if LONG else 1) as ports:
+        found = visits("ann", ports, VISITS, threads=2)
+        assert found.missed == []
+        assert len(found.took) == VISITS
+        service = Service(ports[-1])
+
+        def score(customer: str) -> float:
+            return float(service.decide(customer, "watch")["offers"][0]["score"])
+
+        made = service.decide("ben", "watch")
+        untaught = [score(customer) for customer in ("ben", "cy")]
+        outcome = {
+            "outcome_id": "o1", "customer": "ben", "decision_id": made["decision_id"],
+            "response": "like", "value": 1.0,
+        }  # fmt: skip
+        service.post("/v1/outcomes", outcome)
+        until(lambda: score("cy") > untaught[1])
+        assert score("ben") > score("cy")  # who has weights of their own too
+        # What is served of models is what the worker says it has learned.
+        seen = service.ask("GET", "/v1/customers/cy?channel=watch")["models"]
+        assert seen == {"like": 1, "buy": 0}
+        service.close()

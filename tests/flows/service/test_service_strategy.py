@@ -15,6 +15,7 @@ from nextbest.features import Catalog, FeatureView
 from nextbest.features import aggregations as agg
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.models import new_learner, publish
+from nextbest.learners import Stamp
 from tests.flows.service import shop
 from tests.flows.service.loop_cases import KEYS, TEXT, decide, deciding, problem, until
 from tests.flows.service.world import command, declare, put_rows, served
@@ -136,7 +137,7 @@ def test_a_wrong_file_at_the_start_is_said_in_one_line(
     assert said in done.stderr
 
 
-def taught(n: int, *, learns: bool = False) -> bytes:
+def taught(n: int, *, learns: bool = False, stamp: Stamp | None = None) -> bytes:
     """A model of n outcomes, of which tea's were bad and mug's good; as it is served or learns."""
     learner = new_learner(load(TEXT).strategy.model)
     for name in ("tea", "mug"):
@@ -144,7 +145,7 @@ def taught(n: int, *, learns: bool = False) -> bytes:
     for i in range(n):
         context: dict[str, Any] = {"page": "home", "spend": 1.0}
         learner.learn(context, [[0.0], [1.0]], i % 2, float(i % 2))
-    return learner.to_bytes() if learns else publish(learner).to_bytes()
+    return learner.to_bytes() if learns else publish(learner).stamped(stamp).to_bytes()
 
 
 def test_models_are_followed_and_what_is_damaged_is_not_taken_up(
@@ -179,6 +180,14 @@ def test_models_are_followed_and_what_is_damaged_is_not_taken_up(
         until(lambda: said.read_text().count("a model is not taken up") == 2)
         assert models() == {"accept": 40, "spend": 60}
         assert decide(client, "ann")["fallback"] is None
+        # Of one timeline none goes back; until another begins.
+        store.set(KEYS.model("accept"), taught(50, stamp=Stamp("0" * 16, 7)))
+        until(lambda: models() == {"accept": 50, "spend": 60})
+        store.set(KEYS.model("accept"), taught(20, stamp=Stamp("0" * 16, 6)))
+        until(lambda: "'accept': an older model than the one that is served" in said.read_text())
+        assert models() == {"accept": 50, "spend": 60}
+        store.set(KEYS.model("accept"), taught(20, stamp=Stamp("1" * 16, 6)))
+        until(lambda: models() == {"accept": 20, "spend": 60})
 
 
 def test_keys_are_needed_here_too(store_url: str, tmp_path: Path) -> None:

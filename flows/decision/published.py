@@ -1,0 +1,192 @@
+"""Models as they are in the store: read, checked, and never taken back to an older one.
+
+A worker stores what is served of each objective's learner, a `PublishedArms` with a stamp and, at
+its end, a checksum. Whoever decides looks at the checksums often, which is cheap, and reads a model
+when its checksum has changed.
+
+Of one timeline, which is what one learner learned, a model that is older than the one in use is
+left: a worker that was killed goes on from its last snapshot, and its models are behind until it
+has read again what it had read. A learner that began anew has another timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...learners import LearnerError
+from ...learners.published import PublishedArms
+from .errors import ModelError
+from .keys import Keys
+from .models import load_model, publish
+
+TAG_BYTES = 16
+"""A model's bytes end with a checksum of them all."""
+MOST_BYTES = 256 << 20
+"""Of a published model."""
+
+Commands = list[tuple[Any, ...]]
+
+
+def model_of(objective: str, data: bytes) -> PublishedArms:
+    """Return the model that is in some bytes: one that was published, or that learns.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it has more than `MOST_BYTES`.
+
+    Examples
+    --------
+    >>> from nextbest.learners import BayesianRanker, SegmentOfOne
+    >>> model_of("sale", SegmentOfOne(BayesianRanker(["tea"])).publish().to_bytes()).arms
+    ('tea',)
+    """
+    if len(data) > MOST_BYTES:
+        raise ModelError(f"objective {objective!r}: a model of more than {MOST_BYTES} bytes")
+    try:
+        try:
+            return PublishedArms.from_bytes(data)
+        except LearnerError as error:
+            try:
+                # What earlier workers stored was the learner itself.
+                return publish(load_model(data))
+            except LearnerError:
+                raise error from None
+    except LearnerError as error:
+        raise ModelError(f"objective {objective!r}: {error}") from error
+
+
+class PublishedModels:
+    """The published models of a strategy's objectives as they were last seen; does no I/O.
+
+    Ask the store for `tag_commands`, give the replies to `changed`, ask for `model_commands` of
+    what it returns, and give the bytes to `decode` and what that returns to `take`.
+
+    Parameters
+    ----------
+    keys
+        Of the strategy.
+    objectives
+        Their names.
+    before
+        What an earlier one of the same keys took: of its timelines nothing older is taken.
+
+    Attributes
+    ----------
+    models
+        By objective, of those that there are.
+
+    Examples
+    --------
+    >>> from nextbest.learners import BayesianRanker, SegmentOfOne
+    >>> from nextbest.learners.published_stamp import Stamp
+    >>> learner = SegmentOfOne(BayesianRanker(["tea"]))
+    >>> seen = PublishedModels(Keys("shop", "spring"), ["x"])
+    >>> new, old = (learner.publish().stamped(Stamp("0" * 16, n)).to_bytes() for n in (5, 4))
+    >>> for data in (new, old):
+    ...     changed = seen.changed([data[-16:]])
+    ...     print(list(changed), seen.take(changed, seen.decode({"x": data})))
+    ['x'] []
+    ['x'] ['x']
+    >>> seen.models["x"].stamp.sequence
+    5
+    """
+
+    def __init__(
+        self, keys: Keys, objectives: Sequence[str], before: PublishedModels | None = None
+    ) -> None:
+        self.keys, self.objectives = keys, tuple(objectives)
+        self.models: Mapping[str, PublishedArms] = {}
+        self._tags: dict[str, bytes] = {}
+        if before is not None and before.keys == keys:
+            kept = before.models.items()
+            self.models = {name: model for name, model in kept if name in self.objectives}
+
+    @property
+    def tag_commands(self) -> Commands:
+        """What asks for the tags of all models: one reply each."""
+        keys = map(self.keys.model, self.objectives)
+        return [("GETRANGE", key, -TAG_BYTES, -1) for key in keys]
+
+    def changed(self, tags: Sequence[bytes]) -> dict[str, bytes]:
+        """Return those tags, by objective, that are not as they were last taken in."""
+        found = zip(self.objectives, tags, strict=True)
+        return {name: tag for name, tag in found if tag != self._tags.get(name, b"")}
+
+    def model_commands(self, objectives: Sequence[str]) -> Commands:
+        """What asks for the bytes of models: one reply each, empty where there is none."""
+        # One byte more than may be tells that there are too many.
+        return [("GETRANGE", self.keys.model(name), 0, MOST_BYTES) for name in objectives]
+
+    def decode(self, found: Mapping[str, bytes]) -> dict[str, PublishedArms]:
+        """Return the models that are in what was read, by objective; takes none.
+
+        Raises
+        ------
+        ModelError
+            As `model_of`.
+        """
+        return {name: model_of(name, data) for name, data in found.items() if data}
+
+    def newer(self, found: Mapping[str, PublishedArms]) -> dict[str, PublishedArms]:
+        """Return those models that are not older than what is here."""
+        return {name: model for name, model in found.items() if not self._is_older(name, model)}
+
+    def take(self, tags: Mapping[str, bytes], found: Mapping[str, PublishedArms]) -> list[str]:
+        """Take models; return the names of those that were left, being older than what is here.
+
+        Parameters
+        ----------
+        tags
+            As `changed` gave them: they count as seen.
+        found
+            As `decode` gave them; none, if they cannot be used: not asked for again, then, before
+            they change.
+        """
+        fresh = self.newer(found)
+        self._tags.update(tags)
+        self.models = {**self.models, **fresh}
+        return [name for name in found if name not in fresh]
+
+    def _is_older(self, name: str, model: PublishedArms) -> bool:
+        known = self.models.get(name)
+        return known is not None and model.stamp is not None and model.stamp.is_older(known.stamp)
+
+
+def read_models(client: Any, seen: PublishedModels) -> bool:
+    """Take up what has changed in the store; return whether anything was taken.
+
+    Parameters
+    ----------
+    client
+        `redis.Redis`; its errors are the caller's.
+    seen
+        Where it is taken up.
+
+    Raises
+    ------
+    ModelError
+        If a model cannot be used. Those before are kept, and it is not read again before it
+        changes.
+    """
+    changed = seen.changed(_asked(client, seen.tag_commands))
+    if not changed:
+        return False
+    names = list(changed)
+    data = dict(zip(names, _asked(client, seen.model_commands(names)), strict=True))
+    try:
+        found = seen.decode(data)
+    except ModelError:
+        seen.take(changed, {})
+        raise
+    left = seen.take(changed, found)
+    return len(left) < len(found)
+
+
+def _asked(client: Any, commands: Commands) -> list[bytes]:
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    replies: list[bytes] = pipeline.execute()
+    return replies
