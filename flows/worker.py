@@ -33,6 +33,7 @@ from .cluster import Member, parse_addresses
 from .commands import place
 from .commands.inputs import (
     Job,
+    acting_of,
     check_input,
     loop_of,
     open_source,
@@ -135,10 +136,10 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
         held.enter_context(watching(settings.data_dir, member, _die))
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
-    loop = loop_of(job, catalog)
     return build_flow(
-        source, catalog, settings, url, decisions=point, loop=loop, member=member, stop=stop
-    )
+        source, catalog, settings, url, decisions=point, loop=loop_of(job, catalog),
+        acting=acting_of(job, catalog, settings), member=member, stop=stop,
+    )  # fmt: skip
 
 
 def _member(options: Any) -> Member | None:

@@ -22,9 +22,10 @@ from ..decision.keys import Keys
 from ..decision.loading import Loaded, load
 from ..decision.models import Models
 from ..decision.request import Request
+from ..decision.stored import model_of
 from .deciding import Live
 from .problems import ProblemError
-from .strategy_store import StrategyStore, model_of
+from .strategy_store import StrategyStore
 
 FOLLOW_SECONDS = 1.0
 _MOST_BYTES = 4 << 20

@@ -11,25 +11,13 @@ import redis.asyncio.retry
 from redis.backoff import NoBackoff
 
 from ...features.errors import StateError
-from ...learners import LearnerError
-from ...learners.published import PublishedArms
 from ..connection import explained
-from ..decision.errors import ModelError
 from ..decision.keys import Keys
 from ..decision.loading import Loaded
-from ..decision.models import load_model, publish
+from ..decision.stored import TAG_BYTES, Stored
 from ..publisher import own_connections
 
-TAG_BYTES = 16
-"""A model's bytes end with a checksum of them all."""
 _MOST_STRATEGIES = 100
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A strategy's text, and the version that it is."""
-
-    version: str
-    text: str
 
 
 class StrategyStore:
@@ -117,26 +105,3 @@ class StrategyStore:
         except redis.RedisError as error:
             raise explained(self._url, error) from error
         return found
-
-
-def model_of(objective: str, data: bytes) -> PublishedArms:
-    """Return the model that is in some bytes: one that was published, or that learns.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-
-    Examples
-    --------
-    >>> from nextbest.learners import BayesianRanker, SegmentOfOne
-    >>> model_of("sale", SegmentOfOne(BayesianRanker(["tea"])).publish().to_bytes()).arms
-    ('tea',)
-    """
-    try:
-        try:
-            return PublishedArms.from_bytes(data)
-        except LearnerError:
-            return publish(load_model(data))
-    except (LearnerError, ModelError) as error:
-        raise ModelError(f"objective {objective!r}: {error}") from error
