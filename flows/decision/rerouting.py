@@ -104,7 +104,7 @@ class Rerouting:
         tasks = []
         rows = self._rows([one.customer for one, _ in pairs])
         for (_, record), (row, fault) in zip(pairs, rows, strict=True):
-            tasks.append(self._task(record, row, fault, now))
+            tasks.append(self._task(record, *self._newer(row, fault, record), now))
         return Found(tasks, 0, late)
 
     def _fits(self, one: Failure, record: Record) -> bool:
@@ -139,6 +139,16 @@ class Rerouting:
             record.context,
             rerouted=True,
         )
+
+    def _newer(self, row: Row | None, fault: str, record: Record) -> tuple[Row | None, str]:
+        """Return what the failed decision saw, if the store does not have it (yet)."""
+        served = record.served
+        if served is None or (row is not None and row.position >= served.position):
+            return row, fault
+        try:
+            return self._engine.row(served), ""
+        except StateError:  # of another declaration
+            return row, fault
 
     def _tried(self, record: Record) -> set[str]:
         """Return the channels of the chain that ends with a failed decision."""

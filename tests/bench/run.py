@@ -41,6 +41,7 @@ from tests.bench import (
     scenario_recovery,
     scenario_regret,
     scenario_replay,
+    scenario_reroute,
     scenario_scale,
 )
 from tests.bench.harness import Result
@@ -56,6 +57,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "replay": scenario_replay.run,
     "freshness": scenario_freshness.run,
     "receipt": scenario_receipt.run,
+    "reroute": scenario_reroute.run,
     "historical": scenario_historical.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,
