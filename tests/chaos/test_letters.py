@@ -22,7 +22,7 @@ from nextbest.flows.decision.record import Response, outcome_event
 from .test_chaos import LONG, SEED
 from .world import STREAM, World
 
-pytestmark = pytest.mark.timeout(600 if LONG else 120)
+pytestmark = pytest.mark.timeout(1200 if LONG else 300)
 STRATEGY = """
 name: letters
 objectives: {answer: {response: accept, window: 1h}}
@@ -35,7 +35,8 @@ actions:
 triggers:
   left: {event: leave, channel: push, when: v.n >= 2}
 """
-_SHORT: list[tuple[int, Sequence[str]]] = [(1, ("worker",)), (2, ("both",))]
+_SHORT: list[tuple[int, Sequence[str]]] = [(2, ("both",))]
+_LONG = [(1, ("worker", "run")), (2, ("worker", "both")), (1, ("server", "early"))]
 _KEYS = Keys("chaos", "letters")
 
 
@@ -52,13 +53,13 @@ class Letters:
         """Yield lines without end; some are sent again."""
         while True:
             lines = []
-            for _ in range(20):
+            for _ in range(5):
                 name = f"c{len(self.left)}"
                 self.left.append(f"{name}-leave")
                 lines += [_event(name, kind) for kind in ("view", "leave")]
-            lines += self._rng.sample(lines, 3)
+            lines += self._rng.sample(lines, 1)
             for one in self._delivered():
-                if self._rng.random() < 0.3:
+                if self._rng.random() < 0.5:
                     self.failed.append(one["decision_id"])
                     lines += [_failure(one)] * self._rng.choice((1, 2))
             yield lines
@@ -93,13 +94,14 @@ def test_each_message_goes_out_exactly_once(tmp_path: Path) -> None:
     )  # fmt: skip
     letters = Letters(world, SEED)
     try:
-        world.feed(letters.blobs(), pause=0.05)
-        for processes, victims in _SHORT * (4 if LONG else 1):
+        world.feed(letters.blobs(), pause=0.1)
+        for processes, victims in _LONG * 3 if LONG else _SHORT:
             run = world.start(processes)
             for victim in victims:
                 world.kill(run, victim)
-            world.wait_for_work(run)
-            run.stop()
+            if victims[-1] != "run":
+                world.wait_for_work(run)
+                run.stop()
         world.end_feed()
         for run in world.runs:
             run.check_said()
@@ -108,7 +110,7 @@ def test_each_message_goes_out_exactly_once(tmp_path: Path) -> None:
     finally:
         world.end()
     print(f"{len(letters.left)} left, {len(letters.failed)} failed, {dict(world.killed)}")
-    assert len(letters.failed) > 20
+    assert len(letters.failed) > 10
     assert Counter(one["cause"] for one in sent) == Counter([*letters.left, *letters.failed])
     assert {one["channel"] for one in sent if one["cause"] in letters.failed} == {"sms"}
     assert Counter(one["decision_id"] for one in sent) == Counter(decided)
