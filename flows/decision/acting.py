@@ -112,7 +112,9 @@ class Actor:
         self.followed = Followed(self.engine, self._keys, client)
         self._triggering = Triggering(strategy, catalog)
         features = FeatureClient(client, catalog, clock=clock)
-        self._rerouting = Rerouting(self.engine, self._keys, self._store, features)
+        self._rerouting = Rerouting(
+            self.engine, self._keys, self._store, features, round(seconds * 1000)
+        )
         self._patiently, self._tell, self._clock = patiently, tell, clock
         self._counts: Counter[str] = Counter()
 

@@ -175,8 +175,8 @@ class Checker:
         except ValueError as error:
             self._fault(path, str(error))
             return
-        if not 0 < us <= SLACK_US:
-            self._fault(path, f"{text!r} is not more than 0 and at most 1h: later, caps are unsure")
+        if us > SLACK_US:
+            self._fault(path, f"{text!r} is more than 1h: so late, caps are not sure")
 
     def _known(self, path: Path, word: str, known: Iterable[str], what: str) -> bool:
         names = sorted(known) if isinstance(known, set | frozenset) else list(known)

@@ -1,8 +1,8 @@
 """What could not be delivered is tried through another channel.
 
-A failed delivery blocks its channel for the customer. What is decided in its place has an id that
-is made of the failed decision's, so however often the failure is reported it is decided once; and
-no chain of failures tries a channel twice.
+A failed delivery blocks its channel for the customer. However often it is reported, the first
+report in the log counts: the id of what is decided in its place is made of its time and of the
+failed decision. No chain of failures tries a channel twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .record import Record, Response
 from .request import Row, row_of
 from .scripts import CHANGE
 from .strategy import Trigger, otherwise_of
-from .triggering import Found, Task
+from .triggering import Found, Task, timely
 
 _TRIES = 100
 _WITHIN = Trigger(event="", channel="any").within
@@ -63,11 +63,14 @@ class Rerouting:
         What asks it.
     features
         Looks customers up there.
+    keep_ms
+        For how long it is known that a decision was not delivered.
     """
 
     def __init__(
-        self, engine: Engine, keys: Keys, store: Pipelined, features: FeatureClient
+        self, engine: Engine, keys: Keys, store: Pipelined, features: FeatureClient, keep_ms: int
     ) -> None:
+        self._keep_ms = keep_ms
         self._engine, self._keys = engine, keys
         self._store, self._features = store, features
 
@@ -95,17 +98,28 @@ class Rerouting:
             record = _record(value)
             if record is None or not self._fits(one, record):
                 continue
-            if now - one.at > self._within(record):
+            if not timely(one.at, now, self._within(record)):
                 late += 1
                 continue
             if not taken:  # it was not posted, but put into the log
                 self._block(one, record)
             pairs.append((one, record))
+        pairs = self._first(pairs)
         tasks = []
         rows = self._rows([one.customer for one, _ in pairs])
-        for (_, record), (row, fault) in zip(pairs, rows, strict=True):
-            tasks.append(self._task(record, *self._newer(row, fault, record), now))
+        for (one, record), (row, fault) in zip(pairs, rows, strict=True):
+            tasks.append(self._task(one, record, *self._newer(row, fault, record)))
         return Found(tasks, 0, late)
+
+    def _first(self, pairs: Sequence[tuple[Failure, Record]]) -> list[tuple[Failure, Record]]:
+        """Return the failures that were the first report, also if they are read again."""
+        commands: list[tuple[Any, ...]] = []
+        for one, record in pairs:
+            key = self._keys.failed(record.id)
+            commands.append(("SET", key, _claim(one), "NX", "PX", self._keep_ms))
+            commands.append(("GET", key))
+        first = self._store.get(commands)[1::2]
+        return [pair for pair, name in zip(pairs, first, strict=True) if name == _claim(pair[0])]
 
     def _fits(self, one: Failure, record: Record) -> bool:
         """Is it a failure of an outbound offer of ours?"""
@@ -123,13 +137,13 @@ class Rerouting:
         trigger = self._engine.loaded.strategy.triggers.get(record.trigger)
         return microseconds(_WITHIN if trigger is None else trigger.within)
 
-    def _task(self, record: Record, row: Row | None, fault: str, now: int) -> Task:
+    def _task(self, one: Failure, record: Record, row: Row | None, fault: str) -> Task:
         tried = self._tried(record)
         others = otherwise_of(self._engine.loaded.strategy, record.channel)
         return Task(
-            id_of_cause(parse_id(record.id).at, record.customer, record.id),
+            id_of_cause(one.at, record.customer, record.id),
             record.customer,
-            now,
+            one.at,
             record.id,
             record.trigger,
             tuple(name for name in others if name not in tried),
@@ -200,6 +214,11 @@ def _changed(
         ):
             return
     raise StoreError(f"{key} changed {_TRIES} times meanwhile")
+
+
+def _claim(one: Failure) -> bytes:
+    """What tells a report from others; who sends one again may give it another time."""
+    return f"{one.at} {one.outcome_id}".encode()
 
 
 def _record(value: bytes | None) -> Record | None:

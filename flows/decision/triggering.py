@@ -18,6 +18,9 @@ from .record import Value
 from .request import Row, row_of
 from .strategy import Strategy, otherwise_of
 
+MOST_AHEAD_US = 60_000_000
+"""How far an event may be ahead of our clock: clocks differ."""
+
 
 class Marked(NamedTuple):
     """Events at which a strategy may decide: m of them, in the order of the log.
@@ -104,6 +107,15 @@ def trigger_events(strategy: Strategy) -> tuple[str, ...]:
     return tuple(dict.fromkeys(trigger.event for trigger in strategy.triggers.values()))
 
 
+def timely(at: int, now: int, within: int) -> bool:
+    """Whether something may still be decided at an event: caps would not know of times to come.
+
+    >>> timely(7, 10, 3), timely(6, 10, 3), timely(10 + MOST_AHEAD_US, 10, 3)
+    (True, False, True)
+    """
+    return -MOST_AHEAD_US <= now - at <= within
+
+
 class Triggering:
     """A strategy's triggers.
 
@@ -134,7 +146,8 @@ class Triggering:
         occasions
             What came.
         now
-            The clock, microseconds. What happened longer ago than a trigger's ``within`` is past.
+            The clock, microseconds. What happened longer ago than a trigger's ``within`` is past;
+            nor is anything decided for a time to come.
         """
         tasks: list[Task] = []
         triggered = late = 0
@@ -145,13 +158,10 @@ class Triggering:
                 triggered += 1
                 name, within, channels = self._all[t]
                 at = int(marked.times[i])
-                if now - at > within:
+                if not timely(at, now, within):
                     late += 1
                     continue
                 customer, cause = marked.customers[i], marked.event_ids[i]
                 decision = id_of_cause(at, customer, cause, name)
-                # A clock that is ahead must not make offers of tomorrow.
-                moment = min(at, now)
-                row = row_of(rows, i)
-                tasks.append(Task(decision, customer, moment, cause, name, channels, row))
+                tasks.append(Task(decision, customer, at, cause, name, channels, row_of(rows, i)))
         return Found(tasks, triggered, late)

@@ -222,8 +222,8 @@ def _service(url: str, home: Path, strategy: Path) -> Iterator[str]:
 def _process(command: str, *more: str) -> Iterator[subprocess.Popen[str]]:
     words = [sys.executable, "-m", "nextbest.flows.cli", command, *more]
     words += ["--catalog", f"{declared.__file__}:catalog"]
-    out = subprocess.PIPE if command == "serve" else open("/tmp/trig_worker.txt", "w")
-    process = subprocess.Popen(words, stdout=out, stderr=None if command == "serve" else subprocess.STDOUT, text=True)
+    out = subprocess.PIPE if command == "serve" else subprocess.DEVNULL
+    process = subprocess.Popen(words, stdout=out, text=True)
     try:
         yield process
     finally:

@@ -35,7 +35,7 @@ actions:
 triggers:
   left: {event: leave, channel: push, when: v.n >= 2}
 """
-_SHORT: list[tuple[int, Sequence[str]]] = [(2, ("both",))]
+_SHORT: list[tuple[int, Sequence[str]]] = [(2, ("server", "worker"))]
 _LONG = [(1, ("worker", "run")), (2, ("worker", "both")), (1, ("server", "early"))]
 _KEYS = Keys("chaos", "letters")
 
