@@ -93,7 +93,7 @@ class DecisionPoint:
 
     def triggers(self, events: pa.Table) -> npt.NDArray[np.bool_]:
         """bool[n]: which events ask for a decision."""
-        asked: npt.NDArray[np.bool_] = _codes(events["type"], [self.trigger]) == 0
+        asked: npt.NDArray[np.bool_] = codes_of(events["type"], [self.trigger]) == 0
         return asked
 
 
@@ -139,8 +139,10 @@ def write_script(
     kinds = np.zeros(n, np.int8)
     arms = np.full(n, -1, np.int32)
     if n:
-        kinds = _KINDS[_codes(events["type"], [point.trigger, point.reward_type, point.close_type])]
-        arms = _codes(events[point.reward_property], point.arms)
+        kinds = _KINDS[
+            codes_of(events["type"], [point.trigger, point.reward_type, point.close_type])
+        ]
+        arms = codes_of(events[point.reward_property], point.arms)
         kinds[(kinds == REWARD) & (arms < 0)] = 0
     rows = np.flatnonzero(kinds)
     chosen = events.take(rows) if n else events
@@ -167,8 +169,10 @@ def _column(table: pa.Table, name: str) -> Any:
     return table[name].combine_chunks()
 
 
-def _codes(column: Any, words: Sequence[str]) -> npt.NDArray[np.int32]:
+def codes_of(column: Any, words: Sequence[str]) -> npt.NDArray[np.int32]:
     """int32[n]: which of the words each row has, or -1."""
+    if not column.num_chunks:
+        return np.zeros(0, np.int32)
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         return _index_in(array, words)

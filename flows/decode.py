@@ -25,7 +25,9 @@ from ..features.plan import Plan
 from .assemble import ADDED_COLUMNS, ChunkTable
 from .dead_letters import DeadLetter
 from .decision.loop_events import LoopEvent, LoopReader
+from .decision.triggering import Marked
 from .decisions import DecisionPoint, Script, write_script
+from .marking import EventMarker, Marks
 from .settings import Settings
 from .sources.chunk import RawChunk
 
@@ -61,6 +63,8 @@ class ShardEvents:
         Of the log.
     order
         int64[n]: the events' ordinals in the chunk's table, if that is needed; else None.
+    asking
+        The marked events, if a strategy may decide at them.
     """
 
     entity: ClassVar[str] = ""  # the customers
@@ -72,6 +76,7 @@ class ShardEvents:
     received: float
     partition: int = 0
     order: npt.NDArray[np.int64] | None = None
+    asking: Marked | None = None
 
 
 class ChunkDecoder:
@@ -90,6 +95,8 @@ class ChunkDecoder:
     loop
         Whether decisions and outcomes are events of the log: they are then split off, and travel
         with the chunk's table. If not, they are unknown types of events.
+    marker
+        Marks the events at which a strategy may decide; not together with ``decisions``.
     now
         The clock, microseconds.
 
@@ -108,6 +115,7 @@ class ChunkDecoder:
         *,
         tables: bool = False,
         loop: bool = False,
+        marker: EventMarker | None = None,
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         schema = plan.catalog.source
@@ -121,7 +129,7 @@ class ChunkDecoder:
         self._plan = plan
         self._settings = settings
         self._tables = tables or settings.archive or loop
-        self._decisions = decisions
+        self._decisions, self._marker = decisions, marker
         self._now = now
         limits: Limits = {
             "now": now,
@@ -158,12 +166,14 @@ class ChunkDecoder:
                 decoded, loop = self._split_loop(self._loop, chunk, decoded)
             yield from self._rejected(chunk, decoded)
         positions = chunk.positions(decoded.index)
-        marked, parts = None, []
+        marked, marks, parts = None, None, []
         if len(positions):
             batch = decoded.encode(self._encoder, positions)
             if self._decisions is not None:
                 marked = self._decisions.triggers(decoded.table)
-            parts = list(self._split(chunk, batch, marked, received))
+            elif self._marker is not None:
+                marks = self._marker.mark(decoded.table)
+            parts = list(self._split(chunk, batch, marked, marks, received))
         if self._decisions is not None:
             yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
         if (parts or loop) and self._tables:
@@ -229,9 +239,14 @@ class ChunkDecoder:
         chunk: RawChunk,
         batch: EventBatch,
         marked: npt.NDArray[np.bool_] | None,
+        marks: Marks | None,
         received: float,
     ) -> Iterator[ShardEvents]:
         for shard, part, order in batch.split(self._settings.shards):
             asked = None if marked is None else marked[order]
+            asking = None if marks is None else marks.of(order)
+            if marks is not None and asking is not None:
+                asked = marks.flags(order)
             place = order if self._tables else None
-            yield ShardEvents(shard, chunk.seq, part, asked, received, chunk.partition, place)
+            same = chunk.partition, place, asking
+            yield ShardEvents(shard, chunk.seq, part, asked, received, *same)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..features.batch import ACCEPTED, DUPLICATE, LATE
 from ..features.state import FeatureRows
 from .assemble import Verdict
+from .decision.triggering import Marked, Occasions
 from .decode import ShardEvents
 from .shard import Published, Shard
 
@@ -24,13 +25,21 @@ class ReadFeatures:
     """Features as of the marked events of one shard's part of one chunk.
 
     ``positions`` (int64[m]) are the log positions of the rows; ``dropped`` (int64[d]) those of
-    the part's duplicates.
+    the part's duplicates. ``asking`` are the events themselves, if a strategy may decide at them.
     """
 
     seq: int
     positions: npt.NDArray[np.int64]
     rows: FeatureRows
     dropped: npt.NDArray[np.int64]
+    asking: Marked | None = None
+
+    def occasions(self) -> Occasions | None:
+        """Return what a strategy is to decide at; None: nothing."""
+        if self.asking is None:
+            return None
+        kept = ~np.isin(self.positions, self.dropped)
+        return Occasions(self.asking, self.rows, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,8 @@ class ShardLogic(Shard):
         positions = batch.positions
         if part.marked is not None:
             dropped = positions[flags == DUPLICATE]
-            yield ReadFeatures(part.seq, positions[part.marked].copy(), rows, dropped.copy())
+            marked = positions[part.marked].copy()
+            yield ReadFeatures(part.seq, marked, rows, dropped.copy(), part.asking)
         counts = np.bincount(flags, minlength=3)
         self._count(counts)
         accepted, late, duplicate = (int(counts[kind]) for kind in (ACCEPTED, LATE, DUPLICATE))

@@ -5,6 +5,7 @@ source ─► decode ─┬─► dead letters
                   │                                            │      ├─► entities ─► rows ─► store
                   │                                            │      └─► the loop: `loop_flow`
                   ├─► events ─► featurize (one key a shard) ───┼─► rows  ─► store
+                  │                            └─► the strategy's own decisions: `trigger_flow`
                   └─► script ─► learn ◄─────── features ───────┘ ─► model ─► store
                                   └─► archive of examples
 
@@ -49,10 +50,12 @@ from .sinks.archive import ArchiveSink
 from .sinks.dead_letter_topic import as_message, topic_sink
 from .sinks.dead_letters import DeadLetterSink
 from .sinks.flush import RowFlush
+from .sinks.outage import Patience
 from .sinks.rows import RowSink
 from .sources.announce import Announcement, declaration_of
 from .sources.base import EventSource, StopFlag
 from .steps import AssembleStep, LearnStep, PublishedModel, ShardStep, shard_maker
+from .trigger_flow import Acting, attach_acting
 
 _LEARNER = "learner"
 _LOG = "0"  # the partition of what has no order of its own but the log's
@@ -69,6 +72,7 @@ class Observers:
     refused: Callable[[DeadLetter], None] = field(default=lambda _: None)
     progress: Callable[[Progress], None] = field(default=lambda _: None)
     looped: Callable[[Mapping[str, int]], None] = field(default=lambda _: None)
+    acted: Callable[[Mapping[str, int]], None] = field(default=lambda _: None)
 
 
 def model_key(catalog: Catalog, point: DecisionPoint) -> str:
@@ -84,6 +88,7 @@ def build_flow(
     *,
     decisions: DecisionPoint | None = None,
     loop: Loop | None = None,
+    acting: Acting | None = None,
     observers: Observers | None = None,
     beside: Callable[[Any], Any] | None = None,
     member: Member | None = None,
@@ -108,6 +113,8 @@ def build_flow(
     loop
         A strategy whose decisions and outcomes are in the log; None: there are none. Not together
         with ``decisions``.
+    acting
+        To decide by itself too, with ``loop``; None: it only learns.
     observers
         What the run reports to.
     beside
@@ -145,9 +152,11 @@ def build_flow(
     watch = observers or Observers()
     place = _Place(member)
     tables_needed = settings.archive or bool(plans.others) or loop is not None
+    marker = None if acting is None else acting.marker()
     decoder = ChunkDecoder(
-        plans.customer, settings, decisions, tables=tables_needed, loop=loop is not None
-    )
+        plans.customer, settings, decisions,
+        tables=tables_needed, loop=loop is not None, marker=marker,
+    )  # fmt: skip
     decode = place.step(decoder)
     flow = Dataflow(name)
     chunks = op.input("source", flow, place.source(source, settings.epoch_seconds))
@@ -214,6 +223,11 @@ def build_flow(
                 ),
             ]
     _keep_dead(dead, settings, place, watch)
+    patience = Patience(settings.outage_seconds, stop, reviver(settings), watch.outage)
+    if acting is not None:
+        attach_acting(
+            acting, shards, tables, stores, store_url, settings, patience, place, watch.acted
+        )
     if decisions is not None and model is not None:
         features = op.flat_map("read_features", shards, _reads)
         keyed_scripts = op.key_on("key_script", scripts, lambda _: _LEARNER)

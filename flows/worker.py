@@ -33,6 +33,7 @@ from .cluster import Member, parse_addresses
 from .commands import place
 from .commands.inputs import (
     Job,
+    acting_of,
     check_input,
     loop_of,
     open_source,
@@ -137,8 +138,9 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
     return build_flow(
-        source, catalog, settings, url, decisions=point, loop=loop, member=member, stop=stop
-    )
+        source, catalog, settings, url, decisions=point, loop=loop,
+        acting=acting_of(job, catalog, settings), member=member, stop=stop,
+    )  # fmt: skip
 
 
 def _member(options: Any) -> Member | None:

@@ -146,7 +146,17 @@ def test_imports_inside_the_house_are_relative() -> None:
 def test_feast_and_the_engine_stay_where_they_belong() -> None:
     shown = ("flows/demo/", "flows/commands/")
     plugin = ("features/feast_plugin/", *shown)
-    files = ("pipeline", "steps", "loop_flow", "loop_steps", "run", "owned", "recovered", "worker")
+    files = (
+        "pipeline",
+        "steps",
+        "loop_flow",
+        "loop_steps",
+        "trigger_flow",
+        "run",
+        "owned",
+        "recovered",
+        "worker",
+    )
     adapters = ("flows/sources/", "flows/sinks/", *(f"flows/{name}.py" for name in files), *shown)
     for path in sources():
         place = path.relative_to(ROOT).as_posix()

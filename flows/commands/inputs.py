@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import msgspec
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.plans import Plans
+from ..decision.committing import Log
 from ..decision.loading import load as load_strategy
 from ..embedded import reviver
 from ..loop_flow import Loop
+from ..publisher import KafkaPublisher
 from ..settings import Settings
 from ..sources.base import EventSource, StopFlag
 from ..sources.files import FileSource
 from ..sources.valkey_stream import ValkeyStreamSource
+from ..trigger_flow import Acting, MakeLog
 from . import place
 from .references import absolute
 
@@ -111,6 +115,25 @@ def loop_of(job: Job, catalog: Catalog) -> Loop | None:
     if job.strategy is None:
         return None
     return Loop.compile(load_strategy(job.strategy, catalog).strategy, catalog)
+
+
+def acting_of(job: Job, catalog: Catalog, settings: Settings) -> Acting | None:
+    """Return what a job needs to decide by itself; None: its log is files, or it never does.
+
+    Raises
+    ------
+    SettingsError
+        With every fault of the strategy.
+    """
+    if job.strategy is None:
+        return None
+    log: MakeLog | None = None
+    if job.stream is not None:
+        log = partial(Log, job.stream, job.partitions, settings.shards)
+    elif job.topic is not None:
+        brokers = job.kafka or settings.kafka_brokers or ""
+        log = partial(KafkaPublisher, brokers, job.topic, settings.kafka_config, settings.shards)
+    return Acting.of(load_strategy(job.strategy, catalog), catalog, log)
 
 
 def read_strategy(path: Path) -> str:

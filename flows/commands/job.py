@@ -20,7 +20,7 @@ from ..pipeline import build_flow
 from ..run import run_flow
 from ..settings import Settings
 from . import place, screen
-from .inputs import Job, check_input, loop_of, open_source, remembered
+from .inputs import Job, acting_of, check_input, loop_of, open_source, remembered
 from .measures import Measures
 from .processes import check_processes, make_supervisor
 from .quiet import without_native_reports
@@ -43,7 +43,7 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     """
     catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
-    loop = loop_of(job, catalog)
+    loop, acting = loop_of(job, catalog), acting_of(job, catalog, settings)
     check_input(job, settings)
     member = check_processes(job, settings)
     with stop_on_signals() as stop:
@@ -73,7 +73,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
                 restarts = 0
                 flow = build_flow(
                     source, catalog, settings, url,
-                    decisions=point, loop=loop, observers=measures.observers(), stop=stop,
+                    decisions=point, loop=loop, acting=acting,
+                    observers=measures.observers(), stop=stop,
                 )  # fmt: skip
                 with _screen(console, measures), without_native_reports():
                     run_flow(flow, settings)
@@ -172,4 +173,6 @@ def _summary(
         )
     if measures.loop:
         put("loop", screen.loop_line(measures.loop))
+    if measures.acted:
+        put("triggers", screen.acted_line(measures.acted))
     put("look up", f"nextbest features get ID --data-dir {settings.data_dir}")

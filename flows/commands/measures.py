@@ -71,6 +71,7 @@ class Measures:
         self.reasons: Counter[str] = Counter()
         self.too_long: Counter[str] = Counter()  # by entity
         self.loop: Counter[str] = Counter()  # see `Counts` of the loop
+        self.acted: Counter[str] = Counter()  # see `Actor`
         self.fresh = Freshness()
         self.progress: Progress | None = None
         self.away: str | None = None
@@ -87,6 +88,7 @@ class Measures:
         return Observers(
             counted=self._count, stored=self._store, refused=self._refuse, progress=self._learn,
             outage=self.outage, keyed=self._count_keyed, looped=self.loop.update,
+            acted=self.acted.update,
         )  # fmt: skip
 
     @property

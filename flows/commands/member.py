@@ -23,7 +23,7 @@ from ..decisions import DecisionPoint
 from ..peers import watching
 from ..pipeline import build_flow
 from ..run import run_flow
-from .inputs import loop_of, open_source
+from .inputs import acting_of, loop_of, open_source
 from .measures import Measures
 from .quiet import without_native_reports
 from .references import load
@@ -121,6 +121,7 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
         order.url,
         decisions=point,
         loop=loop,
+        acting=acting_of(job, catalog, settings),
         observers=measures.observers(),
         member=member,
         stop=supervisor.stop,

@@ -62,6 +62,7 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     reasons: dict[str, int] = {}
     too_long: dict[str, int] = {}
     loop: dict[str, int] = {}
+    acted: dict[str, int] = {}
     progress: dict[str, Any] | None = None
     away: str | None = None
     away_seconds: float = 0.0
@@ -100,6 +101,7 @@ def report_of(measures: Measures) -> Report:
         reasons=dict(measures.reasons.most_common(_REASONS)),
         too_long=dict(measures.too_long),
         loop=dict(measures.loop),
+        acted=dict(measures.acted),
         progress=None if measures.progress is None else asdict(measures.progress),
         away=measures.away,
         away_seconds=measures.away_seconds,
@@ -135,13 +137,15 @@ class Tally:
         for name in ("accepted", "late", "duplicates", "dead", "rows"):
             setattr(total, name, sum(getattr(report, name) for report in reports))
         fresh, reasons, too_long = Freshness(), Counter[str](), Counter[str]()
-        loop = Counter[str]()
+        loop, acted = Counter[str](), Counter[str]()
         for report in reports:
             fresh.add_buckets(report.fresh)
             reasons.update(report.reasons)
             too_long.update(report.too_long)
             loop.update(report.loop)
+            acted.update(report.acted)
         total.fresh, total.reasons, total.too_long, total.loop = fresh, reasons, too_long, loop
+        total.acted = acted
         total.compiling = next((r.compiling for r in reports if r.compiling), None)
         total.away = next((r.away for r in reports if r.away), None)
         # They wait, and compile, side by side.

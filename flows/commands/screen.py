@@ -132,6 +132,8 @@ def measures_grid(measures: Measures) -> Table:
     )  # fmt: skip
     if measures.loop:
         grid.add_row("", "loop", loop_line(measures.loop))
+    if measures.acted:
+        grid.add_row("", "triggers", acted_line(measures.acted))
     style = "yellow" if measures.dead else "dim"
     grid.add_row("", "dead", Text(f"{measures.dead:,} refused", style=style))
     return grid
@@ -148,6 +150,20 @@ def loop_line(counts: Mapping[str, int]) -> str:
     names = ("decisions", "responses", "silences", "repaired", "withdrawn", "refused")
     late = f", {counts['too_late']:,} too late to learn" if counts.get("too_late") else ""
     return ", ".join(f"{counts.get(name, 0):,} {name}" for name in names) + late
+
+
+def acted_line(counts: Mapping[str, int]) -> str:
+    """Return what became of the events at which we decide by ourselves, in a line.
+
+    >>> acted_line({"triggered": 1200, "sent": 1100, "nothing": 90, "late": 10, "rerouted": 5})
+    '1,200 held, 1,100 sent, 5 rerouted, 10 too late, 90 nothing eligible'
+    """
+    words = {"triggered": "held", "late": "too late", "nothing": "nothing eligible"}
+    always = ("triggered", "sent", "rerouted", "late", "nothing")
+    more = [name for name in ("repeated", "fallback", "refused") if counts.get(name)]
+    return ", ".join(
+        f"{counts.get(name, 0):,} {words.get(name, name)}" for name in (*always, *more)
+    )
 
 
 def bar(share: float, width: int) -> str:

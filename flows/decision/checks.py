@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from ...features.catalog import Catalog
 from ...features.durations import microseconds
+from .contacts import SLACK_US
 from .converting import Converter, Path
 from .errors import ExpressionError
 from .expressions import Names, kind_of, nearest, parse, typed
@@ -15,7 +16,7 @@ from .expressions.nodes import Kind
 from .expressions.typing import OWN
 from .instants import instant
 from .reading import tags_of
-from .strategy import Action, Boost, Cap, Objective, Strategy, Suppression
+from .strategy import Action, Boost, Cap, Channel, Objective, Strategy, Suppression
 
 
 class Checker:
@@ -39,6 +40,7 @@ class Checker:
             self._caps(path, channel.caps)
             self._duration((*path, "blocked_for"), channel.blocked_for)
             self._expression((*path, "open"), channel.open, "bool", self._whole)
+            self._otherwise((*path, "otherwise"), name, channel)
         for name, action in _structs(strategy.actions, Action).items():
             self._action(("actions", name), action)
         self._caps((), strategy.caps)
@@ -90,6 +92,22 @@ class Checker:
                 self._known((*path, "value"), objective.value, numbers, "property that is a number")
         names = Names(frozenset({"event", "action"}), self._catalog, (), self._tags)
         self._expression((*path, "where"), objective.where, "bool", names)
+
+    def _otherwise(self, path: Path, name: str, channel: Channel) -> None:
+        if channel.otherwise is None:
+            return
+        if channel.direction != "outbound":
+            self._fault(path, f"{name!r} is inbound: nothing is delivered through it")
+        self._each(path, channel.otherwise, self._strategy.channels, "channel")
+        for i, other in enumerate(channel.otherwise):
+            if other == name:
+                self._fault((*path, i), f"{name!r} is the channel itself")
+            elif other in self._strategy.channels:
+                self._outbound((*path, i), other)
+
+    def _outbound(self, path: Path, name: str) -> None:
+        if self._strategy.channels[name].direction != "outbound":
+            self._fault(path, f"{name!r} is not outbound")
 
     def _action(self, path: Path, action: Action) -> None:
         self._each((*path, "channels"), action.channels, self._strategy.channels, "channel")
@@ -146,11 +164,19 @@ class Checker:
             if self._catalog is not None:
                 types = self._catalog.source.types
                 self._known((*path, "event"), trigger.event, types, "event type")
-            if self._known((*path, "channel"), trigger.channel, channels, "channel") and (
-                channels[trigger.channel].direction != "outbound"
-            ):
-                self._fault((*path, "channel"), f"{trigger.channel!r} is not outbound")
+            if self._known((*path, "channel"), trigger.channel, channels, "channel"):
+                self._outbound((*path, "channel"), trigger.channel)
+            self._within((*path, "within"), trigger.within)
             self._expression((*path, "when"), trigger.when, "bool", names)
+
+    def _within(self, path: Path, text: str) -> None:
+        try:
+            us = microseconds(text)
+        except ValueError as error:
+            self._fault(path, str(error))
+            return
+        if us > SLACK_US:
+            self._fault(path, f"{text!r} is more than 1h: so late, caps are not sure")
 
     def _known(self, path: Path, word: str, known: Iterable[str], what: str) -> bool:
         names = sorted(known) if isinstance(known, set | frozenset) else list(known)

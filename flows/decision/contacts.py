@@ -47,6 +47,7 @@ from .contact_bytes import (
 from .contact_kernels import add_offers, open_actions
 from .strategy import Strategy
 
+BLOCKED = "channel blocked after a failed delivery"
 FAIL, UNDELIVERED = "fail", "undelivered"
 """Responses after which an offer no longer counts; the first also blocks its channel."""
 SLACK_US = 3_600_000_000
@@ -357,7 +358,7 @@ class CapRules:
             return through.rules[code - 1] if own < 0 else self._rules[own]
         rest = Contacts.unpack(contacts).rests[-1 - code]
         if rest.what == through.rests_by:
-            return "channel blocked after a failed delivery"
+            return BLOCKED
         response = self._responses.get(rest.after)
         after = f" after {response}" if response else ""
         return f"cool-down{after} until {_shown(rest.until)}"

@@ -20,6 +20,7 @@ from .record import Value
 from .strategy import Strategy
 
 Flags = npt.NDArray[np.bool_]
+CLOSED = "closed channel"
 _NEVER, _ALWAYS = -(2**62), 2**62
 
 
@@ -202,7 +203,7 @@ class _Compiler:
         self._programs = Programs(read.catalog, read.zone)
         self._terms: list[int] = []
         self._kept: dict[tuple[int, ...], tuple[int, int]] = {}
-        self._names = ["", "not on this channel", "closed channel", "not valid yet", "expired"]
+        self._names = ["", "not on this channel", CLOSED, "not valid yet", "expired"]
 
     def rules(self) -> Rules:
         strategy = self._read.strategy

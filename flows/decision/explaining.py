@@ -17,6 +17,7 @@ from .strategy import (
     Objective,
     Strategy,
     Suppression,
+    otherwise_of,
 )
 
 
@@ -60,6 +61,7 @@ def explain(strategy: Strategy) -> list[Chapter]:
         Chapter("How it finds out", tuple(_exploration(strategy.exploration))),
         Chapter("How its worth is measured", tuple(_control(strategy))),
         Chapter("When it decides by itself", tuple(_triggers(strategy))),
+        Chapter("When a message does not arrive", tuple(_otherwise(strategy))),
         Chapter("When store or models are away", (_fallback(strategy),)),
     ]
     return [chapter for chapter in chapters if chapter.sentences]
@@ -224,7 +226,24 @@ def _control(strategy: Strategy) -> Iterator[str]:
 def _triggers(strategy: Strategy) -> Iterator[str]:
     for name, trigger in strategy.triggers.items():
         condition = "" if trigger.when is None else f", if {_words(trigger.when)}"
-        yield f"{name}: at an event `{trigger.event}`{condition}, on {trigger.channel}."
+        yield (
+            f"{name}: at an event `{trigger.event}`{condition}, on {trigger.channel}; "
+            f"not if it is learned of more than {trigger.within} later."
+        )
+
+
+def _otherwise(strategy: Strategy) -> Iterator[str]:
+    for name, channel in strategy.channels.items():
+        if channel.direction != "outbound":
+            continue
+        others = otherwise_of(strategy, name)
+        if others:
+            yield (
+                f"{name}: after a failed delivery, or if it is closed or blocked when we decide by "
+                f"ourselves, the next best action goes out on {_listed(others, 'else')}."
+            )
+        else:
+            yield f"{name}: after a failed delivery nothing else is sent."
 
 
 def _fallback(strategy: Strategy) -> str:

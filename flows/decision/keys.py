@@ -47,6 +47,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Of a decision's record."""
         return f"{self.prefix}decision:{identifier}"
 
+    def failed(self, identifier: str) -> str:
+        """Of what told first that a decision was not delivered: a time and an outcome's id."""
+        return f"{self.decision(identifier)}:failed"
+
     def outcome(self, customer: str, identifier: str) -> str:
         """Of an outcome that was taken in."""
         return f"{self.prefix}outcome:{_hex(customer)}:{identifier}"

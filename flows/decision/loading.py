@@ -16,6 +16,8 @@ from .expressions import canonical
 from .strategy import Strategy
 
 _EXPRESSIONS = frozenset({"where", "open", "eligible", "when"})
+_ADDED = {"otherwise": None, "within": "10m"}
+"""Fields that came later: with these values they change no version, as records name versions."""
 _NAMED_EXPRESSIONS = frozenset({"contexts", "numbers", "action_features", "segments"})
 
 
@@ -97,8 +99,8 @@ def version(strategy: Strategy) -> str:
 
 def _plain(part: Any, name: str = "", within: str = "") -> Any:
     if isinstance(part, msgspec.Struct):
-        fields = part.__struct_fields__
-        return {field: _plain(getattr(part, field), field) for field in fields}
+        said = {name: getattr(part, name) for name in part.__struct_fields__}
+        return {k: _plain(v, k) for k, v in said.items() if k not in _ADDED or v != _ADDED[k]}
     if isinstance(part, dict):
         keys = sorted(part) if name == "tags" else part
         return {key: _plain(part[key], key, name) for key in keys}

@@ -104,6 +104,11 @@ class PublishedModels:
             self.models = {name: model for name, model in kept if name in self.objectives}
 
     @property
+    def none_published(self) -> bool:
+        """Whether the store had no model at the last look."""
+        return not any(self._tags.values())
+
+    @property
     def tag_commands(self) -> Commands:
         """What asks for the tags of all models: one reply each."""
         keys = map(self.keys.model, self.objectives)

@@ -83,3 +83,15 @@ end
 redis.call('SET', KEYS[1], ARGV[1] .. string.sub(kept, 2), 'KEEPTTL')
 return 1
 """)
+
+CHANGE = _script("""
+-- KEYS: contacts
+-- ARGV: 1 contacts as they were, 2 and are to be, 3 for how many ms
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+return 1
+""")

@@ -78,12 +78,17 @@ class Channel(Part, frozen=True, kw_only=True):
         A condition; where it does not hold the channel is closed.
     blocked_for
         For how long the channel is not tried again after a delivery failed.
+    otherwise
+        Outbound: through which channels, in this order, the customer is tried to be reached when
+        a delivery failed, or when the channel is closed or blocked as a trigger decides. None:
+        all other outbound channels, as they stand in the file.
     """
 
     direction: Literal["inbound", "outbound"] = "inbound"
     caps: list[Cap] = []
     open: Expression | None = None
     blocked_for: Duration = "1h"
+    otherwise: list[Name] | None = None
     description: Text = ""
 
 
@@ -240,11 +245,14 @@ class Trigger(Part, frozen=True, kw_only=True):
         A condition over the features right after it.
     channel
         An outbound channel.
+    within
+        What is learned of later than that after it happened is past: nothing is decided.
     """
 
     event: str
     channel: Name
     when: Expression | None = None
+    within: Duration = "10m"
 
 
 class Strategy(Part, frozen=True, kw_only=True):
@@ -283,3 +291,26 @@ class Strategy(Part, frozen=True, kw_only=True):
     credit: Literal["last", "first", "all"] = "last"
     fallback: list[Name] = []
     description: Text = ""
+
+
+def otherwise_of(strategy: Strategy, channel: str) -> tuple[str, ...]:
+    """Return through which channels a customer is tried to be reached instead, in order.
+
+    Examples
+    --------
+    >>> out = Channel(direction="outbound")
+    >>> strategy = Strategy(
+    ...     name="tea", objectives={"sale": Objective(response="buy")},
+    ...     channels={"push": out, "web": Channel(), "sms": out},
+    ...     actions={"green": Action(channels=["push", "sms"])},
+    ... )
+    >>> otherwise_of(strategy, "push"), otherwise_of(strategy, "web")
+    (('sms',), ())
+    """
+    channels = strategy.channels
+    if channel not in channels or channels[channel].direction != "outbound":
+        return ()
+    named = channels[channel].otherwise
+    if named is not None:
+        return tuple(named)
+    return tuple(n for n, c in channels.items() if c.direction == "outbound" and n != channel)

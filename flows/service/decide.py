@@ -9,12 +9,13 @@ from ...features.errors import EventError, NextbestError, SettingsError
 from ...features.receipts import Receipt
 from ..decision.engine import Engine
 from ..decision.errors import RequestError
+from ..decision.outbound import outbound_message
 from ..decision.reasons import Reason, reasons
 from ..decision.record import Record
 from ..decision.request import Request
 from .deciding import Asked, Decided, Decider, Live
 from .http import Receive, Scope, read_typed
-from .loop_wire import DecideAnswer, DecideRequest, OfferAnswer, OutboundMessage
+from .loop_wire import DecideAnswer, DecideRequest, OfferAnswer
 from .paths import invalid
 from .problems import ProblemError, explained
 from .strategies import Strategies
@@ -37,7 +38,7 @@ class DecideRoute:
         self, strategies: Strategies, seconds: float, *, max_bytes: int, body_seconds: float
     ) -> None:
         self._strategies = strategies
-        self._decider = Decider(seconds, outbound_message)
+        self._decider = Decider(seconds, _outbound)
         self._max_bytes = max_bytes
         self._body_seconds = body_seconds
         self._decoder = msgspec.json.Decoder(DecideRequest)
@@ -102,16 +103,8 @@ def explored(record: Record) -> bool:
     return False
 
 
-def outbound_message(live: Live, record: Record) -> bytes | None:
-    """Return what is to be delivered; None: nothing, as the customer is there."""
-    engine = live.engine
-    channel = engine.loaded.strategy.channels[record.channel]
-    if channel.direction != "outbound" or not record.offers:
-        return None
-    message = OutboundMessage(
-        record.id, record.at, record.customer, record.channel, _offers(engine, record, None)
-    )
-    return msgspec.json.encode(message)
+def _outbound(live: Live, record: Record) -> bytes | None:
+    return outbound_message(live.engine.loaded.strategy, record)
 
 
 def _offers(engine: Engine, record: Record, said: list[list[Reason]] | None) -> list[OfferAnswer]:

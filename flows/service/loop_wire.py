@@ -94,16 +94,6 @@ class DecideAnswer(msgspec.Struct, frozen=True):
     ]
 
 
-class OutboundMessage(msgspec.Struct, frozen=True):
-    """An entry of a channel's outbound stream: what is to be delivered, to whom."""
-
-    decision_id: str
-    at: int
-    customer: str
-    channel: str
-    offers: list[OfferAnswer]
-
-
 class OutcomeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What became of an offer."""
 

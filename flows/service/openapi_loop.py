@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..decision.outbound import OutboundMessage
 from ..decision.request import MOST_OFFERS
 from ..decision.why import Why
 from .loop_wire import (
@@ -12,7 +13,6 @@ from .loop_wire import (
     CustomerAnswer,
     DecideAnswer,
     DecideRequest,
-    OutboundMessage,
     OutcomeRequest,
     OutcomesAnswer,
 )

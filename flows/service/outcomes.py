@@ -13,9 +13,9 @@ from ...features.event_check import id_fault
 from ..decision.commit import Responded
 from ..decision.errors import RequestError
 from ..decision.ids import customer_hash, parse_id
+from ..decision.outbound import outbound_message
 from ..decision.record import Record, Response
 from ..decision.strategy import Strategy
-from .decide import outbound_message
 from .deciding import Live
 from .http import JSON, Receive, Scope, read_typed
 from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
@@ -216,7 +216,9 @@ async def _record(live: Live, decision: str) -> Record | None:
         return None
     record = kept.record
     if kept.receipt is None:
-        await live.committer.complete(kept, outbound=outbound_message(live, record))
+        await live.committer.complete(
+            kept, outbound=outbound_message(live.engine.loaded.strategy, record)
+        )
     return record
 
 

@@ -14,16 +14,10 @@ from ...features.errors import StateError
 from ..connection import explained
 from ..decision.keys import Keys
 from ..decision.loading import Loaded
+from ..decision.stored import Stored
 from ..publisher import own_connections
 
 _MOST_STRATEGIES = 100
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A strategy's text, and the version that it is."""
-
-    version: str
-    text: str
 
 
 class StrategyStore:

@@ -42,6 +42,7 @@ from tests.bench import (
     scenario_recovery,
     scenario_regret,
     scenario_replay,
+    scenario_reroute,
     scenario_same_visit,
     scenario_scale,
 )
@@ -58,6 +59,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "replay": scenario_replay.run,
     "freshness": scenario_freshness.run,
     "receipt": scenario_receipt.run,
+    "reroute": scenario_reroute.run,
     "historical": scenario_historical.run,
     "scale": scenario_scale.run,
     "ingest-json": scenario_ingest_json.run,

@@ -49,6 +49,8 @@ class World:
         Whether there is learning too.
     offers
         Whether the log has a strategy's decisions.
+    strategy
+        Its text.
     seed
         Of what is done at random.
     fsync
@@ -64,6 +66,7 @@ class World:
         partitions: int = 1,
         decisions: bool = False,
         offers: bool = False,
+        strategy: str = STRATEGY,
         seed: int = 0,
         fsync: str = "always",
         outside: bool = False,
@@ -73,6 +76,7 @@ class World:
         self.rng = random.Random(seed)
         self._partitions = partitions
         self._decisions, self._offers = decisions, offers
+        self._strategy = strategy
         self._fsync: Any = fsync
         self._server_home = home.with_name("server") if outside else home
         self._outside = outside
@@ -241,7 +245,7 @@ class World:
             words += ["--decisions", f"{declared.__file__}:offer"]
         if self._offers:
             path = self.home.parent / "strategy.yaml"
-            path.write_text(STRATEGY)
+            path.write_text(self._strategy)
             words += ["--strategy", str(path)]
         if self._outside:
             words += ["--redis-url", self.url]

@@ -87,6 +87,10 @@ def test_the_example_is_read() -> None:
          "triggers.t.channel: 'web' is not outbound"),
         ("triggers: {t: {event: left, channel: email}}",
          "triggers.t.event: no event type 'left'; there are: visit, view, cart, purchase, leave"),
+        ("triggers: {t: {event: leave, channel: email, within: 2h}}",
+         "triggers.t.within: '2h' is more than 1h: so late, caps are not sure"),
+        ("triggers: {t: {event: leave, channel: email, within: 0s}}",
+         "triggers.t.within: '0s' is not a positive duration"),
         ("triggers: {t: {event: leave, channel: email, when: context.a > 1}}",
          "triggers.t.when: at 1: context.a: there is no context here: »context.a > 1"),
     ],
@@ -97,12 +101,21 @@ def test_a_fault_is_told(part: str, reason: str) -> None:
 
 
 OBJECTIVE = "{response: convert}"
+OUTBOUND = "{direction: outbound}"
 ACTION = "{channels: [web], tags: {category: hats}}"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
+        (OUTBOUND, "{direction: outbound, otherwise: [web]}",
+         "channels.email.otherwise[0]: 'web' is not outbound"),
+        (OUTBOUND, "{direction: outbound, otherwise: [sms]}",
+         "channels.email.otherwise[0]: no channel 'sms'; there are: web, email"),
+        (OUTBOUND, "{direction: outbound, otherwise: [email]}",
+         "channels.email.otherwise[0]: 'email' is the channel itself"),
+        ("web: {}", "web: {otherwise: [email]}",
+         "channels.web.otherwise: 'web' is inbound: nothing is delivered through it"),
         (OBJECTIVE, "{}", "objectives.buy: give `response` or `event`, one of the two"),
         (OBJECTIVE, "{response: a, event: view}",
          "objectives.buy: give `response` or `event`, not both"),
@@ -145,6 +158,16 @@ ACTION = "{channels: [web], tags: {category: hats}}"
 )  # fmt: skip
 def test_a_fault_of_a_part_is_told(old: str, new: str, reason: str) -> None:
     assert one(LEAST.replace(old, new)) == reason
+
+
+def test_what_came_later_changes_no_version() -> None:
+    """Else no decision that was logged before could be explained."""
+    text = LEAST + "triggers: {t: {event: leave, channel: email}}\n"
+    assert [load(LEAST).version, load(text).version] == ["31ed6349f5a3289d", "6271be912622f54d"]
+    same = text.replace("channel: email}", "channel: email, within: 10m}")
+    assert load(same).version == load(text).version
+    others = load(text.replace("{direction: outbound}", "{direction: outbound, otherwise: []}"))
+    assert others.version != load(text).version != load(same.replace("10m", "9m")).version
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -56,6 +56,9 @@ def test_a_strategy_is_told_in_sentences(home: Path, nextbest: Nextbest) -> None
     assert told.code == 0
     for sentence in (
         "offers: Offers on the web site, and by mail after a visit that ended with a full cart.",
+        "cart_left: at an event `leave`, if visits.hesitates is at least 1, on email; not if it is "
+        "learned of more than 10m later.",
+        "email: after a failed delivery nothing else is sent.",
         "conversion: an event `purchase`, where the event's category is the action's category, "
         "within 3d of the offer; each is worth 1.",
         "weight -0.2: it is to be avoided.",
@@ -72,7 +75,6 @@ def test_a_strategy_is_told_in_sentences(home: Path, nextbest: Nextbest) -> None
         "the score of all actions of category shoes is multiplied by 1.5.",
         "every eligible action has a chance of at least 1 %.",
         "5 % of the customers never meet the models: they get any eligible action, by lot.",
-        "cart_left: at an event `leave`, if visits.hesitates is at least 1, on email.",
         "hats_new or help, the first that is on the channel.",
     ):
         assert sentence in told.words, sentence

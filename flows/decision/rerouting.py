@@ -1,0 +1,238 @@
+"""What could not be delivered is tried through another channel.
+
+A failed delivery blocks its channel for the customer. However often it is reported, the first
+report in the log counts: the id of what is decided in its place is made of its time and of the
+failed decision. No chain of failures tries a channel twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
+
+from ...features.durations import microseconds
+from ...features.errors import RowError, StateError, StoreError
+from ...features.online import FeatureClient
+from .commit import Kept
+from .committing import Called, Step
+from .contacts import FAIL, CapRules, Reply
+from .engine import Engine
+from .errors import RequestError
+from .ids import id_of_cause, parse_id
+from .keys import Keys
+from .loop_events import LoopEvent
+from .pipelined import Commit, Pipelined
+from .record import Record, Response
+from .request import Row, row_of
+from .scripts import CHANGE
+from .strategy import Trigger, otherwise_of
+from .triggering import Found, Task, timely
+
+_TRIES = 100
+_WITHIN = Trigger(event="", channel="any").within
+
+
+class Failure(NamedTuple):
+    """A delivery that failed: an outcome in the log."""
+
+    outcome_id: str
+    at: int
+    customer: str
+    decision_id: str
+    action: str | None
+
+
+def failure_of(event: LoopEvent) -> Failure | None:
+    """Return what an event of the loop tells of a failed delivery; None: it tells of none."""
+    own = event.own
+    if not isinstance(own, Response) or own.response != FAIL:
+        return None
+    return Failure(event.event_id, event.at, event.customer, own.decision_id, own.action)
+
+
+class Rerouting:
+    """Finds what is to be decided in place of what was not delivered.
+
+    Parameters
+    ----------
+    engine
+        The strategy's.
+    keys
+        Of its store.
+    store
+        What asks it.
+    features
+        Looks customers up there.
+    keep_ms
+        For how long it is known that a decision was not delivered.
+    """
+
+    def __init__(
+        self, engine: Engine, keys: Keys, store: Pipelined, features: FeatureClient, keep_ms: int
+    ) -> None:
+        self._keep_ms = keep_ms
+        self._engine, self._keys = engine, keys
+        self._store, self._features = store, features
+
+    def find(self, failures: Sequence[Failure], now: int) -> Found:
+        """Return what is to be decided; for failures of what we know nothing of: nothing.
+
+        Raises
+        ------
+        redis.RedisError, StoreError
+            If the store is away; ask again.
+        """
+        keys = self._keys
+        replies = self._store.get(
+            [
+                command
+                for one in failures
+                for command in (
+                    ("GET", keys.decision(one.decision_id)),
+                    ("EXISTS", keys.outcome(one.customer, one.outcome_id)),
+                )
+            ]
+        )
+        late, pairs = 0, []
+        for one, value, taken in zip(failures, replies[::2], replies[1::2], strict=True):
+            record = _record(value)
+            if record is None or not self._fits(one, record):
+                continue
+            if not timely(one.at, now, self._within(record)):
+                late += 1
+                continue
+            if not taken:  # it was not posted, but put into the log
+                self._block(one, record)
+            pairs.append((one, record))
+        pairs = self._first(pairs)
+        tasks = []
+        rows = self._rows([one.customer for one, _ in pairs])
+        for (one, record), (row, fault) in zip(pairs, rows, strict=True):
+            tasks.append(self._task(one, record, *self._newer(row, fault, record)))
+        return Found(tasks, 0, late)
+
+    def _first(self, pairs: Sequence[tuple[Failure, Record]]) -> list[tuple[Failure, Record]]:
+        """Return the failures that were the first report, also if they are read again."""
+        commands: list[tuple[Any, ...]] = []
+        for one, record in pairs:
+            key = self._keys.failed(record.id)
+            commands.append(("SET", key, _claim(one), "NX", "PX", self._keep_ms))
+            commands.append(("GET", key))
+        first = self._store.get(commands)[1::2]
+        return [pair for pair, name in zip(pairs, first, strict=True) if name == _claim(pair[0])]
+
+    def _fits(self, one: Failure, record: Record) -> bool:
+        """Is it a failure of an outbound offer of ours?"""
+        names = [offer.action for offer in record.offers]
+        channel = self._engine.loaded.strategy.channels.get(record.channel)
+        return (
+            channel is not None
+            and channel.direction == "outbound"
+            and record.customer == one.customer
+            and bool(names)
+            and (one.action is None or one.action in names)
+        )
+
+    def _within(self, record: Record) -> int:
+        trigger = self._engine.loaded.strategy.triggers.get(record.trigger)
+        return microseconds(_WITHIN if trigger is None else trigger.within)
+
+    def _task(self, one: Failure, record: Record, row: Row | None, fault: str) -> Task:
+        tried = self._tried(record)
+        others = otherwise_of(self._engine.loaded.strategy, record.channel)
+        return Task(
+            id_of_cause(one.at, record.customer, record.id),
+            record.customer,
+            one.at,
+            record.id,
+            record.trigger,
+            tuple(name for name in others if name not in tried),
+            row,
+            fault,
+            record.wanted,
+            record.context,
+            rerouted=True,
+        )
+
+    def _newer(self, row: Row | None, fault: str, record: Record) -> tuple[Row | None, str]:
+        """Return what the failed decision saw, if the store does not have it (yet)."""
+        served = record.served
+        if served is None or (row is not None and row.position >= served.position):
+            return row, fault
+        try:
+            return self._engine.row(served), ""
+        except StateError:  # of another declaration
+            return row, fault
+
+    def _tried(self, record: Record) -> set[str]:
+        """Return the channels of the chain that ends with a failed decision."""
+        tried = {record.channel}
+        while _is_id(record.cause):
+            (value,) = self._store.get([("GET", self._keys.decision(record.cause))])
+            before = _record(value)
+            if before is None or before.channel in tried:
+                break
+            tried.add(before.channel)
+            record = before
+        return tried
+
+    def _rows(self, customers: Sequence[str]) -> list[tuple[Row | None, str]]:
+        """Return each customer's features, or why they cannot be had."""
+        if not customers:
+            return []
+        try:
+            found = self._features.get(list(customers)).rows
+        except (RowError, StateError) as error:
+            if len(customers) == 1:
+                return [(None, f"the customer's row cannot be read: {error}")]
+            return [row for customer in customers for row in self._rows([customer])]
+        return [(row_of(found, i), "") for i in range(len(customers))]
+
+    def _block(self, one: Failure, record: Record) -> None:
+        """Change the contacts as the outcome asks."""
+        reply = Reply(
+            one.outcome_id,
+            one.at,
+            FAIL,
+            one.action or record.offers[0].action,
+            record.channel,
+            record.at,
+        )
+        change = Commit(_changed(self._keys, one.customer, self._engine.caps, reply))
+        self._store.run([change])
+
+
+def _changed(
+    keys: Keys, customer: str, rules: CapRules, reply: Reply
+) -> Generator[Step, Any, None]:
+    key = keys.contacts(customer)
+    for _ in range(_TRIES):
+        present: bytes = (yield ("GET", key)) or b""
+        update = rules.responded(present, reply)
+        if update.contacts == present or (
+            yield Called(CHANGE, (key,), (present, update.contacts, max(update.keep_ms, 1)))
+        ):
+            return
+    raise StoreError(f"{key} changed {_TRIES} times meanwhile")
+
+
+def _claim(one: Failure) -> bytes:
+    """What tells a report from others; who sends one again may give it another time."""
+    return f"{one.at} {one.outcome_id}".encode()
+
+
+def _record(value: bytes | None) -> Record | None:
+    if value is None:
+        return None
+    try:
+        return Kept(value.partition(b" ")[2], None).record
+    except StateError:
+        return None
+
+
+def _is_id(cause: str) -> bool:
+    try:
+        parse_id(cause)
+    except RequestError:
+        return False
+    return True
