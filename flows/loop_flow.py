@@ -2,6 +2,7 @@
 
 whole chunks ─► attribute (one key a partition) ─┬─► refused ─► dead letters
                                                  ├─► archive of decisions, of credits
+                     of several partitions, align ◄┤
                                                  └─► learn (one key) ─► models, persons ─► store
 """
 
@@ -25,7 +26,16 @@ from .decision.learning import APART_US, Learning
 from .decision.loading import version
 from .decision.reading import action_values
 from .decision.strategy import Strategy
-from .loop_steps import AttributeStep, Credits, LearnLoopStep, LoopEvents, PublishedLoop, TooLate
+from .loop_steps import (
+    AlignStep,
+    AttributeStep,
+    Clock,
+    Credits,
+    LearnLoopStep,
+    LoopEvents,
+    PublishedLoop,
+    TooLate,
+)
 from .resp import encode_command
 from .settings import Settings
 from .sinks.archive import ArchiveSink
@@ -108,6 +118,7 @@ def attach_loop(
     place: Any,
     look: Look,
     tell: Callable[[Mapping[str, int]], None],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> LoopStreams:
     """Add the loop's steps to a dataflow.
 
@@ -127,6 +138,8 @@ def attach_loop(
         See `Look`.
     tell
         Told what became of the loop's events.
+    stopped
+        Whether the run was asked to end before its input does.
     """
     make = partial(AttributeStep, loop.attribution, loop.reader(), settings)
     attributed = op.stateful_batch("attribute", whole, place.logic(make))
@@ -137,7 +150,10 @@ def attach_loop(
             rows = op.flat_map(f"{what}_rows", attributed, partial(_rows, partitions, kind, table))
             sink = ArchiveSink(settings.archive_dir / what, names)
             op.output(f"archive_{what}", rows, place.sink(sink, int))
-    told = op.flat_map("credits", attributed, _credits)
+    told = op.flat_map("credits", attributed, partial(_credits, len(partitions) > 1))
+    if len(partitions) > 1:
+        align = partial(AlignStep, len(partitions), settings, stopped)
+        told = op.stateful_batch("align_loop", told, place.logic(align))
     which = loop.strategy.name, version(loop.strategy)
     logic = partial(LearnLoopStep, loop.learning, settings, which, loop.keys, look)
     learned = op.stateful_batch("learn_loop", told, place.logic(logic))
@@ -169,8 +185,8 @@ def _told(item: Credits) -> Any:
     return credits_table(item.told)
 
 
-def _credits(item: tuple[str, Any]) -> Iterator[tuple[str, Credits]]:
-    if isinstance(item[1], Credits):
+def _credits(clocks: bool, item: tuple[str, Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(item[1], Credits) or (clocks and isinstance(item[1], Clock)):
         yield LEARNER, item[1]
 
 

@@ -16,6 +16,7 @@ from ..features.manifest import Manifest
 from ..learners import Stamp
 from .assemble import WholeChunk
 from .dead_letters import DeadLetter
+from .decision.aligning import Aligner
 from .decision.attribution import Attribution
 from .decision.chunk_events import ChunkReader
 from .decision.credits import Counts
@@ -41,6 +42,8 @@ _SHARE = 0.2
 _SECONDS_A_BYTE = 5e-9
 """What it takes to send a model on."""
 _SAVED = "learned"
+_CLOCK_SECONDS, _CLOCK_US = 0.2, 3_600_000_000
+"""After how much time, or event time, a partition tells its clock again."""
 
 _log = logging.getLogger("nextbest.run")
 _ENCODER = msgspec.msgpack.Encoder()
@@ -52,6 +55,15 @@ class Credits:
     """What objectives are told, of one partition, in its order."""
 
     told: list[Credit]
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far a partition is, microseconds."""
+
+    partition: int
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,7 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
         resume: Manifest | None,
     ) -> None:
         self._attribution, self._reader = make(), reader
+        self._said = float("-inf"), -1
         self._directory = settings.state_dir
         self._log: IncrementLog | None = None
         if resume is not None:
@@ -105,12 +118,16 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
         for whole in values:
             done = self._attribution.take(*self._reader.read(whole, self._attribution.waits_for))
             if done.credits:
-                out.append(Credits(done.credits))
+                out.append(Credits(done.credits, whole.chunk.partition))
             if done.accepted:
                 out.append(LoopEvents(done.accepted))
             out += map(_letter, done.refused)
             if done.counts != Counts():
                 out.append(done.counts)
+        now, newest = time.monotonic(), self._attribution.newest
+        if now >= self._said[0] + _CLOCK_SECONDS or newest >= self._said[1] + _CLOCK_US:
+            self._said = now, newest
+            out.append(Clock(values[-1].chunk.partition, newest))
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Manifest:
@@ -121,6 +138,51 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
         change = _ENCODER.encode(changes) if changes else None
         manifest = self._log.save(change, lambda: _ENCODER.encode(attribution.all()))
         return {**manifest, "newest": attribution.newest}
+
+
+class AlignStep(StatefulBatchLogic[Any, Credits, Manifest]):
+    """The one key of what all partitions tell; see `Aligner`."""
+
+    def __init__(
+        self, partitions: int, settings: Settings, stopped: Callable[[], bool],
+        resume: Manifest | None,
+    ) -> None:  # fmt: skip
+        self._aligner = Aligner(partitions, time.monotonic)
+        self._log = IncrementLog(settings.state_dir, "aligned", resume)
+        self._aligner.restore(*self._log.load())
+        if resume is not None:
+            self._aligner.clocks = list(resume["clocks"])
+        self._stopped = stopped
+
+    def on_batch(self, values: list[Any]) -> tuple[list[Credits], bool]:
+        """Take what partitions tell; emit what need not wait."""
+        for each in values:
+            if isinstance(each, Clock):
+                self._aligner.hear(each.partition, each.newest, ())
+            else:
+                self._aligner.hear(each.partition, -1, each.told)
+        return self._released(), StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[Credits], bool]:
+        """Wait no longer for those that are silent."""
+        return self._released(), StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[list[Credits], bool]:
+        """Emit all; but if the run was stopped, the next one goes on."""
+        return self._released(everything=not self._stopped()), StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """When to look at what waits."""
+        return datetime.now(UTC) + timedelta(seconds=1.0) if len(self._aligner) else None
+
+    def snapshot(self) -> Manifest:
+        """Make what waits durable."""
+        saved = self._log.save(self._aligner.change(), self._aligner.all)
+        return {**saved, "clocks": list(self._aligner.clocks)}
+
+    def _released(self, *, everything: bool = False) -> list[Credits]:
+        told = self._aligner.released(everything=everything)
+        return [Credits(told)] if told else []
 
 
 class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):

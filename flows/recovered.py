@@ -33,7 +33,7 @@ _EPOCH_SECONDS = 3600.0  # all is done in one
 _FLOW = "nextbest"  # as are the steps' names, that of the run's dataflow
 _UNKNOWN_PART = "routing map"
 _NOBODY = "-"
-_LEARNERS = ("learn", "attribute", "learn_loop")
+_LEARNERS = ("learn", "attribute", "align_loop", "learn_loop")
 
 
 @dataclass(slots=True)

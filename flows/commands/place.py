@@ -156,7 +156,7 @@ def check(settings: Settings, run: Remembered, *, first: bool = True) -> None:
         if first:
             shutil.rmtree(settings.recovery_dir, ignore_errors=True)
     elif last is not None:
-        _compare(settings.data_dir, last, run)
+        _compare(settings, last, run)
 
 
 def remember(data_dir: Path, run: Remembered, *, rebuilt: bool = False) -> None:
@@ -174,7 +174,8 @@ def remember(data_dir: Path, run: Remembered, *, rebuilt: bool = False) -> None:
         sync_path(data_dir)
 
 
-def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:
+def _compare(settings: Settings, last: Remembered, run: Remembered) -> None:
+    data_dir = settings.data_dir
     # Whether an interrupted rebuild replaced the state or not, the state itself tells.
     if run.schema not in (last.schema, last.rebuilding):
         raise StateError(
@@ -183,7 +184,7 @@ def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:
             f"Make it anew from the archive with `nextbest rebuild --catalog {run.catalog}`, give "
             "another --data-dir, or remove this one to begin anew"
         )
-    if last.strategy not in (None, run.strategy):
+    if last.strategy not in (None, run.strategy) and _has_decided(settings):
         now = "none" if run.strategy is None else repr(run.strategy)
         raise StateError(
             f"{data_dir}: its state was made with strategy {last.strategy!r}, this run has {now}. "
@@ -200,6 +201,12 @@ def _compare(data_dir: Path, last: Remembered, run: Remembered) -> None:
                 f"{data_dir}: its state was made with {what} {before!r}, not {now!r}. "
                 "Give another --data-dir, or remove this one to begin anew"
             )
+
+
+def _has_decided(settings: Settings) -> bool:
+    """Whether the log had decisions; if they are not archived, as if."""
+    files = (settings.archive_dir / "decisions").glob("partition=*/*.parquet")
+    return not settings.archive or any(files)
 
 
 def _path(data_dir: Path) -> Path:

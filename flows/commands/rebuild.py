@@ -49,6 +49,7 @@ _Tell = Callable[[int, int], None]
 _LEARNERS = {
     "learn": ("learner", "it begins anew"),
     "attribute": ("outcomes", "decisions that were open are forgotten"),
+    "align_loop": ("outcomes", "what waited to be learned is forgotten"),
     "learn_loop": ("strategy", "its models begin anew; with --strategy they learn all again"),
 }
 

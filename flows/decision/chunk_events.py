@@ -82,7 +82,7 @@ class ChunkReader:
         the log does not say when that was, as files do not, there is no such bound.
         """
         chunk = whole.chunk
-        loop = list(chunk.loop)
+        loop = sorted(chunk.loop, key=lambda event: event.position)
         positions = np.array([event.position for event in loop], np.int64)
         clocks = np.array([min(event.at, event.logged_at + AHEAD_US) for event in loop], np.int64)
         if not whole.rows:
@@ -102,8 +102,11 @@ class ChunkReader:
                 wanted = [name in own or waits_for(name) for name in customers]
                 seen = self._seen(table, chunk.positions, rows[np.array(wanted)])
         events = sorted([*loop, *seen], key=lambda event: event.position)
+        if not loop:
+            return _with_clock(events, chunk.positions, times)
         positions = np.concatenate([chunk.positions, positions])
-        return _with_clock(events, positions, np.concatenate([times, clocks]))
+        order = np.argsort(positions, kind="stable")
+        return _with_clock(events, positions[order], np.concatenate([times, clocks])[order])
 
     def _seen(
         self, table: Any, positions: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
@@ -133,9 +136,8 @@ class ChunkReader:
 def _with_clock(
     events: list[LoopEvent | Seen], positions: npt.NDArray[np.int64], clocks: npt.NDArray[np.int64]
 ) -> ChunkEvents:
-    """Return events with the clock that all the partition's events make, each from its position."""
-    order = np.argsort(positions, kind="stable")
-    positions, newest = positions[order], np.maximum.accumulate(clocks[order])
+    """Return events with the clock that all the partition's events make, given in log order."""
+    newest = np.maximum.accumulate(clocks)
 
     def at(position: int) -> int:
         place = int(np.searchsorted(positions, position, side="right"))

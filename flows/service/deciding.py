@@ -179,8 +179,8 @@ class Decider:
                 async with asyncio.timeout(self._seconds):
                     outbound = self._outbound(live, record)
                     receipt = (await live.committer.complete(kept, outbound=outbound)).receipt
-            except (TimeoutError, StoreError) as error:
-                self._say(f"{record.id}: {error or 'the log does not answer'}")
+            except (TimeoutError, StoreError, StateError) as error:
+                self._say(f"{record.id}: {str(error) or 'the log does not answer'}")
         return Decided(record, receipt, True)
 
     async def _new(self, live: Live, asked: Asked, at: int | None) -> Decided:

@@ -95,6 +95,9 @@ def test_a_data_directory_keeps_its_strategy(
     tmp_path: Path, store_url: str, lines: list[bytes]
 ) -> None:
     place = Place(tmp_path, store_url)
+    first = next(n for n, line in enumerate(lines) if b'"type":"decision"' in line)
+    write(place, lines[:first])
+    place.run(OTHER_NAME)  # a mistake that binds nobody: there were no decisions
     write(place, lines[:300])
     assert "loop" not in place.run(None)
     write(place, lines[:600])

@@ -21,6 +21,7 @@ from nextbest.flows.decision.learning import learn_action
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.models import new_learner, publish
 from nextbest.flows.decision.open_decisions import Credit
+from nextbest.flows.decision.record import Offer, Record, Response, event_of, outcome_event
 from nextbest.flows.loop_flow import Loop
 from nextbest.flows.loop_steps import Credits, LearnLoopStep, TooLate
 from nextbest.flows.pipeline import Observers, build_flow
@@ -207,6 +208,33 @@ def test_a_decision_point_and_a_strategy_do_not_go_together(tmp_path: Path, stor
             FileSource([path]), catalog, Settings(data_dir=tmp_path), store_url,
             decisions=offer, loop=loop,
         )  # fmt: skip
+
+
+def test_a_partition_that_is_read_days_ahead_keeps_nothing_from_being_learned(
+    tmp_path: Path, store_url: str
+) -> None:
+    minute, start = 60_000_000, 1_767_225_600_000_000
+    for number, (every, decisions) in enumerate(((20 * minute, 900), (600 * minute, 30))):
+        lines = []
+        for n in range(decisions):
+            name, at = f"{number}-{n}", start + n * every
+            offer = Offer(action="tea", score=0.0, propensity=1.0, draw=0.0)
+            made = Record(
+                id=name, customer=str(number), at=at, channel="web", strategy="5e", offers=[offer]
+            )
+            said = Response(decision_id=name, response="accept", value=7.0)
+            lines += [event_of(made), outcome_event(f"o{name}", at + 1, str(number), "web", said)]
+        path = tmp_path / "log" / f"partition={number}" / "log.ndjson"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    learned = []
+    for rows in (8192, 64):
+        world = World(tmp_path, store_url, 2, batch_rows=rows)
+        world.run(tmp_path / "log", f"by-{rows}")
+        assert world.counts["responses"] == 2 * 930
+        assert not world.counts.get("too_late")
+        learned.append(world.stored())
+    assert learned[0] == learned[1]
 
 
 def test_what_comes_too_late_to_be_learned_is_counted(tmp_path: Path) -> None:

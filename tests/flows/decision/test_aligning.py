@@ -1,0 +1,98 @@
+"""What partitions tell is learned at about the same event time, however far apart they are read."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import pytest
+
+from nextbest.features import StateError
+from nextbest.flows.decision.aligning import (
+    APART_US,
+    IDLE_MESSAGES,
+    IDLE_SECONDS,
+    QUIET_SECONDS,
+    Aligner,
+)
+from nextbest.flows.decision.open_decisions import Credit
+
+DAY = 86_400_000_000
+
+
+def told(name: str, at: int) -> Credit:
+    return Credit("sale", name, at, 1, "ann", "tea", 1.0, False, False, 0, {}, [])
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_learned_far_ahead_of_a_partition_whatever_the_order_and_the_restarts(
+    seed: int,
+) -> None:
+    rng = random.Random(seed)
+    clock = Clock()
+    logs = [
+        deque(told(f"{p}-{n}", (n + 1) * every) for n in range(30 * DAY // every))
+        for p, every in enumerate((DAY // 20, DAY // 3, 2 * DAY))
+    ]
+    whole = [list(log) for log in logs]
+    aligner, full, changes = Aligner(3, clock), None, []
+    out: list[Credit] = []
+    read = [0, 0, 0]
+    while any(logs):
+        part = rng.choice([p for p, log in enumerate(logs) if log])
+        some = [logs[part].popleft() for _ in range(min(rng.randrange(1, 40), len(logs[part])))]
+        read[part] = some[-1].time
+        aligner.hear(part, read[part], some)
+        for credit in aligner.released():
+            assert credit.time <= min(read) + APART_US
+            out.append(credit)
+        if rng.random() < 0.3:
+            change = aligner.change()
+            changes += [] if change is None else [change]
+        if rng.random() < 0.1:
+            kept = aligner.change()
+            changes += [] if kept is None else [kept]
+            if rng.random() < 0.5:
+                full, changes = aligner.all(), []
+            aligner = Aligner(3, clock)
+            aligner.restore(full, changes)
+            for p, newest in enumerate(read):
+                aligner.hear(p, newest, ())
+    out += aligner.released(everything=True)
+    assert len(aligner) == 0
+    newest = 0
+    for credit in out:  # so that each can be learned in its place
+        assert credit.time > newest - 2 * APART_US - 2 * DAY
+        newest = max(newest, credit.time)
+    for part, own in enumerate(whole):
+        assert [c for c in out if c.id.startswith(f"{part}-")] == own
+
+
+def test_a_partition_that_is_silent_holds_nobody_up_for_long() -> None:
+    clock = Clock()
+    aligner = Aligner(2, clock)
+    aligner.hear(0, 9 * DAY, [told("a", 9 * DAY)])
+    clock.now = 2 * IDLE_SECONDS
+    assert aligner.released() == []  # perhaps everything stood still
+    for _ in range(IDLE_MESSAGES):
+        aligner.hear(0, 9 * DAY, ())
+    assert [c.id for c in aligner.released()] == ["a"]
+    aligner.hear(1, DAY, ())  # it has begun, and is behind
+    aligner.hear(0, 9 * DAY, [told("b", 9 * DAY)])
+    assert aligner.released() == []
+    clock.now += QUIET_SECONDS
+    assert [c.id for c in aligner.released()] == ["b"]
+
+
+def test_damaged_state_is_named() -> None:
+    for damaged in (b"\xff", b"\x81\x07\x92\x00\x90", b"\x81\x00\x92\x01\x90"):
+        with pytest.raises(StateError, match="waits for other partitions is damaged"):
+            Aligner(2, lambda: 0.0).restore(damaged, [])
