@@ -56,6 +56,11 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
             url = stream_url or store_url(settings)
             place.remember(settings.data_dir, this)
             console.print(f"[bold]nextbest run[/bold]  {source.describe()}", soft_wrap=True)
+            if loop is not None and loop.strategy.triggers and acting is None:
+                console.print(
+                    "  triggers   pass: decisions are appended to the log, and files are only read",
+                    soft_wrap=True,
+                )
             if job.processes > 1 or job.supervise or member is not None:
                 tally = Tally()
                 supervisor = make_supervisor(job, settings, url, member, stop, tally, console)
