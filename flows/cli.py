@@ -97,7 +97,8 @@ def run(
     strategy: Annotated[
         Path | None,
         typer.Option(
-            help="A strategy's YAML: learn from its decisions and outcomes in the log.",
+            help="A strategy's YAML: learn from its decisions and outcomes in the log, and decide "
+            "at its triggers.",
             metavar="FILE",
             show_default=False,
         ),

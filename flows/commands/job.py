@@ -62,6 +62,11 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
                     console, "strategy",
                     f"{this.strategy} learns from here on; this directory's run had none before",
                 )  # fmt: skip
+            if loop is not None and loop.strategy.triggers and acting is None:
+                console.print(
+                    "  triggers   pass: decisions are appended to the log, and files are only read",
+                    soft_wrap=True,
+                )
             if job.processes > 1 or job.supervise or member is not None:
                 tally = Tally()
                 supervisor = make_supervisor(job, settings, url, member, stop, tally, console)

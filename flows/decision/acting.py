@@ -159,12 +159,18 @@ class Actor:
             self._tell(counts)
 
     def _do(self, tasks: Sequence[Task]) -> None:
-        waiting = self._not_done(tasks)
-        if not waiting:
+        if not tasks:
             return
-        names = list(dict.fromkeys(task.customer for task in waiting))
-        keys = [*map(self._keys.contacts, names), *map(self._keys.person, names)]
-        (found,) = self._patiently(lambda: self._store.get([("MGET", *keys)]))
+        names = list(dict.fromkeys(task.customer for task in tasks))
+        kept = [self._keys.decision(task.id) for task in tasks]
+        read = ("MGET", *map(self._keys.contacts, names), *map(self._keys.person, names))
+        heads = [("GETRANGE", key, 0, len(PENDING) - 1) for key in kept]
+        *begun, found = self._patiently(lambda: self._store.get([*heads, read]))
+        unfinished = [key for key, head in zip(kept, begun, strict=True) if head == PENDING]
+        if unfinished:
+            self._finish(unfinished)
+        self._counts["repeated"] += sum(map(bool, begun))
+        waiting = [task for task, head in zip(tasks, begun, strict=True) if not head]
         values = [value or b"" for value in found]
         contacts = dict(zip(names, values, strict=False))
         persons = dict(zip(names, values[len(names) :], strict=True))
@@ -174,21 +180,6 @@ class Actor:
             rounds += 1
             if rounds > _SOON and waiting:
                 time.sleep(_PAUSE)  # others are at the same customers
-
-    def _not_done(self, tasks: Sequence[Task]) -> list[Task]:
-        """Return the tasks without those that were done before; finish what was begun."""
-        if not tasks:
-            return []
-        last = len(PENDING) - 1
-        keys = [self._keys.decision(task.id) for task in tasks]
-        heads = self._patiently(
-            lambda: self._store.get([("GETRANGE", key, 0, last) for key in keys])
-        )
-        unfinished = [key for key, head in zip(keys, heads, strict=True) if head == PENDING]
-        if unfinished:
-            self._finish(unfinished)
-        self._counts["repeated"] += sum(map(bool, heads))
-        return [task for task, head in zip(tasks, heads, strict=True) if not head]
 
     def _finish(self, keys: Sequence[str]) -> None:
         """Append to the log outside, and send, what was decided just before a crash."""
