@@ -22,6 +22,7 @@ from .decision.credits import Counts
 from .decision.goals import Goal, goals_of
 from .decision.keys import Keys
 from .decision.learning import APART_US, Learning
+from .decision.loading import Loaded
 from .decision.reading import action_values
 from .decision.strategy import Strategy
 from .loop_steps import AttributeStep, Credits, LearnLoopStep, LoopEvents, PublishedLoop
@@ -29,6 +30,7 @@ from .resp import encode_command
 from .settings import Settings
 from .sinks.archive import ArchiveSink
 from .sinks.flush import RowFlush
+from .strategy_versions import StrategyVersions, VersionKeeper, fetching, versions_in
 from .watch import Look
 
 LEARNER = "loop"
@@ -47,14 +49,17 @@ class Loop:
         Of the features and events.
     goals
         Its objectives.
+    loaded
+        The strategy with its text, to be kept; None: it is not known.
     """
 
     strategy: Strategy
     catalog: Catalog
     goals: tuple[Goal, ...]
+    loaded: Loaded | None = None
 
     @classmethod
-    def compile(cls, strategy: Strategy, catalog: Catalog) -> Loop:
+    def compile(cls, strategy: Strategy | Loaded, catalog: Catalog) -> Loop:
         """Compile it.
 
         Raises
@@ -62,7 +67,16 @@ class Loop:
         SettingsError
             If an objective cannot be used.
         """
-        return cls(strategy, catalog, goals_of(strategy, catalog))
+        if isinstance(strategy, Strategy):
+            return cls(strategy, catalog, goals_of(strategy, catalog))
+        return cls(strategy.strategy, catalog, goals_of(strategy.strategy, catalog), strategy)
+
+    def keeper(self, settings: Settings, store_url: str) -> VersionKeeper:
+        """Return what keeps the versions that decide; this one is kept at once."""
+        versions = StrategyVersions(settings.archive_dir / "strategies")
+        if self.loaded is not None:
+            versions.keep(self.strategy.name, self.loaded.version, self.loaded.text)
+        return VersionKeeper(versions, self.keys, fetching(store_url))
 
     @property
     def keys(self) -> Keys:
@@ -107,6 +121,7 @@ def attach_loop(
     place: Any,
     look: Look,
     tell: Callable[[Mapping[str, int]], None],
+    store_url: str,
 ) -> LoopStreams:
     """Add the loop's steps to a dataflow.
 
@@ -126,6 +141,8 @@ def attach_loop(
         See `Look`.
     tell
         Told what became of the loop's events.
+    store_url
+        Where the texts of strategies are.
     """
     make = partial(AttributeStep, loop.attribution, loop.reader(), settings)
     attributed = op.stateful_batch("attribute", whole, place.logic(make))
@@ -143,6 +160,9 @@ def attach_loop(
         op.flat_map("loop_flushes", learned, _flushes),
         op.flat_map("loop_counted", attributed, partial(_count, tell)),
     ]
+    if settings.archive:
+        keep = partial(_keep_versions, loop.keeper(settings, store_url))
+        flushes.append(op.flat_map("loop_versions", attributed, place.step(keep)))
     return LoopStreams(refused, flushes)
 
 
@@ -175,6 +195,13 @@ def _flushes(item: tuple[str, PublishedLoop]) -> Iterator[tuple[str, RowFlush]]:
     _, out = item
     commands = [encode_command(b"SET", k.encode(), v) for k, v in out.values.items()]
     yield LEARNER, RowFlush(b"".join(commands), len(commands), 0, marks=out.marks)
+
+
+def _keep_versions(keeper: VersionKeeper, item: tuple[str, Any]) -> Iterator[Any]:
+    """Keep the versions that decided; emit nothing."""
+    if isinstance(item[1], LoopEvents):
+        keeper.see(versions_in(event.own for event in item[1].events))
+    return iter(())
 
 
 def _count(tell: Callable[[Mapping[str, int]], None], item: tuple[str, Any]) -> Iterator[Any]:

@@ -194,7 +194,7 @@ def build_flow(
         whole = op.stateful_batch("assemble", parts, place.logic(AssembleStep))
         named = dict(zip(keys, partitions, strict=True))
         if loop is not None:
-            more = attach_loop(loop, whole, named, settings, place, look, watch.looped)
+            more = attach_loop(loop, whole, named, settings, place, look, watch.looped, store_url)
             dead = op.merge("dead_and_refused", dead, more.refused)
             flushes += more.flushes
             whole = op.filter("with_events", whole, lambda item: item[1].rows > 0)

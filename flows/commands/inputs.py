@@ -110,7 +110,7 @@ def loop_of(job: Job, catalog: Catalog) -> Loop | None:
     """
     if job.strategy is None:
         return None
-    return Loop.compile(load_strategy(job.strategy, catalog).strategy, catalog)
+    return Loop.compile(load_strategy(job.strategy, catalog), catalog)
 
 
 def read_strategy(path: Path) -> str:

@@ -62,7 +62,8 @@ def paths(refs: Mapping[Any, Any], answers: Callable[..., Any]) -> dict[str, Any
         }},
         "/v1/decisions/{id}/why": {"get": {
             "operationId": "explainDecision",
-            "summary": "A decision made again from what was logged of it, and why it came out so",
+            "summary": "A decision made again from what was logged of it, why it came out so, "
+                       "and what came of it; also long after, from the archive beside the service",
             "parameters": [_id("the decision's id")],
             "responses": answers(200, refs[Why], 400, 404, 410, 422, 500, 503),
         }},

@@ -26,6 +26,7 @@ from ..decision.keys import Keys
 from ..publisher import AsyncPublisher
 from ..settings import Settings
 from .app import App, LoopRoutes, Routes
+from .archive import ArchiveSearch
 from .customers import CustomersRoute
 from .decide import DecideRoute
 from .events import EventsRoute
@@ -187,10 +188,12 @@ async def _serve(
             log = LookupLog(settings.lookups_dir, settings.lookup_log_share)
             stack.callback(log.close)
 
-        strategies = _strategies(place, settings, client)
+        archive = ArchiveSearch(settings.archive_dir)
+        stack.callback(archive.close)
+        strategies = _strategies(place, settings, client, archive)
         stack.push_async_callback(strategies.close)
         await strategies.start()
-        loop = _loop(strategies, settings)
+        loop = _loop(strategies, settings, archive)
 
         async def routes(client: AsyncFeatureClient) -> Routes:
             lookups = FeaturesRoute(
@@ -227,22 +230,26 @@ async def _serve(
             task.cancel()
 
 
-def _strategies(place: Place, settings: Settings, client: AsyncFeatureClient) -> Strategies:
+def _strategies(
+    place: Place, settings: Settings, client: AsyncFeatureClient, archive: ArchiveSearch
+) -> Strategies:
     log = Log(place.stream, place.partitions, settings.shards)
 
     def committer(keys: Keys, record_seconds: float) -> AsyncCommitter:
         return AsyncCommitter(place.url, keys, log, record_seconds=record_seconds)
 
     store = StrategyStore(place.url)
-    return Strategies(store, client, place.strategy, committer, settings.decision_seconds)
+    return Strategies(
+        store, client, place.strategy, committer, settings.decision_seconds, archive.text
+    )
 
 
-def _loop(strategies: Strategies, settings: Settings) -> LoopRoutes:
+def _loop(strategies: Strategies, settings: Settings, archive: ArchiveSearch) -> LoopRoutes:
     most, seconds = settings.http_body_bytes, settings.http_body_seconds
     return LoopRoutes(
         DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds),
         OutcomesRoute(strategies, max_bytes=most, body_seconds=seconds),
-        WhyRoute(strategies),
+        WhyRoute(strategies, archive),
         CustomersRoute(strategies),
     )
 

@@ -19,17 +19,11 @@ from ..decision.keys import Keys
 from ..decision.loading import Loaded
 from ..decision.models import load_model, publish
 from ..publisher import own_connections
+from ..strategy_versions import Stored
 
 TAG_BYTES = 16
 """A model's bytes end with a checksum of them all."""
 _MOST_STRATEGIES = 100
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A strategy's text, and the version that it is."""
-
-    version: str
-    text: str
 
 
 class StrategyStore:

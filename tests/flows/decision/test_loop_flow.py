@@ -31,7 +31,8 @@ from tests.chaos.log import make_blobs
 from tests.chaos.offers import STRATEGY
 
 OBJECTIVES = ("accept", "spend", "bought")
-strategy = load(STRATEGY, catalog).strategy
+LOADED = load(STRATEGY, catalog)
+strategy = LOADED.strategy
 
 
 @dataclass
@@ -52,7 +53,7 @@ class World:
             [logs], batch_rows=self.batch_rows, partitions=self.partitions, epoch_bytes=1 << 20
         )
         observers = Observers(looped=self._looped)
-        loop = Loop.compile(strategy, catalog)
+        loop = Loop.compile(LOADED, catalog)
         run_flow(
             build_flow(source, catalog, settings, self.url, loop=loop, observers=observers),
             settings,
@@ -139,6 +140,8 @@ def test_a_broken_run_ends_as_an_undisturbed_one(
     assert min(counts.values()) > 0, counts
     events = pa.concat_tables(world.archive("whole", "events").values())
     assert not {"decision", "outcome"} & set(events["type"].to_pylist())
+    kept = world.settings("broken").archive_dir / "strategies/offers" / f"{LOADED.version}.yaml"
+    assert kept.read_text() == STRATEGY
 
 
 def test_what_is_learned_is_the_last_word_on_each_offer_in_event_time(
