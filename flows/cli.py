@@ -26,6 +26,7 @@ from .cli_options import (
 )
 from .cli_simulate import simulate
 from .cli_strategy import strategy
+from .cli_why import why
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
 
@@ -40,6 +41,7 @@ app.add_typer(features, name="features")
 app.add_typer(strategy, name="strategy")
 app.command()(evaluate)
 app.command()(simulate)
+app.command()(why)
 
 
 @app.callback(invoke_without_command=True)

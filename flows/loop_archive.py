@@ -80,7 +80,7 @@ class LoopArchive:
         """
         at = parse_id(identifier).at
         until = deadline(seconds)
-        with self._lock:
+        with self._searching():
             # What is near in any partition comes before what is far in one.
             later = []
             for files in self._of("decisions"):
@@ -117,7 +117,7 @@ class LoopArchive:
         outcomes: dict[str, OutcomeSeen] = {}
         told: dict[tuple[str, str], tuple[int, CreditTold]] = {}
         complete = True
-        with self._lock:
+        with self._searching():
             try:
                 for files in self._of("credits"):
                     for i in Searching(files, begin, end).all(until):
@@ -150,6 +150,15 @@ class LoopArchive:
                         ) from None
                     return Archived(record, position, files.directory.name)
         return None
+
+    @contextlib.contextmanager
+    def _searching(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            finally:
+                for files in self._partitions.values():
+                    files.close()
 
     def _of(self, what: str) -> list[Files]:
         """Return the partitions, with the files that there are now."""
@@ -229,6 +238,8 @@ def _credits(
 
 def _outcomes(file: Any, record: Record, found: dict[str, OutcomeSeen]) -> None:
     groups = _groups(file, "customer_id", record.customer, record.customer)
+    if not _groups(file, "type", OUTCOME, OUTCOME):
+        return
     for part in _rows(file, groups, ["event_id", "event_timestamp", "customer_id", "type",
                                      "record"]):  # fmt: skip
         chosen = part.filter(_equal(part["customer_id"], record.customer))

@@ -42,6 +42,7 @@ class Files:
         self.directory = directory
         self._numbers: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._times: npt.NDArray[np.int64] = np.empty((0, 2), np.int64)  # low > high: not known
+        self._open: tuple[int, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -95,12 +96,24 @@ class Files:
         """
         path = self.path(i)
         try:
-            with pq.ParquetFile(path, memory_map=True) as file:
-                return read(file)
+            return read(self._opened(i, path))
         except FileNotFoundError:
             return None
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise SourceError(f"{path}: cannot be read: {error}") from None
+
+    def close(self) -> None:
+        """Close the file that was read last."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def _opened(self, i: int, path: Path) -> Any:
+        """A file is mostly asked for its times, then for rows."""
+        if self._open is None or self._open[0] != i:
+            self.close()
+            self._open = i, pq.ParquetFile(path, memory_map=True)
+        return self._open[1]
 
 
 class Searching:
