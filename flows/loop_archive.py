@@ -76,7 +76,7 @@ class LoopArchive:
         OutOfTimeError
             If not all files could be asked, and the others have it not.
         SourceError
-            If a file, or the record, is damaged.
+            If the record is damaged; or nothing was found, and some files are damaged.
         """
         at = parse_id(identifier).at
         until = deadline(seconds)
@@ -93,6 +93,9 @@ class LoopArchive:
                 found = self._first(files, searching.far(), at, identifier, until)
                 if found is not None:
                     return found
+            for files, _ in later:
+                for fault in files.faults:
+                    raise SourceError(f"it may be in {fault}")
         return None
 
     def came(self, record: Record, window_us: int, *, seconds: float | None = None) -> WhatCame:
@@ -106,25 +109,21 @@ class LoopArchive:
             For how long after it something may have come, microseconds.
         seconds
             For how long to look, at most; what was found by then is returned.
-
-        Raises
-        ------
-        SourceError
-            If a file is damaged.
         """
         until = deadline(seconds)
         begin, end = record.at - NEAR_US, record.at + window_us + NEAR_US
         outcomes: dict[str, OutcomeSeen] = {}
         told: dict[tuple[str, str], tuple[int, CreditTold]] = {}
-        complete = True
         with self._searching():
             try:
-                for files in self._of("credits"):
+                told_in, made_in = self._of("credits"), self._of("decisions")
+                for files in told_in:
                     for i in Searching(files, begin, end).all(until):
                         files.read(i, lambda file: _credits(file, record.id, told))
-                for files in self._of("decisions"):
+                for files in made_in:
                     for i in Searching(files, begin, end).all(until):
                         files.read(i, lambda file: _outcomes(file, record, outcomes))
+                complete = not any(files.faults for files in (*told_in, *made_in))
             except OutOfTimeError:
                 complete = False
         return WhatCame(
@@ -137,8 +136,7 @@ class LoopArchive:
         self, files: Files, order: Iterator[int], at: int, identifier: str, until: float
     ) -> Archived | None:
         for i in in_time(order, until):
-            low, high = files.times(i)
-            if low <= at <= high:
+            if files.holds(i, at, at):
                 found = files.read(i, lambda file: _decision(file, at, identifier))
                 if found is not None:
                     position, text = found

@@ -43,12 +43,15 @@ class Files:
         self._numbers: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._times: npt.NDArray[np.int64] = np.empty((0, 2), np.int64)  # low > high: not known
         self._open: tuple[int, Any] | None = None
+        self.faults: list[str] = []
+        """What was wrong with files that could not be read, since the last `look`."""
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def look(self) -> None:
         """Find the files that were added."""
+        self.faults.clear()
         new = self._added() if len(self) else self._listed()
         if new:
             self._numbers = np.append(self._numbers, np.array(new, np.int64))
@@ -75,32 +78,33 @@ class Files:
     def _path(self, number: int) -> Path:
         return self.directory / f"epoch-{number:08d}.parquet"
 
-    def times(self, i: int) -> tuple[int, int]:
-        """Return the earliest and the latest time in a file; of one that is gone, none."""
+    def times(self, i: int) -> tuple[int, int] | None:
+        """Return the earliest and the latest time in a file; None: it is gone, or damaged."""
         low, high = self._times[i].tolist()
-        if low <= high or (low == _NEVER and high == _EVER):
+        if low <= high:
             return low, high
-        found = self.read(i, _times)
-        low, high = (_NEVER, _EVER) if found is None else found
-        if i < len(self) - _YOUNG:
-            self._times[i] = low, high
-        return low, high
+        found: tuple[int, int] | None = self.read(i, _times)
+        if found is not None and i < len(self) - _YOUNG:
+            self._times[i] = found
+        return found
+
+    def holds(self, i: int, begin: int, end: int) -> bool:
+        """Return whether a file may have such times."""
+        times = self.times(i)
+        return times is not None and times[0] <= end and times[1] >= begin
 
     def read(self, i: int, read: Callable[[Any], Any]) -> Any:
-        """Return what is read from a file; None: it is gone.
-
-        Raises
-        ------
-        SourceError
-            If it is damaged.
-        """
+        """Return what is read from a file; None: it is gone, or damaged, which `faults` tells."""
         path = self.path(i)
         try:
             return read(self._opened(i, path))
         except FileNotFoundError:
             return None
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-            raise SourceError(f"{path}: cannot be read: {error}") from None
+            fault = f"{path}: cannot be read: {error}"
+            if fault not in self.faults:
+                self.faults.append(fault)
+            return None
 
     def close(self) -> None:
         """Close the file that was read last."""
@@ -120,25 +124,30 @@ class Searching:
     """The order in which files are asked for what is from ``begin`` to ``end``."""
 
     def __init__(self, files: Files, begin: int, end: int) -> None:
-        self._files, self._end = files, end
+        self._files, self._begin, self._end = files, begin, end
         low, high = 0, len(files)
         while low < high:  # the first file that does not end before
             middle = (low + high) // 2
-            if files.times(middle)[1] < begin:
-                low = middle + 1
-            else:
+            known = next((i for i in range(middle, high) if files.times(i) is not None), None)
+            if known is None or files.holds(known, begin, _NEVER):
                 high = middle
-        self._first = low
-        self._begin = begin
-        self._from, self._to = low, low
+            else:
+                low = known + 1
+        self._from = self._to = low
 
     def near(self) -> Iterator[int]:
         """Yield the files where it is to be expected."""
         files = self._files
-        while self._to < len(files) and files.times(self._to)[0] <= self._end + NEAR_US:
+        while self._to < len(files):
+            times = files.times(self._to)
+            if times is not None and times[0] > self._end + NEAR_US:
+                break
             self._to += 1
             yield self._to - 1
-        while self._from > 0 and files.times(self._from - 1)[1] >= self._begin - NEAR_US:
+        while self._from > 0:
+            times = files.times(self._from - 1)
+            if times is not None and times[1] < self._begin - NEAR_US:
+                break
             self._from -= 1
             yield self._from
 
@@ -156,8 +165,7 @@ class Searching:
     def all(self, until: float) -> Iterator[int]:
         """Yield those near that have such a time; raises when it is late."""
         for i in in_time(self.near(), until):
-            low, high = self._files.times(i)
-            if low <= self._end and high >= self._begin:
+            if self._files.holds(i, self._begin, self._end):
                 yield i
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from ..decision.record import Value
 from ..decision.why import Explained, Why
@@ -146,16 +144,10 @@ def _features(console: Console, found: Why) -> None:
         return
     age = "" if found.age_ms < 0 else f", newest event {duration(found.age_ms / 1000)} before"
     console.print(f"\n[dim]features as they were served{age}[/dim]")
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(style="dim")
+    width = max((len(each.name) for each in found.features), default=0)
     for each in found.features:
-        if each.state == "present":
-            table.add_row(escape(each.name), escape(_value(each.value)), "")
-        else:
-            table.add_row(escape(each.name), NOTHING, each.state)
-    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        value = _value(each.value) if each.state == "present" else f"{NOTHING}  {each.state}"
+        console.print(escape(f"  {each.name:<{width}}  {value}"), soft_wrap=True)
 
 
 def _fact(console: Console, name: str, text: str) -> None:

@@ -102,7 +102,8 @@ class WhatCame(msgspec.Struct, frozen=True, kw_only=True):
         In order of time; of each offer and objective the last word. A credit that is missing is
         still open.
     complete
-        Whether the archive was searched to where such things can be; not if that took too long.
+        Whether all of the archive was searched where such things can be; not if that took too
+        long, or a file is damaged.
     """
 
     outcomes: list[OutcomeSeen]
