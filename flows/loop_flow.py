@@ -16,6 +16,7 @@ import bytewax.operators as op
 
 from ..features.catalog import Catalog
 from .dead_letters import DeadLetter
+from .decision import recent
 from .decision.attribution import Attribution
 from .decision.chunk_events import ChunkReader, credits_table, decisions_table
 from .decision.credits import Counts
@@ -159,6 +160,7 @@ def attach_loop(
     flushes = [
         op.flat_map("loop_flushes", learned, _flushes),
         op.flat_map("loop_counted", attributed, partial(_count, tell)),
+        op.flat_map("loop_recent", attributed, partial(_recent, loop.keys)),
     ]
     if settings.archive:
         keep = partial(_keep_versions, loop.keeper(settings, store_url))
@@ -195,6 +197,27 @@ def _flushes(item: tuple[str, PublishedLoop]) -> Iterator[tuple[str, RowFlush]]:
     _, out = item
     commands = [encode_command(b"SET", k.encode(), v) for k, v in out.values.items()]
     yield LEARNER, RowFlush(b"".join(commands), len(commands), 0, marks=out.marks)
+
+
+def _recent(keys: Keys, item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
+    """Keep customers' newest decisions and what came of them at hand."""
+    _, out = item
+    if isinstance(out, LoopEvents):
+        added = recent.additions(recent.of_events(out.events))
+    elif isinstance(out, Credits):
+        added = recent.additions(recent.of_credits(out.told))
+    else:
+        return
+    commands = []
+    for customer, members in added.items():
+        key = keys.recent(customer).encode()
+        commands += [
+            encode_command(b"ZADD", key, *members),
+            encode_command(b"ZREMRANGEBYRANK", key, b"0", b"%d" % (-1 - recent.MOST)),
+            encode_command(b"EXPIRE", key, b"%d" % recent.KEPT_SECONDS),
+        ]
+    if commands:
+        yield LEARNER, RowFlush(b"".join(commands), len(commands), 0)
 
 
 def _keep_versions(keeper: VersionKeeper, item: tuple[str, Any]) -> Iterator[Any]:

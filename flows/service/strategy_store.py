@@ -87,6 +87,11 @@ class StrategyStore:
         (found,) = await self._all(("GET", key))
         return found or b""
 
+    async def newest(self, key: str, most: int) -> list[bytes]:
+        """Return the members of a sorted set, those of the highest scores first."""
+        (found,) = await self._all(("ZREVRANGE", key, 0, most - 1))
+        return list(found)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.connection_pool.disconnect()
