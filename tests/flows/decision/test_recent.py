@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 import redis
 
 from nextbest.flows.decision import recent
+from nextbest.flows.decision.commit import Committer, Log
 from nextbest.flows.decision.ids import new_id
 from nextbest.flows.decision.keys import Keys
 from nextbest.flows.decision.record import Offer, Record, Response
@@ -80,12 +80,9 @@ def test_writing_again_changes_nothing_and_the_newest_stay(store_url: str) -> No
                   if isinstance(m, recent.Decided)]  # fmt: skip
         assert newest[0].at == AT + 119 * 1_000_000
 
-        steps = KEYS.of_customer("ann")
-        reply: Any = None
-        with pytest.raises(StopIteration) as done:
-            while True:
-                reply = store.execute_command(*steps.send(reply))
-        assert done.value.value == [KEYS.recent("ann").encode()]  # erasing finds it
+        log = Log("log", None, 16)
+        with Committer(store_url, KEYS, log, record_seconds=60.0) as committer:
+            assert committer.keys_of("ann") == [KEYS.recent("ann").encode()]  # erasing finds it
 
 
 def test_what_cannot_be_read_is_left_out() -> None:
