@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +28,8 @@ CAME_SECONDS = 2.0
 MOST_WAITING = 16
 """Searches that wait for their turn; beyond, callers are told to come again."""
 
+_SWITCH_SECONDS = 0.0005
+
 T = TypeVar("T")
 
 
@@ -36,7 +41,7 @@ class ArchiveSearch:
     directory
         The archive of the data directory; it need not be there.
     seconds, came_seconds
-        For how long a search may take.
+        For how long a search may take, its turn included.
     """
 
     def __init__(
@@ -64,6 +69,12 @@ class ArchiveSearch:
         """
         return self._versions.text(version)
 
+    async def warm(self) -> None:
+        """Load what reads the archive, if there is one: nobody is to wait for it."""
+        if self.there:
+            with contextlib.suppress(ProblemError):
+                await self._run(lambda archive: archive.there)
+
     async def decision(self, identifier: str) -> Archived | None:
         """Return a decision; None: it is not in the archive, or there is none.
 
@@ -74,7 +85,8 @@ class ArchiveSearch:
         """
         if not self.there:
             return None
-        return await self._run(lambda archive: archive.decision(identifier, seconds=self._seconds))
+        until = time.monotonic() + self._seconds
+        return await self._run(lambda archive: archive.decision(identifier, seconds=_left(until)))
 
     async def came(self, record: Record, window_us: int) -> WhatCame | None:
         """Return what came of a decision; None: there is no archive.
@@ -86,8 +98,9 @@ class ArchiveSearch:
         """
         if not self.there:
             return None
+        until = time.monotonic() + self._came_seconds
         return await self._run(
-            lambda archive: archive.came(record, window_us, seconds=self._came_seconds)
+            lambda archive: archive.came(record, window_us, seconds=_left(until))
         )
 
     def close(self) -> None:
@@ -119,6 +132,9 @@ class ArchiveSearch:
             ) from None
         if self._archive is None:
             self._archive = LoopArchive(self._directory)
+        # The event loop asks for the interpreter many times a request: it must not wait for long.
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             return search(self._archive)
         except OutOfTimeError as error:
@@ -126,3 +142,9 @@ class ArchiveSearch:
             raise ProblemError("archive-busy", reason) from None
         except SourceError as error:
             raise ProblemError("unreadable-row", str(error)) from None
+        finally:
+            sys.setswitchinterval(usual)
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())

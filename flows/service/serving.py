@@ -190,6 +190,7 @@ async def _serve(
 
         archive = ArchiveSearch(settings.archive_dir)
         stack.callback(archive.close)
+        await archive.warm()
         strategies = _strategies(place, settings, client, archive)
         stack.push_async_callback(strategies.close)
         await strategies.start()
