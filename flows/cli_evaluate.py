@@ -34,6 +34,7 @@ def evaluate(
     """Whether a strategy would have done better than what was logged, without trying it."""
     from ..learners.off_policy.report import METHODS
     from .commands import evaluate as command
+    from .commands.evaluate_text import print_evaluation
     from .commands.lookup import catalog_of, parse_at
     from .commands.screen import make_console
     from .commands.strategies import read_loaded
@@ -55,4 +56,4 @@ def evaluate(
     if as_json:
         sys.stdout.write(command.as_json(found).decode() + "\n")
     else:
-        command.print_evaluation(make_console(), found)
+        print_evaluation(make_console(), found)

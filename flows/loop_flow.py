@@ -17,13 +17,14 @@ import bytewax.operators as op
 
 from ..features.catalog import Catalog
 from .dead_letters import DeadLetter
+from .decision import recent
 from .decision.attribution import Attribution
 from .decision.chunk_events import ChunkReader, credits_table, decisions_table
 from .decision.credits import Counts
 from .decision.goals import Goal, goals_of
 from .decision.keys import Keys
 from .decision.learning import APART_US, Learning
-from .decision.loading import version
+from .decision.loading import Loaded
 from .decision.reading import action_values
 from .decision.strategy import Strategy
 from .loop_steps import (
@@ -40,6 +41,7 @@ from .resp import encode_command
 from .settings import Settings
 from .sinks.archive import ArchiveSink
 from .sinks.flush import RowFlush
+from .strategy_versions import StrategyVersions, VersionKeeper, fetching, versions_in
 from .watch import Look
 
 LEARNER = "loop"
@@ -52,20 +54,20 @@ class Loop:
 
     Attributes
     ----------
-    strategy
-        Checked.
+    loaded
+        The strategy, with its text.
     catalog
         Of the features and events.
     goals
         Its objectives.
     """
 
-    strategy: Strategy
+    loaded: Loaded
     catalog: Catalog
     goals: tuple[Goal, ...]
 
     @classmethod
-    def compile(cls, strategy: Strategy, catalog: Catalog) -> Loop:
+    def compile(cls, loaded: Loaded, catalog: Catalog) -> Loop:
         """Compile it.
 
         Raises
@@ -73,7 +75,18 @@ class Loop:
         SettingsError
             If an objective cannot be used.
         """
-        return cls(strategy, catalog, goals_of(strategy, catalog))
+        return cls(loaded, catalog, goals_of(loaded.strategy, catalog))
+
+    @property
+    def strategy(self) -> Strategy:
+        """Checked."""
+        return self.loaded.strategy
+
+    def keeper(self, settings: Settings, store_url: str) -> VersionKeeper:
+        """Return what keeps the versions that decide; this one is kept at once."""
+        versions = StrategyVersions(settings.archive_dir / "strategies")
+        versions.keep(self.strategy.name, self.loaded.version, self.loaded.text)
+        return VersionKeeper(versions, self.keys, fetching(store_url))
 
     @property
     def keys(self) -> Keys:
@@ -118,7 +131,8 @@ def attach_loop(
     place: Any,
     look: Look,
     tell: Callable[[Mapping[str, int]], None],
-    stopped: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], bool],
+    store_url: str,
 ) -> LoopStreams:
     """Add the loop's steps to a dataflow.
 
@@ -140,6 +154,8 @@ def attach_loop(
         Told what became of the loop's events.
     stopped
         Whether the run was asked to end before its input does.
+    store_url
+        Where the texts of strategies are.
     """
     make = partial(AttributeStep, loop.attribution, loop.reader(), settings)
     attributed = op.stateful_batch("attribute", whole, place.logic(make))
@@ -154,14 +170,18 @@ def attach_loop(
     if len(partitions) > 1:
         align = partial(AlignStep, len(partitions), settings, stopped)
         told = op.stateful_batch("align_loop", told, place.logic(align))
-    which = loop.strategy.name, version(loop.strategy)
+    which = loop.strategy.name, loop.loaded.version
     logic = partial(LearnLoopStep, loop.learning, settings, which, loop.keys, look)
     learned = op.stateful_batch("learn_loop", told, place.logic(logic))
     flushes = [
         op.flat_map("loop_flushes", learned, _flushes),
         op.flat_map("loop_counted", attributed, partial(_count, tell)),
         op.flat_map("loop_too_late", learned, partial(_count, tell)),
+        op.flat_map("loop_recent", attributed, partial(_recent, loop.keys)),
     ]
+    if settings.archive:
+        keep = partial(_keep_versions, loop.keeper(settings, store_url))
+        flushes.append(op.flat_map("loop_versions", attributed, place.step(keep)))
     return LoopStreams(refused, flushes)
 
 
@@ -196,6 +216,34 @@ def _flushes(item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
         return
     commands = [encode_command(b"SET", k.encode(), v) for k, v in out.values.items()]
     yield LEARNER, RowFlush(b"".join(commands), len(commands), 0, marks=out.marks)
+
+
+def _recent(keys: Keys, item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
+    """Keep customers' newest decisions and what came of them at hand."""
+    _, out = item
+    if isinstance(out, LoopEvents):
+        added = recent.additions(recent.of_events(out.events))
+    elif isinstance(out, Credits):
+        added = recent.additions(recent.of_credits(out.told))
+    else:
+        return
+    commands = []
+    for customer, members in added.items():
+        key = keys.recent(customer).encode()
+        commands += [
+            encode_command(b"ZADD", key, *members),
+            encode_command(b"ZREMRANGEBYRANK", key, b"0", b"%d" % (-1 - recent.MOST)),
+            encode_command(b"EXPIRE", key, b"%d" % recent.KEPT_SECONDS),
+        ]
+    if commands:
+        yield LEARNER, RowFlush(b"".join(commands), len(commands), 0)
+
+
+def _keep_versions(keeper: VersionKeeper, item: tuple[str, Any]) -> Iterator[Any]:
+    """Keep the versions that decided; emit nothing."""
+    if isinstance(item[1], LoopEvents):
+        keeper.see(versions_in(event.own for event in item[1].events))
+    return iter(())
 
 
 def _count(tell: Callable[[Mapping[str, int]], None], item: tuple[str, Any]) -> Iterator[Any]:

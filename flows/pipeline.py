@@ -205,7 +205,7 @@ def build_flow(
         if loop is not None:
             more = attach_loop(
                 loop, whole, named, settings, place, look, watch.looped,
-                lambda: stop is not None and stop.is_set(),
+                lambda: stop is not None and stop.is_set(), store_url,
             )  # fmt: skip
             dead = op.merge("dead_and_refused", dead, more.refused)
             flushes += more.flushes

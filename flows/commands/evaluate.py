@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +11,23 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError, SourceError
+from ...learners.off_policy import Report
 from ...learners.off_policy.report import Method
+from ..decision.control_check import Check
 from ..decision.engine import Engine
-from ..decision.evaluating import Evaluation, Evaluator, Rewards, Verdict
+from ..decision.evaluating import MOST_POSITIONS, Evaluator, Rewards
+from ..decision.evaluation import Evaluation, Verdict
 from ..decision.loading import Loaded
 from ..decision.record import DECISION, Record
+from ..decision.strategy import Strategy
 from ..settings import Settings
+from ..strategy_versions import StrategyVersions
 
 _RECORD = msgspec.json.Decoder(Record)
 _JSON = msgspec.json.Encoder()
-_SHOWN = 5
 _ROWS = 4096
 _DAMAGED = "with a damaged record"
 
@@ -67,6 +69,7 @@ def evaluate_strategy(
             f"{directory}: no decision has been archived; a run with --strategy archives them"
         )
     evaluator = Evaluator(Engine(loaded, catalog))
+    versions = _Versions(StrategyVersions(settings.archive_dir / "strategies"))
     came, clocks = _rewards(settings.archive_dir / "credits")
     for partition, part in _tables(directory, ["event_timestamp"]):
         # What stands at the newest event's own time may still be open.
@@ -82,7 +85,9 @@ def evaluate_strategy(
         except msgspec.DecodeError:  # also of wrong types
             evaluator.leave_out(_DAMAGED)
             continue
-        evaluator.take(record, came.get(record.id, {}), clocks[partition])
+        first, *below = came.get(record.id) or [{}]
+        own = versions.strategy(record.strategy)
+        evaluator.take(record, first, clocks[partition], below=below, own=own)
     return evaluator.finish(method=method, alpha=alpha)
 
 
@@ -95,13 +100,30 @@ def _decisions(directory: Path, since: int | None) -> Iterator[tuple[str, str, s
                 yield partition, event_id, text
 
 
-def _rewards(directory: Path) -> tuple[dict[str, Rewards], dict[str, int]]:
-    """Return by decision what came of its first offer, and by partition the time it reached.
+class _Versions:
+    """The strategies that decided, each read once."""
+
+    def __init__(self, kept: StrategyVersions) -> None:
+        self._kept = kept
+        self._found: dict[str, Strategy | None] = {}
+
+    def strategy(self, version: str) -> Strategy | None:
+        """Return a version; None: it is not kept, or no longer a strategy."""
+        if version not in self._found:
+            self._found[version] = None
+            with contextlib.suppress(SettingsError):
+                loaded = self._kept.loaded(version, None)
+                self._found[version] = None if loaded is None else loaded.strategy
+        return self._found[version]
+
+
+def _rewards(directory: Path) -> tuple[dict[str, list[Rewards]], dict[str, int]]:
+    """Return by decision what came of its offers, and by partition the time it reached.
 
     Of each objective the latest revision counts. Silence is told when its window is over: so far
     has the partition come.
     """
-    found: dict[str, dict[str, tuple[int, float | None]]] = {}
+    found: dict[str, list[dict[str, tuple[int, float | None]]]] = {}
     clocks: dict[str, int] = {}
     names = ["objective", "example", "revision", "reward", "withdrawn", "silence"]
     for partition, part in _tables(directory, [*names, "event_timestamp"]):
@@ -110,15 +132,17 @@ def _rewards(directory: Path) -> tuple[dict[str, Rewards], dict[str, int]]:
         ):
             if silence:
                 clocks[partition] = max(clocks.get(partition, 0), at)
-            decision, _, rank = example.rpartition("/")
-            if rank != "0":
+            decision, _, text = example.rpartition("/")
+            rank = int(text) if text.isdecimal() else MOST_POSITIONS
+            if rank >= MOST_POSITIONS:
                 continue
-            of = found.setdefault(decision, {})
-            if objective not in of or of[objective][0] < revision:
-                of[objective] = revision, None if withdrawn else reward
-    rewards: dict[str, Rewards] = {
-        decision: {objective: reward for objective, (_, reward) in of.items()}
-        for decision, of in found.items()
+            offers = found.setdefault(decision, [])
+            offers += ({} for _ in range(rank + 1 - len(offers)))
+            if objective not in offers[rank] or offers[rank][objective][0] < revision:
+                offers[rank][objective] = revision, None if withdrawn else reward
+    rewards: dict[str, list[Rewards]] = {
+        decision: [{name: reward for name, (_, reward) in of.items()} for of in offers]
+        for decision, offers in found.items()
     }
     return rewards, clocks
 
@@ -140,63 +164,39 @@ def _tables(directory: Path, columns: list[str]) -> Iterator[tuple[str, Any]]:
             raise SourceError(f"{path}: cannot be read: {error}") from None
 
 
-def print_evaluation(console: Console, found: Evaluation) -> None:
-    """Print a sentence, a table and what was left out."""
-    console.print(escape(found.sentence()), soft_wrap=True)
-    console.print()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "logged", "this", "gain", "interval", "worth", ""):
-        table.add_column(column, justify="right" if column else "left")
-    for each in found.verdicts:
-        report = each.report
-        table.add_row(
-            each.name,
-            f"{report.logged:.4g}",
-            f"{report.estimate.value:.4g}",
-            f"{report.gain:+.4g}",
-            f"{report.interval.lower:+.4g} to {report.interval.upper:+.4g}",
-            f"{report.overlap.effective:.0f} of {report.overlap.n}",
-            report.verdict,
-        )
-    console.print(table)
-    score = found.verdicts[0]
-    estimates = ", ".join(
-        f"{kind} {estimate.value:.4g} ±{estimate.standard_error:.2g}"
-        for kind, estimate in score.estimates.items()
-    )
-    console.print(f"\nestimators of the {score.name}: {estimates}", soft_wrap=True)
-    console.print(
-        f"judged: the first action of {found.judged} decisions, by contacts as the log made them",
-        soft_wrap=True,
-    )
-    for why, count in found.left_out.items():
-        console.print(f"left out: {count} {why}", soft_wrap=True)
-    for action, share in list(found.missing.items())[:_SHOWN]:
-        console.print(
-            f"missing overlap: {escape(action)}, {share:.1%} of its choices, "
-            "which the log could never make",
-            soft_wrap=True,
-        )
-    if len(found.missing) > _SHOWN:
-        console.print(f"missing overlap: {len(found.missing) - _SHOWN} more actions")
-
-
 def as_json(found: Evaluation) -> bytes:
     """Return an evaluation as one JSON text; a number that is none or infinite is null."""
     return _JSON.encode(
         {
-            "verdict": found.verdicts[0].report.verdict,
+            "verdict": found.verdict,
             "sentence": found.sentence(),
             "judged": found.judged,
             "left_out": found.left_out,
             "missing_overlap": found.missing,
+            "missing_why": found.missing_why,
+            "versions": found.versions,
+            "notes": found.notes,
+            "several_offers": found.several,
+            "positions": {one.rank + 1: _reported(one.report) for one in found.positions},
+            "control": None if found.check is None else _checked(found.check),
             "objectives": {each.name: _plain(each) for each in found.verdicts},
         }
     )
 
 
 def _plain(each: Verdict) -> dict[str, Any]:
-    report, overlap = each.report, each.report.overlap
+    return {
+        **_reported(each.report),
+        "bootstrap": [_finite(end) for end in each.bootstrapped],
+        "estimates": {
+            kind: {"value": one.value, "standard_error": _finite(one.standard_error)}
+            for kind, one in each.estimates.items()
+        },
+    }
+
+
+def _reported(report: Report) -> dict[str, Any]:
+    overlap = report.overlap
     return {
         "verdict": report.verdict,
         "reasons": report.reasons,
@@ -207,16 +207,18 @@ def _plain(each: Verdict) -> dict[str, Any]:
         "interval": [_finite(end) for end in report.interval],
         "method": report.method,
         "alpha": report.alpha,
-        "bootstrap": [_finite(end) for end in each.bootstrapped],
         "effective": overlap.effective,
         "decisions": overlap.n,
         "mean_weight": overlap.mean,
         "largest_weight": overlap.largest,
         "unsupported": overlap.unsupported,
-        "estimates": {
-            kind: {"value": one.value, "standard_error": _finite(one.standard_error)}
-            for kind, one in each.estimates.items()
-        },
+    }
+
+
+def _checked(check: Check) -> dict[str, Any]:
+    return {
+        name: _finite(part) if isinstance(part, float) else part
+        for name, part in check._asdict().items()
     }
 
 

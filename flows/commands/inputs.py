@@ -114,7 +114,7 @@ def loop_of(job: Job, catalog: Catalog) -> Loop | None:
     """
     if job.strategy is None:
         return None
-    return Loop.compile(load_strategy(job.strategy, catalog).strategy, catalog)
+    return Loop.compile(load_strategy(job.strategy, catalog), catalog)
 
 
 def acting_of(job: Job, catalog: Catalog, settings: Settings) -> Acting | None:

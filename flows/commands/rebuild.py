@@ -160,7 +160,7 @@ def _rebuild(
 def _loop(text: str | None, catalog: Catalog, last: place.Remembered) -> Loop | None:
     if text is None:
         return None
-    loop = Loop.compile(load_strategy(text, catalog).strategy, catalog)
+    loop = Loop.compile(load_strategy(text, catalog), catalog)
     if loop.strategy.name != last.strategy:
         raise SettingsError(
             f"--strategy: what ran here was {last.strategy or 'none'}, not {loop.strategy.name}"

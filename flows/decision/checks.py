@@ -32,6 +32,7 @@ class Checker:
     def all(self) -> None:
         """Check everything."""
         strategy = self._strategy
+        self._check_name()
         self._check_zone()
         for name, objective in _structs(strategy.objectives, Objective).items():
             self._objective(("objectives", name), objective)
@@ -65,6 +66,15 @@ class Checker:
     def _fault(self, path: Path, reason: str) -> None:
         if not any(path[:i] in self._found.bad for i in range(1, len(path) + 1)):
             self._found.fault(path, reason)
+
+    def _check_name(self) -> None:
+        """A strategy's keys in the store begin as an entity's rows would."""
+        name = self._strategy.name
+        if self._catalog is not None and name in {one.name for one in self._catalog.entities}:
+            self._fault(
+                ("name",),
+                f"a strategy cannot be called {name!r}, as an entity is: their keys would mix",
+            )
 
     def _check_zone(self) -> None:
         try:

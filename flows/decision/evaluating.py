@@ -4,13 +4,21 @@ Of each logged decision the first action of the answer is judged: its propensity
 and what came of it is known once its window is over. Rewards are shares of the objectives'
 ranges; the weighted score is what the strategy in question says they are worth, less the action's
 cost, levers and boosts left out: both policies are measured by the same rule.
+
+Offers below the first are judged rank by rank, as if what comes of an offer depended on it and on
+those above it only (the cascade): a decision then says of rank r what its weight is, the product
+of the ratios of the propensities down to r.
+
+References
+----------
+McInerney, Brost, Chandar, Mehrotra, Carterette (2020), "Counterfactual evaluation of slate
+recommendations with sequential reward interactions", section 4, for the ranks below the first.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,8 +26,6 @@ from ...features.durations import microseconds
 from ...features.errors import SettingsError, StateError
 from ...learners.off_policy import (
     Estimate,
-    Interval,
-    Report,
     Rules,
     Sample,
     bootstrap,
@@ -32,83 +38,31 @@ from ...learners.off_policy import (
     switch_dr,
 )  # fmt: skip
 from ...learners.off_policy.report import Method, judge
+from .control_check import ControlCheck
 from .engine import Engine
 from .errors import ModelError, RequestError
-from .judging import Judge, worth_of
+from .evaluation import SCORE, Evaluation, Position, Verdict
+from .judging import Considered, Judge, worth_of
 from .record import Record
+from .strategy import Strategy
+from .terms import Terms, terms
 
-SCORE = "weighted score"
-"""The name of what all objectives together are worth."""
 SWITCH, SHRINKAGE = 10.0, 100.0
 """The largest weight that `switch_dr` trusts, and how `dros` shrinks."""
+MOST_POSITIONS = 5
+"""So many offers of an answer are judged."""
 
 _MANY, _FEW, _MANY_ROWS = 2000, 200, 50_000
 """Replicates of a bootstrap, and of how many rows on it has fewer."""
+_LEAST_CHANCE = 1e-9
+"""Of all offers down to a rank; a decision of less says nothing of the rank."""
 
 _DAMAGED = "damaged, or of another catalog"
 _OPEN = "still open: their windows are not over"
+_NOTHING = "(nothing)"
 
 Rewards = Mapping[str, float | None]
 """By objective, what came of a decision's first offer; None: withdrawn, it was never seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One objective, or the weighted score.
-
-    Attributes
-    ----------
-    name
-        Of the objective, or `SCORE`.
-    report
-        The verdict and why; numbers are in units of the reward.
-    estimates
-        By estimator.
-    bootstrapped
-        The bootstrap's interval of the gain by `dr`.
-    """
-
-    name: str
-    report: Report
-    estimates: dict[str, Estimate]
-    bootstrapped: Interval
-
-
-@dataclass(slots=True)
-class Evaluation:
-    """What the log says of a strategy.
-
-    Attributes
-    ----------
-    verdicts
-        The weighted score, then each objective.
-    judged
-        How many decisions that was.
-    left_out
-        Why → how many decisions were not judged.
-    missing
-        Action → the share of the strategy's choices that the log could never make. ``(nothing)``:
-        it would offer nothing.
-    """
-
-    verdicts: list[Verdict] = field(default_factory=list)
-    judged: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
-    missing: dict[str, float] = field(default_factory=dict)
-
-    def sentence(self) -> str:
-        """Say it plainly."""
-        found = self.verdicts[0].report
-        how = (
-            f"{found.estimate.value:.4g} a decision instead of {found.logged:.4g} by the {SCORE}, "
-            f"a gain of {found.gain:+.4g} "
-            f"({100 * (1 - found.alpha):g}%: {found.interval.lower:+.4g} to "
-            f"{found.interval.upper:+.4g})"
-        )
-        if found.verdict == "cannot tell":
-            return f"Cannot tell whether it is better: {'; '.join(found.reasons)}."
-        word = found.verdict.capitalize()
-        return f"{word}: it would have earned {how}; {'; '.join(found.reasons)}."
 
 
 class Evaluator:
@@ -123,10 +77,17 @@ class Evaluator:
     def __init__(self, engine: Engine) -> None:
         self._engine, self._judge = engine, Judge(engine)
         self._rows: list[tuple[float, ...]] = []
+        self._positions: defaultdict[int, list[tuple[float, float, float]]] = defaultdict(list)
+        self._several = 0
         self._unsupported = np.zeros(len(engine.actions))
+        self._why_not: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._nothing = 0.0
         objectives = engine.loaded.strategy.objectives.values()
         self._window = max(microseconds(each.window) for each in objectives)
+        self._terms: dict[str, Terms | None] = {engine.loaded.version: None}
+        self._check = ControlCheck()
+        self._versions: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
         self._fault = ""
 
@@ -134,7 +95,15 @@ class Evaluator:
         """Count a decision that cannot be judged."""
         self._left[why] += 1
 
-    def take(self, record: Record, rewards: Rewards, until: int | None = None) -> None:
+    def take(
+        self,
+        record: Record,
+        rewards: Rewards,
+        until: int | None = None,
+        *,
+        below: Sequence[Rewards] = (),
+        own: Strategy | None = None,
+    ) -> None:
         """Take in one decision.
 
         Parameters
@@ -147,15 +116,21 @@ class Evaluator:
             The newest time that the log has reached, microseconds; None: past all windows. A
             decision whose windows end later is left out though it may have a response: those
             without one are not known yet, and the others alone would promise too much.
+        below
+            What came of its other offers, in order.
+        own
+            The version of the strategy that decided; None: if it is not the one in question, it
+            is not known, and taken to mean the same by its objectives.
         """
+        read, window = self._read_by(record, own)
         why = self._unfit(record, rewards)
-        if not why and until is not None and record.at + self._window > until:
+        if not why and until is not None and record.at + window > until:
             why = _OPEN
         if why:
             self.leave_out(why)
             return
         try:
-            found = self._judge.consider(record)
+            found = self._judge.consider(record, read)
         except RequestError:
             self.leave_out("on a channel that the strategy has not")
             return
@@ -165,21 +140,87 @@ class Evaluator:
             return
         first = record.offers[0]
         place = self._judge.place(first.action)
-        seen = {name: float(rewards[name] or 0.0) for name in self._engine.objectives}
         if place < 0:
             self.leave_out("of an action that the strategy has not")
             return
-        worths = self._worths(found.chances)
-        outside = np.where(found.supported, 0.0, found.propensities)
-        self._unsupported += outside
-        self._nothing += 1.0 - min(1.0, float(found.propensities.sum()))
+        seen = self._seen(rewards, read)
+        worths, worth = self._worths(found.chances), worth_of(self._engine, place, seen)
+        self._miss(record, found)
         row = [first.propensity, float(found.propensities[place])]
         for predicted, reward in (
-            (worths, worth_of(self._engine, place, seen)),
+            (worths, worth),
             *zip(found.chances, seen.values(), strict=True),
         ):
             row += (reward, float(found.propensities @ predicted), float(predicted[place]))
         self._rows.append(tuple(row))
+        self._versions[record.strategy] += 1
+        if own is None and record.strategy == self._engine.loaded.version:
+            own = self._engine.loaded.strategy
+        if own is not None:
+            self._check.take(record, own, worth)
+        else:
+            self._notes["of a version whose text is not kept: read as if it meant the same"] += 1
+        for name in () if read is None else read.otherwise:
+            self._notes[f"when {name!r} was another event or window: counted as it was then"] += 1
+        if len(record.offers) > 1:
+            self._several += 1
+            self._take_below(record, found, row[:2], below, read)
+
+    def _read_by(self, record: Record, own: Strategy | None) -> tuple[Terms | None, int]:
+        """Return the terms of the version that decided, and its longest window."""
+        version = record.strategy
+        if version not in self._terms and own is not None:
+            self._terms[version] = terms(own, self._engine.loaded.strategy)
+        read = self._terms.get(version)
+        return read, self._window if read is None else read.window
+
+    def _seen(self, rewards: Rewards, read: Terms | None) -> dict[str, float]:
+        """Return rewards in the strategy's own terms; those that are not resolved are missing."""
+        names = self._engine.objectives
+        shares = np.array([[rewards[name] or 0.0] for name in names])
+        if read is not None:
+            shares = read.read(shares)
+        return dict(zip(names, shares[:, 0].tolist(), strict=True))
+
+    def _miss(self, record: Record, found: Considered) -> None:
+        """Note what the strategy would choose and the log could not, and why it could not."""
+        outside = np.where(found.supported, 0.0, found.propensities)
+        self._unsupported += outside
+        self._nothing += 1.0 - min(1.0, float(found.propensities.sum()))
+        for place in np.flatnonzero(outside > 0.0).tolist():
+            name = self._engine.actions[place]
+            if name in record.excluded:
+                why = f"excluded there by the rule {record.excluded[name]!r}"
+            elif name in record.eligible:
+                why = "another one was certain there"
+            else:
+                why = "the log's strategy did not have it"
+            self._why_not[name][why] += 1
+
+    def _take_below(
+        self,
+        record: Record,
+        found: Considered,
+        first: Sequence[float],
+        below: Sequence[Rewards],
+        read: Terms | None,
+    ) -> None:
+        """Take in the offers below the first, as far as is known what came of them."""
+        logged, target = first
+        for rank, (rewards, chance) in enumerate(
+            zip(below[: MOST_POSITIONS - 1], self._judge.below(record, found), strict=False), 1
+        ):
+            offer = record.offers[rank]
+            place = self._judge.place(offer.action)
+            if place < 0 or not 0.0 < offer.propensity <= 1.0:
+                return
+            logged, target = logged * offer.propensity, target * chance
+            if logged < _LEAST_CHANCE or any(
+                rewards.get(name) is None for name in self._engine.objectives
+            ):
+                return
+            worth = worth_of(self._engine, place, self._seen(rewards, read))
+            self._positions[rank].append((worth, logged, target))
 
     def _unfit(self, record: Record, rewards: Rewards) -> str:
         if record.fallback:
@@ -232,7 +273,7 @@ class Evaluator:
             if share > 0.0
         }
         if self._nothing / n > 1e-9:
-            missing["(nothing)"] = self._nothing / n
+            missing[_NOTHING] = self._nothing / n
         unsupported = min(1.0, sum(missing.values()))
         verdicts = []
         for i, name in enumerate((SCORE, *self._engine.objectives)):
@@ -250,7 +291,30 @@ class Evaluator:
                 )
             )
         ordered = dict(sorted(missing.items(), key=lambda one: -one[1]))
-        return Evaluation(verdicts, n, dict(self._left.most_common()), ordered)
+        why_not = {name: each.most_common(1)[0][0] for name, each in self._why_not.items()}
+        why_not[_NOTHING] = "only decisions with an offer are judged"
+        return Evaluation(
+            verdicts,
+            n,
+            dict(self._left.most_common()),
+            ordered,
+            {name: why_not[name] for name in ordered},
+            self._several,
+            self._judged_below(method, alpha, rules),
+            dict(self._versions.most_common()),
+            dict(self._notes.most_common()),
+            self._check.finish(),
+            Rules() if rules is None else rules,
+        )
+
+    def _judged_below(self, method: Method, alpha: float, rules: Rules | None) -> list[Position]:
+        low, high = self._range()
+        found = []
+        for rank, rows in sorted(self._positions.items()):
+            sample = Sample(*np.array(rows).T)
+            report = judge(sample, alpha=alpha, method=method, low=low, high=high, rules=rules)
+            found.append(Position(rank, report))
+        return found
 
     def _range(self) -> tuple[float, float]:
         """Return the least and the most that an action can turn out to be worth."""

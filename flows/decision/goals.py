@@ -144,6 +144,11 @@ def goals_of(strategy: Strategy, catalog: Catalog | None = None) -> tuple[Goal, 
     return tuple(goals)
 
 
+def longest_window(strategy: Strategy) -> int:
+    """Return for how long after a decision something may come of it, microseconds."""
+    return max(microseconds(each.window) for each in strategy.objectives.values())
+
+
 def _meaning(objective: Objective, window: int) -> str:
     o = objective
     said = (o.response, o.event, o.where, o.value, o.range, window)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from .engine import LARGEST, Engine
 from .errors import ModelError, RequestError
 from .record import Record
+from .terms import Terms
 
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -28,11 +30,15 @@ class Considered(NamedTuple):
         float64[objectives, K]: what the models foretold.
     supported
         bool[K]: which of them the decision could have chosen.
+    scores, eligible
+        float64[K] and bool[K]: from which the chances follow.
     """
 
     propensities: F64
     chances: F64
     supported: Bools
+    scores: F64
+    eligible: Bools
 
 
 class Judge:
@@ -56,13 +62,15 @@ class Judge:
         shape = len(engine.objectives), len(engine.actions)
         self._sums, self._counts = np.zeros(shape), np.zeros(len(engine.actions))
 
-    def consider(self, record: Record) -> Considered:
+    def consider(self, record: Record, terms: Terms | None = None) -> Considered:
         """Return what the strategy would do instead.
 
         Parameters
         ----------
         record
             Of a decision that has offers, and is no fallback.
+        terms
+            Those of the version that decided; None: the strategy's own.
 
         Raises
         ------
@@ -76,7 +84,7 @@ class Judge:
         engine = self._engine
         if record.channel not in engine.loaded.strategy.channels:
             raise RequestError("channel", f"is {record.channel!r:.80}, which the strategy has not")
-        chances = self._chances(record)
+        chances = self._chances(record, terms)
         supported = self._supported(record)
         row = engine.row(record.served)
         known = row.values, row.state, record.context, record.channel, record.at
@@ -85,17 +93,33 @@ class Judge:
         if capped.room < 1:
             eligible[:] = False
         boosts = engine.inputs.look(*known, LARGEST)[2]
-        exploring = engine.exploring
-        propensities = exploring.propensities(
-            engine.worth.of(chances, boosts),
+        scores = engine.worth.of(chances, boosts)
+        propensities = self._propensities(record, scores, eligible)
+        return Considered(propensities, chances, supported, scores, eligible)
+
+    def below(self, record: Record, found: Considered) -> Iterator[float]:
+        """Yield the chance of each offer but the first, given that those before it were taken."""
+        left = found.eligible.copy()
+        for before, offer in pairwise(record.offers):
+            taken, place = self.place(before.action), self.place(offer.action)
+            if taken >= 0:
+                left[taken] = False
+            chances = self._propensities(record, found.scores, left)
+            yield 0.0 if place < 0 else float(chances[place])
+
+    def _propensities(self, record: Record, scores: F64, eligible: Bools) -> F64:
+        exploring = self._engine.exploring
+        return exploring.propensities(
+            scores,
             eligible,
             control=record.customer if exploring.control(record.customer) else None,
             clock=record.clock,
         )
-        return Considered(propensities, chances, supported)
 
-    def _chances(self, record: Record) -> F64:
+    def _chances(self, record: Record, terms: Terms | None) -> F64:
         logged = _logged(record, self._engine.objectives)
+        if terms is not None:
+            logged = terms.read(logged)
         mine = [i for i, name in enumerate(record.eligible) if name in self._place]
         places = [self._place[record.eligible[i]] for i in mine]
         with np.errstate(invalid="ignore", divide="ignore"):

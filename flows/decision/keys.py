@@ -43,6 +43,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Of a customer's own weights."""
         return f"{self.prefix}person:{customer}"
 
+    def recent(self, customer: str) -> str:
+        """Of a customer's newest decisions and what came of them."""
+        return f"{self.prefix}recent:{customer}"
+
     def decision(self, identifier: str) -> str:
         """Of a decision's record."""
         return f"{self.prefix}decision:{identifier}"
@@ -87,6 +91,8 @@ class Keys(msgspec.Struct, frozen=True):
         names = [self.contacts(customer), self.person(customer)]
         there = yield ("MGET", *names)
         found = [name.encode() for name, value in zip(names, there, strict=True) if value]
+        if (yield ("EXISTS", self.recent(customer))):
+            found.append(self.recent(customer).encode())
         prefix = _escaped(self.prefix)
         for pattern in (f"decision:*-{_hex(customer)}-*", f"outcome:{_hex(customer)}:*"):
             cursor: Any = 0

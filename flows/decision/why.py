@@ -61,6 +61,56 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[Reason]
 
 
+class OutcomeSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome that was taken in: its id, when, what happened to which offer, and its worth."""
+
+    outcome_id: str
+    at: int
+    response: str
+    action: str | None
+    value: float | None
+    corrects: str | None
+
+
+class CreditTold(msgspec.Struct, frozen=True, kw_only=True):
+    """What an objective learned of an offer.
+
+    Attributes
+    ----------
+    reward
+        The share of the objective's range, 0 to 1; None: withdrawn, as it was not delivered.
+    silence
+        Whether nothing came until the window's end.
+    at
+        Of the response, or of the window's end.
+    """
+
+    rank: int
+    action: str
+    objective: str
+    reward: float | None
+    silence: bool
+    at: int
+
+
+class WhatCame(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a decision, as far as it is archived.
+
+    Attributes
+    ----------
+    outcomes, credits
+        In order of time; of each offer and objective the last word. A credit that is missing is
+        still open.
+    complete
+        Whether all of the archive was searched where such things can be; not if that took too
+        long, or a file is damaged.
+    """
+
+    outcomes: list[OutcomeSeen]
+    credits: list[CreditTold]
+    complete: bool
+
+
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """A decision explained.
 
@@ -78,6 +128,10 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         Every action of the strategy is in one of them.
     offers
         What was answered.
+    source
+        Where its record was found: ``store`` or ``archive``.
+    came
+        What came of it; None: there is no archive at hand.
     """
 
     decision_id: str
@@ -105,6 +159,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     offers: list[Explained]
     candidates: list[Candidate]
     excluded: list[Excluded]
+    source: str = "store"
+    came: WhatCame | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 
@@ -10,22 +12,44 @@ from ...features.online.answer import STATES
 from ..decision.contact_bytes import ALL, Contacts, action_key, channel_key, hashed, tag_key
 from ..decision.contact_kernels import UNBOUNDED
 from ..decision.engine import LARGEST, Engine
-from ..decision.errors import DecisionError
+from ..decision.errors import DecisionError, RequestError
 from ..decision.ids import new_id
 from ..decision.reasons import reasons
-from ..decision.record import Offer, Record
+from ..decision.recent import MOST
+from ..decision.record import Offer, Record, Value
 from ..decision.request import MOST_OFFERS, Request, Row, row_of
 from ..decision.request import check as check_request
 from ..decision.why import Excluded, FeatureSeen
 from .deciding import Live
 from .http import Scope
-from .loop_wire import CustomerAnswer, OfferMade, Preview, Ranked, Resting
+from .loop_wire import (
+    MOST_RECENT,
+    Context,
+    CustomerAnswer,
+    OfferMade,
+    Preview,
+    Ranked,
+    Resting,
+)
 from .paths import invalid, query, unescaped
+from .recents import decisions_then
 from .strategies import Strategies
 
 LISTED = 5
 """Actions of a channel, unless told."""
-_PARAMETERS = ("channel", "n")
+RECENT = 5
+"""Decisions of before, unless told."""
+_PARAMETERS = ("channel", "n", "recent", "context")
+_CONTEXT: msgspec.json.Decoder[dict[str, Value]] = msgspec.json.Decoder(Context)
+
+
+class _Asked(NamedTuple):
+    """Which channels, how many actions of each, how many decisions of before, and the moment."""
+
+    channels: list[str]
+    n: int
+    recent: int
+    context: dict[str, Value]
 
 
 class CustomersRoute:
@@ -53,16 +77,22 @@ class CustomersRoute:
         """
         customer = unescaped(raw_id)
         live = self._strategies.live
-        channels, n = _asked(scope, live.engine)
+        asked = _asked(scope, live.engine)
+        channels, context = asked.channels, asked.context
+        wanted = Request(customer=customer, channel=channels[0], context=context)
         try:
-            check_request(Request(customer=customer, channel=channels[0]), channels, 1)
+            check_request(wanted, channels, 1)
         except DecisionError as error:
-            raise invalid(str(error), "$.id") from None
+            of_context = isinstance(error, RequestError) and error.field.startswith("context")
+            raise invalid(str(error), "$.context" if of_context else "$.id") from None
         found, (contacts, persons) = await live.client.get_beside(
             customer, [live.keys.contacts(customer), live.keys.person(customer)]
         )
+        recent: list[bytes] = []
+        if asked.recent:
+            recent = await self._strategies.store.newest(live.keys.recent(customer), MOST)
         row = row_of(found.rows)
-        seen = _Seen(live, customer, row, contacts or b"", persons or b"", found.at)
+        seen = _Seen(live, wanted, row, contacts or b"", persons or b"", found.at)
         known = row.age_ms >= 0
         engine = live.engine
         offered, resting = seen.contacts_told()
@@ -83,7 +113,9 @@ class CustomersRoute:
             ],
             offered,
             resting,
-            {channel: seen.preview(channel, n) for channel in channels},
+            decisions_then(recent, asked.recent),
+            context,
+            {channel: seen.preview(channel, asked.n) for channel in channels},
         )
         return 200, self._encoder.encode(answer)
 
@@ -92,10 +124,10 @@ class _Seen:
     """What was read of one customer."""
 
     def __init__(
-        self, live: Live, customer: str, row: Row, contacts: bytes, persons: bytes, at: int
+        self, live: Live, wanted: Request, row: Row, contacts: bytes, persons: bytes, at: int
     ) -> None:
         self._live, self._engine = live, live.engine
-        self._customer, self._row, self._at = customer, row, at
+        self._wanted, self._row, self._at = wanted, row, at
         self._contacts, self._persons = contacts, persons
 
     def contacts_told(self) -> tuple[list[OfferMade], list[Resting]]:
@@ -126,8 +158,8 @@ class _Seen:
     def preview(self, channel: str, n: int) -> Preview:
         """Rank the actions of a channel by their scores, without exploring."""
         engine = self._engine
-        request = Request(customer=self._customer, channel=channel)
-        identifier = new_id(self._at, self._customer)
+        request = msgspec.structs.replace(self._wanted, channel=channel)
+        identifier = new_id(self._at, request.customer)
         try:
             if self._live.models_fault:
                 raise DecisionError(self._live.models_fault)
@@ -150,7 +182,7 @@ class _Seen:
         chances = {name: np.frombuffer(data, "<f8") for name, data in record.chances.items()}
         best = np.argsort(-scores, kind="stable")[:n].tolist()
         row = self._row
-        seen = engine.inputs.read(row.values, row.state, {}, record.channel, record.at)
+        seen = engine.inputs.read(row.values, row.state, record.context, record.channel, record.at)
         features = np.clip(seen.features, -LARGEST, LARGEST)
         offers = [
             Offer(
@@ -175,8 +207,8 @@ def _numbers(values: np.ndarray) -> list[float | None]:
     return [None if x != x else x for x in values.tolist()]
 
 
-def _asked(scope: Scope, engine: Engine) -> tuple[list[str], int]:
-    """Return the channels that are asked for, and how many actions of each."""
+def _asked(scope: Scope, engine: Engine) -> _Asked:
+    """Return what is asked for; whether the moment can be one is checked later."""
     channels, given = list(engine.loaded.strategy.channels), dict[str, str]()
     for name, value in query(scope["query_string"]):
         if name not in _PARAMETERS:
@@ -190,7 +222,20 @@ def _asked(scope: Scope, engine: Engine) -> tuple[list[str], int]:
             reason = f"no channel {given['channel']!r:.80}; there are: {', '.join(channels)}"
             raise invalid(reason, "$.channel")
         channels = [given["channel"]]
-    text = given.get("n", str(LISTED))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MOST_OFFERS):
-        raise invalid(f"n is {text!r:.80}, not 1 to {MOST_OFFERS}", "$.n")
-    return channels, int(text)
+    try:
+        context = _CONTEXT.decode(given.get("context", "{}"))
+    except msgspec.DecodeError as error:
+        raise invalid(f"context is no JSON object of values: {error}", "$.context") from None
+    return _Asked(
+        channels,
+        _whole(given, "n", LISTED, 1, MOST_OFFERS),
+        _whole(given, "recent", RECENT, 0, MOST_RECENT),
+        context,
+    )
+
+
+def _whole(given: dict[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = given.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and least <= int(text[:6]) <= most):
+        raise invalid(f"{name} is {text!r:.80}, not {least} to {most}", f"$.{name}")
+    return int(text)

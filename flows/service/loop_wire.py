@@ -16,6 +16,8 @@ from .wire import MAX_RECEIPTS, MAX_WAIT_SECONDS, Moment, ReceiptText
 
 OUTCOMES_MOST = 1000
 """Outcomes of one request."""
+MOST_RECENT = 20
+"""Decisions of before that are told of a customer."""
 
 Customer = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
 DecisionIdText = Annotated[
@@ -24,7 +26,7 @@ DecisionIdText = Annotated[
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
-_Context = Annotated[
+Context = Annotated[
     dict[_Name, _Text | int | float | bool | None],
     Meta(max_length=MOST_CONTEXT, description="what expressions call context.<name>"),
 ]
@@ -38,7 +40,7 @@ class DecideRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     channel: Annotated[Word, Meta(description="one of the strategy")]
     n: Annotated[int, Meta(ge=1, le=MOST_OFFERS, description="how many actions at most")] = 1
-    context: _Context = {}
+    context: Context = {}
     after: Annotated[
         ReceiptText | Annotated[list[ReceiptText], Meta(max_length=MAX_RECEIPTS)] | None,
         Meta(description="receipts of events that the decision should have seen"),
@@ -174,6 +176,47 @@ class Preview(msgspec.Struct, frozen=True):
     fault: Annotated[str | None, Meta(description="why nothing could be ranked")] = None
 
 
+class OfferCame(msgspec.Struct, frozen=True):
+    """What an objective was told of an offer."""
+
+    objective: str
+    reward: Annotated[
+        float | None, Meta(description="share of its range, 0 to 1; null: it was not delivered")
+    ]
+    silence: Annotated[bool, Meta(description="nothing came until the window's end")]
+    at: Moment
+
+
+class OfferThen(msgspec.Struct, frozen=True):
+    """An action that was offered, and what came of it; what is missing is still open."""
+
+    action: str
+    rank: int
+    came: list[OfferCame]
+
+
+class ResponseThen(msgspec.Struct, frozen=True):
+    """What a customer answered to a decision, or what became of it."""
+
+    outcome_id: str
+    at: Moment
+    response: str
+    action: Annotated[str | None, Meta(description="of which offer; null: the first")]
+
+
+class DecisionThen(msgspec.Struct, frozen=True):
+    """A decision of before."""
+
+    decision_id: DecisionIdText
+    at: Moment
+    channel: str
+    control: bool
+    fallback: bool
+    trigger: Annotated[str, Meta(description="what made us decide; empty: an app asked")]
+    offers: list[OfferThen]
+    responses: list[ResponseThen]
+
+
 class CustomerAnswer(msgspec.Struct, frozen=True):
     """A customer as the next decision would see them."""
 
@@ -190,4 +233,9 @@ class CustomerAnswer(msgspec.Struct, frozen=True):
         list[OfferMade], Meta(description="offers that still count for caps, the oldest first")
     ]
     resting: list[Resting]
+    recent: Annotated[
+        list[DecisionThen],
+        Meta(description="the newest decisions first, as far as the run has taken them in"),
+    ]
+    context: Context
     channels: dict[str, Preview]

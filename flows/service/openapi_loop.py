@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from ..decision.outbound import OutboundMessage
 from ..decision.request import MOST_OFFERS
 from ..decision.why import Why
 from .loop_wire import (
+    MOST_RECENT,
     OUTCOMES_MOST,
+    Context,
     CustomerAnswer,
     DecideAnswer,
     DecideRequest,
@@ -62,19 +66,26 @@ def paths(refs: Mapping[Any, Any], answers: Callable[..., Any]) -> dict[str, Any
         }},
         "/v1/decisions/{id}/why": {"get": {
             "operationId": "explainDecision",
-            "summary": "A decision made again from what was logged of it, and why it came out so",
+            "summary": "A decision made again from what was logged of it, why it came out so, "
+                       "and what came of it; also long after, from the archive beside the service",
             "parameters": [_id("the decision's id")],
             "responses": answers(200, refs[Why], 400, 404, 410, 422, 500, 503),
         }},
         "/v1/customers/{id}": {"get": {
             "operationId": "showCustomer",
-            "summary": "A customer's features, what was offered and what rests, and how actions "
-                       "rank now by their scores; nothing is decided, logged or counted",
+            "summary": "A customer's features, what was offered and what rests, the newest "
+                       "decisions with what came of them, and how actions rank now by their "
+                       "scores; nothing is decided, logged or counted",
             "parameters": [
                 _id("the customer's id"),
                 _query("channel", "only this one", {"type": "string", "minLength": 1}),
                 _query("n", "how many actions of a channel are listed",
                        {"type": "integer", "minimum": 1, "maximum": MOST_OFFERS}),
+                _query("recent", "how many decisions of before are told",
+                       {"type": "integer", "minimum": 0, "maximum": MOST_RECENT}),
+                {"name": "context", "in": "query", "required": False,
+                 "description": "what is known of the moment: what expressions call context.<name>",
+                 "content": {"application/json": {"schema": msgspec.json.schema(Context)}}},
             ],
             "responses": answers(200, refs[CustomerAnswer], 400, 404, 422, 500, 503),
         }},

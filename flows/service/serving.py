@@ -27,6 +27,7 @@ from ..kafka_async import AsyncKafkaPublisher
 from ..publisher import AsyncPublisher
 from ..settings import Settings
 from .app import App, LoopRoutes, Routes
+from .archive import ArchiveSearch
 from .customers import CustomersRoute
 from .decide import DecideRoute
 from .events import EventsRoute, Publisher
@@ -189,10 +190,13 @@ async def _serve(
             log = LookupLog(settings.lookups_dir, settings.lookup_log_share)
             stack.callback(log.close)
 
-        strategies = _strategies(place, settings, client, publisher)
+        archive = ArchiveSearch(settings.archive_dir)
+        stack.callback(archive.close)
+        await archive.warm()
+        strategies = _strategies(place, settings, client, publisher, archive)
         stack.push_async_callback(strategies.close)
         await strategies.start()
-        loop = _loop(strategies, settings)
+        loop = _loop(strategies, settings, archive)
 
         async def routes(client: AsyncFeatureClient) -> Routes:
             lookups = FeaturesRoute(
@@ -252,6 +256,7 @@ def _strategies(
     settings: Settings,
     client: AsyncFeatureClient,
     publisher: AsyncPublisher | AsyncKafkaPublisher,
+    archive: ArchiveSearch,
 ) -> Strategies:
     log: Log | AsyncKafkaPublisher = Log(place.stream, place.partitions, settings.shards)
     if isinstance(publisher, AsyncKafkaPublisher):
@@ -261,15 +266,17 @@ def _strategies(
         return AsyncCommitter(place.url, keys, log, record_seconds=record_seconds)
 
     store = StrategyStore(place.url)
-    return Strategies(store, client, place.strategy, committer, settings.decision_seconds)
+    return Strategies(
+        store, client, place.strategy, committer, settings.decision_seconds, archive.text
+    )
 
 
-def _loop(strategies: Strategies, settings: Settings) -> LoopRoutes:
+def _loop(strategies: Strategies, settings: Settings, archive: ArchiveSearch) -> LoopRoutes:
     most, seconds = settings.http_body_bytes, settings.http_body_seconds
     return LoopRoutes(
         DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds),
         OutcomesRoute(strategies, max_bytes=most, body_seconds=seconds),
-        WhyRoute(strategies),
+        WhyRoute(strategies, archive),
         CustomersRoute(strategies),
     )
 

@@ -70,6 +70,8 @@ class Strategies:
         Makes what writes for some keys, and keeps records so many seconds.
     record_seconds
         For how long records are kept, at least.
+    archived
+        Returns the text of a version that the store does not have; None: nobody has it.
     """
 
     def __init__(
@@ -79,8 +81,9 @@ class Strategies:
         source: Path | str | None,
         committer: Callable[[Keys, float], AsyncCommitter],
         record_seconds: float,
+        archived: Callable[[str], str | None] = lambda version: None,
     ) -> None:
-        self.store = store
+        self.store, self._archived = store, archived
         self._client, self._catalog = client, client.catalog
         self._changing = asyncio.Lock()
         self._file = source if isinstance(source, Path) else None
@@ -228,16 +231,24 @@ class Strategies:
             return live.engine
         found = self._old.get(version)
         if found is None:
-            stored = await self.store.version(live.keys, version)
-            if stored is None:
+            text = await self._text_of(live.keys, version)
+            if text is None:
                 return None
-            found = await asyncio.to_thread(_compile, stored.text, self._catalog)
+            found = await asyncio.to_thread(_compile, text, self._catalog)
             if found.loaded.version != version:
                 return None
             while len(self._old) >= _OLD_ENGINES:
                 self._old.pop(next(iter(self._old)))
             self._old[version] = found
         return found
+
+    async def _text_of(self, keys: Keys, version: str) -> str | None:
+        """Return the text of a version: from the archive, which is there if the store is away."""
+        text = await asyncio.to_thread(self._archived, version)
+        if text is None:
+            stored = await self.store.version(keys, version)
+            text = None if stored is None else stored.text
+        return text
 
     async def close(self) -> None:
         """Close all connections."""
@@ -279,10 +290,6 @@ class Strategies:
 
     async def _take_up(self, loaded: Loaded) -> None:
         strategy, name = loaded.strategy, loaded.strategy.name
-        if name in {entity.name for entity in self._catalog.entities}:
-            raise SettingsError(
-                f"a strategy cannot be called {name!r}, as an entity is: their keys would mix"
-            )
         keys = Keys(self._catalog.name, name)
         before = self._live
         published = PublishedModels(keys, list(strategy.objectives), self._published)

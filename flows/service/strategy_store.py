@@ -82,6 +82,11 @@ class StrategyStore:
             raise explained(self._url, error) from error
         return found
 
+    async def newest(self, key: str, most: int) -> list[bytes]:
+        """Return the members of a sorted set, those of the highest scores first."""
+        (found,) = await self.ask(("ZREVRANGE", key, 0, most - 1))
+        return list(found)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.connection_pool.disconnect()

@@ -208,7 +208,8 @@ class World:
         with redis.Redis.from_url(self.url) as client:
             keys = sorted(client.scan_iter(match=f"{_PREFIX}*", count=10_000))
             # How far a run has come is told with a name that each run makes for itself.
-            keys = [key for key in keys if not key.endswith(b":published")]
+            # A store that loses its newest writes loses what is at hand of recent decisions too.
+            keys = [k for k in keys if not k.endswith(b":published") and b":recent:" not in k]
             values: Any = client.mget(keys) if keys else []
         return {
             key.decode(): _unstamped(value) if b":offers:model:" in key else value

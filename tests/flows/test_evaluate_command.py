@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from nextbest.flows.decision.chunk_events import credits_table, decisions_table
+from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.loop_events import LoopEvent
 from nextbest.flows.decision.record import Response
+from nextbest.flows.strategy_versions import StrategyVersions
 from tests.flows.decision.evaluate_cases import AT, MINUTE, TEXT, archived, credit, logged
 from tests.flows.test_cli import Nextbest, home, nextbest, one_line
 
@@ -41,7 +43,7 @@ def told(home: Path) -> Path:
 
 
 def test_a_better_strategy_is_found_in_the_archive(told: Path, nextbest: Nextbest) -> None:
-    records, rewards = logged(2000)
+    records, rewards = logged(2000, wanted=2)
     broken = LoopEvent("bad", AT, "ann", "web", records[0], '{"id":5}', position=9)
     outcome = LoopEvent("o", AT, "ann", "web", Response(decision_id="d", response="x"), "{}")
     again = LoopEvent(records[0].id, AT, "ann", "web", records[0], "{}", position=10)
@@ -59,10 +61,16 @@ def test_a_better_strategy_is_found_in_the_archive(told: Path, nextbest: Nextbes
 
     said = nextbest(*ASKED).words
     assert said.startswith("Better: it would have earned 0.5")
-    assert "judged: the first action of 2000 decisions" in said
+    assert "judged: the first action of 2,000 decisions" in said
+    assert "positions: 2,000 of them had more than one offer" in said
     assert "left out: 1 with a damaged record" in said
+    assert "note: 2,000 of them of a version whose text is not kept" in said
+    old = load(TEXT)
+    StrategyVersions(told / "strategies").keep("spring", old.version, old.text)
+    answer = json.loads(nextbest(*ASKED, "--json").out)
+    assert (answer["versions"], answer["notes"]) == ({old.version: 2000}, {})
     same = nextbest("evaluate", "--policy", "old.yaml", *ASKED[3:]).words
-    assert same.startswith("Cannot tell whether it is better: the interval of the gain holds 0.")
+    assert same.startswith("Cannot tell whether it is better, because the gain is somewhere from")
     late = nextbest(*ASKED, "--since", "2030-01-01")
     assert "no decision can be judged: there is none" in one_line(late)
 

@@ -8,7 +8,8 @@ from nextbest.features import Catalog, FeatureView
 from nextbest.features import aggregations as agg
 from nextbest.features.errors import SettingsError
 from nextbest.flows.decision.engine import Engine
-from nextbest.flows.decision.evaluating import SCORE, Evaluator
+from nextbest.flows.decision.evaluating import Evaluator
+from nextbest.flows.decision.evaluation import SCORE
 from nextbest.flows.decision.judging import Judge
 from nextbest.flows.decision.loading import load
 from tests.flows.decision.evaluate_cases import (
@@ -83,7 +84,10 @@ def test_the_verdict_is_the_truth(loaded, verdict, method):
 def test_few_decisions_say_nothing():
     found = evaluated(BETTER, RECORDS[:60], REWARDS[:60])
     assert found.verdicts[0].report.verdict == "cannot tell"
-    assert found.sentence().startswith("Cannot tell whether it is better: the log is worth ")
+    assert found.sentence().startswith(
+        "Cannot tell whether it is better, because too few of the log's decisions are such as it "
+        "would make: they are worth "
+    )
 
 
 def test_what_the_log_could_never_choose_is_said_and_stops_the_verdict():
@@ -92,10 +96,12 @@ def test_what_the_log_could_never_choose_is_said_and_stops_the_verdict():
     assert found.verdicts[0].report.verdict == "cannot tell"
     assert list(found.missing) == ["tea", "mug"]
     assert found.missing["tea"] == pytest.approx(0.8 + 0.2 / 3)
-    assert "could never be logged" in found.sentence()
+    assert "93.3% of what it would choose was never possible" in found.sentence()
+    assert "tea (86.7%: another one was certain there), mug (6.7%: another" in found.sentence()
     newer = strategy(("  pot:", "  cup: {channels: [web], lever: 5}\n  pot:"))
     found = evaluated(newer)
     assert list(found.missing) == ["cup"]
+    assert found.missing_why == {"cup": "the log's strategy did not have it"}
     assert found.verdicts[0].report.overlap.unsupported == pytest.approx(found.missing["cup"])
 
 

@@ -35,7 +35,8 @@ from tests.chaos.offers import STRATEGY
 
 OBJECTIVES = ("accept", "spend", "bought")
 DAY = 86_400_000_000
-strategy = load(STRATEGY, catalog).strategy
+LOADED = load(STRATEGY, catalog)
+strategy = LOADED.strategy
 
 
 @dataclass
@@ -56,7 +57,7 @@ class World:
             [logs], batch_rows=self.batch_rows, partitions=self.partitions, epoch_bytes=1 << 20
         )
         observers = Observers(looped=self._looped)
-        loop = Loop.compile(strategy, catalog)
+        loop = Loop.compile(LOADED, catalog)
         run_flow(
             build_flow(source, catalog, settings, self.url, loop=loop, observers=observers),
             settings,
@@ -153,6 +154,8 @@ def test_a_broken_run_ends_as_an_undisturbed_one(
     assert min(counts.values()) > 0, counts
     events = pa.concat_tables(world.archive("whole", "events").values())
     assert not {"decision", "outcome"} & set(events["type"].to_pylist())
+    kept = world.settings("broken").archive_dir / "strategies/offers" / f"{LOADED.version}.yaml"
+    assert kept.read_text() == STRATEGY
 
 
 def test_what_is_learned_is_the_last_word_on_each_offer_in_event_time(
@@ -202,7 +205,7 @@ def _example(row: Mapping[str, Any]) -> Example:
 def test_a_decision_point_and_a_strategy_do_not_go_together(tmp_path: Path, store_url: str) -> None:
     path = tmp_path / "log.ndjson"
     path.write_bytes(b"\n".join(islice(next(make_blobs(5, ahead=9, customers=3)), 9)))
-    loop = Loop.compile(strategy, catalog)
+    loop = Loop.compile(LOADED, catalog)
     with pytest.raises(SettingsError, match="give offer or offers, not both"):
         build_flow(
             FileSource([path]), catalog, Settings(data_dir=tmp_path), store_url,
@@ -238,7 +241,7 @@ def test_a_partition_that_is_read_days_ahead_keeps_nothing_from_being_learned(
 
 
 def test_what_comes_too_late_to_be_learned_is_counted(tmp_path: Path) -> None:
-    loop = Loop.compile(strategy, catalog)
+    loop = Loop.compile(LOADED, catalog)
     settings = Settings(data_dir=tmp_path)
     step = LearnLoopStep(
         loop.learning, settings, ("offers", "5e"), loop.keys, lambda key: None, None

@@ -132,7 +132,7 @@ class World:
         source = ValkeyStreamSource(self.url, "log", partitions=self.partitions, drain=True)
         flow = build_flow(
             source, catalog, settings, self.url,
-            loop=Loop.compile(self.loaded.strategy, catalog),
+            loop=Loop.compile(self.loaded, catalog),
             acting=Acting.of(self.loaded, catalog, lambda: self.log),
             observers=Observers(acted=self._acted),
         )  # fmt: skip

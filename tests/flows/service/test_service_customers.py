@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 import redis
 
-from tests.flows.service.loop_cases import KEYS, decide, deciding, logged, outcome, problem
+from nextbest.flows.decision import recent
+from nextbest.flows.decision.record import Record, Response, record_of
+from tests.flows.loop_archive_cases import decided, event_of, told
+from tests.flows.service.loop_cases import DAY, KEYS, decide, deciding, logged, outcome, problem
 from tests.flows.service.world import Service, put_rows
 
 
@@ -18,6 +23,12 @@ def service(embedded_store: str, tmp_path_factory: pytest.TempPathFactory) -> It
     put_rows(embedded_store)
     with deciding(embedded_store, tmp_path_factory.mktemp("customers")) as service:
         yield service
+
+
+def kept(url: str, decision: str) -> Record:
+    with redis.Redis.from_url(url) as store:
+        value: Any = store.get(KEYS.decision(decision))
+    return record_of(value.partition(b" ")[2])
 
 
 def show(client: httpx.Client, path: str) -> Any:
@@ -86,6 +97,49 @@ def test_contacts_say_what_was_offered_and_what_rests(client: httpx.Client) -> N
     assert found["channels"]["web"]["ranked"] == []
 
 
+def test_recent_decisions_say_what_came_of_them(client: httpx.Client, embedded_store: str) -> None:
+    """As a run keeps them in the store."""
+    made = [decide(client, "past", n=2), decide(client, "past")]
+    records = [kept(embedded_store, one["decision_id"]) for one in made]
+    events = [decided(one, place) for place, one in enumerate(records)]
+    record = records[0]
+    refuse = Response(decision_id=record.id, response="refuse", action="mug")
+    events.append(event_of(refuse, record.at + 9, "past", "r-9", 2))
+    learned = [
+        told(record, 1.0, after=99, revision=1), told(record, 0.0, after=DAY, silence=True),
+        told(record, 0.0, after=9, rank=1, withdrawn=True),
+    ]  # fmt: skip
+    with redis.Redis.from_url(embedded_store) as store:
+        for found in (recent.of_events(events), recent.of_credits(learned)):
+            for customer, members in recent.additions(found).items():
+                store.execute_command("ZADD", KEYS.recent(customer), *members)
+    answer = show(client, "past")["recent"]
+    assert [one["decision_id"] for one in answer] == [made[1]["decision_id"], record.id]
+    assert answer[0]["offers"] == [
+        {"action": offer["action"], "rank": 0, "came": []} for offer in made[1]["offers"]
+    ]
+    assert (answer[1]["at"], answer[1]["channel"], answer[1]["trigger"]) == (record.at, "web", "")
+    assert answer[1]["responses"] == [
+        {"outcome_id": "r-9", "at": record.at + 9, "response": "refuse", "action": "mug"}
+    ]
+    assert [offer["came"] for offer in answer[1]["offers"]] == [
+        [{"objective": "accept", "reward": 1.0, "silence": False, "at": record.at + 99}],
+        [{"objective": "accept", "reward": None, "silence": False, "at": record.at + 9}],
+    ]
+    assert show(client, "past?recent=1")["recent"] == answer[:1]
+    assert show(client, "past?recent=0")["recent"] == []
+
+
+def test_actions_are_ranked_by_what_is_known_of_the_moment(client: httpx.Client) -> None:
+    known = urlencode({"context": json.dumps({"page": "home", "cups": True}), "channel": "web"})
+    found = show(client, f"moment?{known}")
+    assert found["context"] == {"page": "home", "cups": True}
+    assert "cup" in [one["action"] for one in found["channels"]["web"]["ranked"]]
+    without = show(client, "moment?channel=web")
+    assert without["context"] == {}
+    assert {"action": "cup", "rule": "eligible"} in without["channels"]["web"]["excluded"]
+
+
 def test_parameters_choose_channel_and_length(client: httpx.Client) -> None:
     found = show(client, "ann?channel=web&n=1")["channels"]
     assert list(found) == ["web"]
@@ -103,9 +157,12 @@ def test_somebody_unknown_is_shown_as_such(client: httpx.Client) -> None:
     ("path", "where"),
     [
         ("ann?n=0", "$.n"), ("ann?n=101", "$.n"), ("ann?n=1&n=2", "$.n"), ("ann?n=x", "$.n"),
+        ("ann?recent=21", "$.recent"), ("ann?context=[]", "$.context"),
+        ('ann?context={"a":{}}', "$.context"), ('ann?context={"a":1e300000}', "$.context"),
         ("ann?channel=fax", "$.channel"), ("ann?what=1", "$.what"), ("é" * 200, "$.id"),
     ],
-    ids=["n-0", "n-101", "n-twice", "n-word", "no-channel", "no-parameter", "long-id"],
+    ids=["n-0", "n-101", "n-twice", "n-word", "recent-21", "context-list", "context-deep",
+         "context-inf", "no-channel", "no-parameter", "long-id"],
 )  # fmt: skip
 def test_a_wrong_query_is_refused(client: httpx.Client, path: str, where: str) -> None:
     found = client.get(f"/v1/customers/{path}")

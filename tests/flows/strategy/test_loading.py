@@ -201,3 +201,14 @@ def test_a_word_stays_a_word() -> None:
     action = load(LEAST.replace("tags: {category: hats}", content)).strategy.actions["hats"]
     assert action.content == {"a": 1, "b": 1.5, "c": "true", "d": True, "e": None, "f": "no"}
     assert [type(value) for value in action.content.values()][:3] == [int, float, str]
+
+
+def test_a_strategy_is_not_called_as_an_entity_is() -> None:
+    """Their keys in the store would mix."""
+    text = LEAST.replace("name: offers", "name: customer")
+    assert load(text).strategy.name == "customer"
+    with pytest.raises(StrategyError) as caught:
+        load(text, catalog)
+    (fault,) = caught.value.faults
+    assert (fault.line, fault.path) == (text[: text.index("name:")].count("\n") + 1, "name")
+    assert "cannot be called 'customer', as an entity is" in fault.reason
