@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -110,6 +111,7 @@ class Actor:
         self._steps = Committing(self._keys, here, seconds, outbound_length)
         self._store = Pipelined(client, None if isinstance(log, Log) else log)
         self.followed = Followed(self.engine, self._keys, client)
+        weakref.finalize(self, self.followed.end)  # where a run fails nobody closes its sinks
         self._triggering = Triggering(strategy, catalog)
         features = FeatureClient(client, catalog, clock=clock)
         self._rerouting = Rerouting(

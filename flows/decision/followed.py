@@ -85,9 +85,13 @@ class Followed:
             return
         self.fault = ""
 
+    def end(self) -> None:
+        """Look no more; the thread may still be at it."""
+        self._ended.set()
+
     def close(self) -> None:
         """Look no more."""
-        self._ended.set()
+        self.end()
         if self._thread is not None:
             self._thread.join()
 

@@ -10,6 +10,7 @@ import redis
 
 from nextbest.features.errors import StoreError
 from nextbest.flows.decision.acting import Actor
+from nextbest.flows.decision.committing import Log
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.record import record_of
 from nextbest.flows.decision.triggering import Marked, Occasions
@@ -49,3 +50,15 @@ def test_what_was_decided_before_a_crash_is_logged_and_sent_after_it(store: redi
     assert (record.customer, record.cause, record.channel) == ("ann", "e-1", "push")
     assert store.xlen(KEYS.outbound("push")) == 1
     assert told == [{"triggered": 1, "repeated": 1}] * 2
+
+
+def test_who_is_forgotten_looks_for_models_no_more(store: redis.Redis) -> None:
+    actor = Actor(load(TEXT, catalog), catalog, store, Log("log", None, 4))
+    followed = actor.followed
+    followed.start()
+    thread = followed._thread
+    assert thread is not None
+    assert thread.is_alive()
+    del actor
+    thread.join(10)
+    assert not thread.is_alive()
