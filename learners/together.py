@@ -123,7 +123,7 @@ class Together:
         matrix = self._features if features is None else features
         if matrix.shape != self._shape or matrix.dtype.char != "d":
             raise LearnerError(f"features must be float64{self._shape}, got {matrix.shape}")
-        out = np.empty((1, len(self.models), self._shape[0]))
+        out: Floats = np.empty((1, len(self.models), self._shape[0]))
         self.believe(
             np.array([rows], np.int64),
             np.array([x], np.float32),
@@ -131,7 +131,8 @@ class Together:
             None if persons is None else [persons],
             out,
         )
-        return out[0]
+        found: Floats = out[0]
+        return found
 
     def believe(
         self,

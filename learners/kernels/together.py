@@ -2,7 +2,7 @@
 
 The models' arrays lie in three, as each array that a kernel is given costs more than an arm does.
 A table of integers says where everything is: `HEAD` words (see `ARMS` and so on), `PLACE` words a
-model (see `EXPERTS` and so on), and a hash table of the arms' keys: `SLOTS` keys, then as many arms.
+model (see `EXPERTS` and so on), and a hash table of the arms' keys: `SLOTS` keys, and as many arms.
 
 Of a model with E experts the singles have: `table` float32[R + 1, 2, E, K], the rows of categories;
 `dense` float32[D (D + 1) / 2, 2, E, K]; `action` float32[E, 2, A]; `moments` float32[2, S, K] of
@@ -216,7 +216,8 @@ def _evidence(
     Of the block only `start`, in words, is known to be right, and that it is as long as its room.
     """
     k = table[ARMS]
-    n = min(np.int64(words[start] >> np.uint32(24)), room)
+    told = int(words[start] >> np.uint32(24))
+    n = min(told, room)
     keys = start + _BLOCK_HEAD
     first = keys + 2 * room
     for i in range(n):
