@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .engine import LARGEST, Engine
+from .engine import Engine
 from .errors import ModelError, RequestError
 from .record import Record
 
@@ -84,7 +84,7 @@ class Judge:
         eligible = engine.rules.check(*known).eligible & capped.allowed
         if capped.room < 1:
             eligible[:] = False
-        boosts = engine.inputs.look(*known, LARGEST)[2]
+        boosts = engine.inputs.read(*known).boosts
         exploring = engine.exploring
         propensities = exploring.propensities(
             engine.worth.of(chances, boosts),

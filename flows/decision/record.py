@@ -7,6 +7,7 @@ they are split off where the log is decoded, touch no session, and have an archi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -186,6 +187,11 @@ def event_of(record: Record) -> bytes:
     """
     first = record.offers[0].action if record.offers else None
     return _event(record.id, record.at, record.customer, DECISION, record.channel, first, record)
+
+
+def events_of(records: Sequence[Record]) -> list[bytes]:
+    """Return the events of decisions: what `event_of` returns of each."""
+    return [event_of(record) for record in records]
 
 
 def outcome_event(
