@@ -192,10 +192,11 @@ class AsyncCommitter:
                 return [error] * len(lines)
             # Nothing was changed. What is wrong with one is not to be the others' failure.
             return [found for line in lines for found in await self._write([line])]
-        finishing = map(self._finish, lines, answers)
         if self._appender is None:
-            return [await one for one in finishing]
-        return await asyncio.gather(*finishing)
+            return [
+                self._steps.done(line, answer) for line, answer in zip(lines, answers, strict=True)
+            ]
+        return await asyncio.gather(*map(self._finish, lines, answers))
 
     async def _finish(self, line: Line, answer: tuple[int, Any]) -> Done:
         try:

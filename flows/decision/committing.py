@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ...features.errors import EventError, SettingsError, StateError, StoreError
+from ...features.errors import EventError, NextbestError, SettingsError, StateError, StoreError
 from ...features.event_check import id_fault
 from ...features.events import MAX_TIMESTAMP
 from ...features.kernels.hashing import hash_string
@@ -22,7 +22,7 @@ from ..publisher import log_keys
 from .contacts import CapRules, Reply, Update
 from .keys import Keys
 from .record import Record, Response, event_of, outcome_event, record_of
-from .scripts import AGAIN, COMMIT, CONFLICT, FINISH, PENDING, Script
+from .scripts import AGAIN, COMMIT, CONFLICT, DONE, FINISH, PENDING, Script
 
 ENTRY_BYTES = 1 << 14
 """How large an entry of the log with several decisions may become; a receipt costs the store a look
@@ -284,6 +284,19 @@ class Committing:
         answer = yield Called(COMMIT, (*here, *outs, *keys), (*head, *told))
         return list(zip(answer[::2], answer[1::2], strict=True))
 
+    def done(self, line: Line, answer: tuple[int, Any]) -> Committed | Conflict | NextbestError:
+        """Take the answer of `write` for a decision, where the log is in the store."""
+        try:
+            if answer[0] == DONE:
+                receipt = self._receipt(line.key, answer[1], line.hash)
+                return Committed(line.text, receipt, False)
+            next(self.committed(line, answer))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the steps return
+        except NextbestError as error:
+            return error
+        raise AssertionError("a log in the store leaves nothing to do")
+
     def _written(
         self, line: Line, answer: tuple[int, Any]
     ) -> Generator[Step, Any, tuple[Kept, bool] | Conflict]:
@@ -319,18 +332,28 @@ class Committing:
                 return Kept(event, Receipt.parse(place[1:].decode()))
             if first is None:
                 first = _hash(msgspec.json.decode(event, type=_Whose).customer_id)
-            entry, _, number = place.partition(b":")
-            position = ((int(entry) - 1) << LINE_BITS) + int(number or 0)
         except (ValueError, msgspec.DecodeError) as error:
-            raise StateError(f"{key} is nothing that was kept here: {error}") from None
-        return Kept(event, Receipt(self._number(first), position, first))
+            raise _strange(key, error) from None
+        return Kept(event, self._receipt(key, place, first))
+
+    def _receipt(self, key: str, place: bytes, first: int) -> Receipt:
+        """Return the receipt of a line, from its entry and its number in it."""
+        entry, _, number = place.partition(b":")
+        try:
+            position = ((int(entry) - 1) << LINE_BITS) + int(number or 0)
+        except ValueError as error:
+            raise _strange(key, error) from None
+        return Receipt(self._number(first), position, first)
+
+
+def _strange(key: str, error: Exception) -> StateError:
+    return StateError(f"{key} is nothing that was kept here: {error}")
 
 
 class _Whose(msgspec.Struct):
     customer_id: str
 
 
-@lru_cache(maxsize=4096)
 def _hash(customer: str) -> int:
     return int(hash_string(customer)[0])
 

@@ -58,9 +58,10 @@ class CustomersRoute:
             check_request(Request(customer=customer, channel=channels[0]), channels, 1)
         except DecisionError as error:
             raise invalid(str(error), "$.id") from None
-        found, (contacts, persons) = await live.client.get_beside(
-            customer, [live.keys.contacts(customer), live.keys.person(customer)]
+        found = await live.client.get_beside(
+            [customer], [live.keys.contacts(customer), live.keys.person(customer)]
         )
+        contacts, persons = found.values
         row = row_of(found.rows)
         seen = _Seen(live, customer, row, contacts or b"", persons or b"", found.at)
         known = row.age_ms >= 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -94,11 +96,12 @@ def explored(record: Record) -> bool:
     if record.fallback or record.control or not record.offers:
         return False
     scores = np.frombuffer(record.scores, "<f8").tolist()
-    left = dict(zip(record.eligible, scores, strict=True))
-    for offer in record.offers:
-        if offer.score < max(left.values()):
+    last = len(record.offers) - 1
+    for rank, offer in enumerate(record.offers):
+        if offer.score < max(scores):
             return True
-        del left[offer.action]
+        if rank < last:
+            scores[record.eligible.index(offer.action)] = -math.inf
     return False
 
 

@@ -21,6 +21,7 @@ from ..decision.ids import customer_hash, new_id, parse_id
 from ..decision.keys import Keys
 from ..decision.record import Record, record_of
 from ..decision.request import Request, Row, check, row_of
+from .patience import Patience
 
 TRIES = 64
 """How often a decision is made anew when others for the same customer come first."""
@@ -136,6 +137,7 @@ class Decider:
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._seconds = seconds
+        self._patience = Patience(seconds)
         self._outbound = outbound
         self._clock = clock
         self._said = 0.0
@@ -161,7 +163,7 @@ class Decider:
         if asked.decision_id is not None:
             at = _given(asked.decision_id, request.customer)
             try:
-                async with asyncio.timeout(self._seconds):
+                with self._patience.limit():
                     kept = await live.committer.kept(asked.decision_id)
             except (TimeoutError, StoreError) as error:
                 return self._away(live, asked, None, error)
@@ -176,25 +178,25 @@ class Decider:
         fault = live.models_fault
         row: Row | None = None
         persons, stale = b"", False
-        limit = self._seconds if asked.after is None else self._seconds + asked.wait_seconds
+        beside = [keys.contacts(customer), keys.person(customer)]
+        reads = live.client.get_beside
         try:
-            async with asyncio.timeout(limit):
-                found, beside = await live.client.get_beside(
-                    customer,
-                    [keys.contacts(customer), keys.person(customer)],
-                    at=at,
-                    after=asked.after,
-                    wait_seconds=asked.wait_seconds,
-                )
+            if asked.after is None:
+                with self._patience.limit():
+                    found = await reads([customer], beside, at=at)
+            else:
+                after, wait = asked.after, asked.wait_seconds
+                async with asyncio.timeout(self._seconds + wait):
+                    found = await reads([customer], beside, at=at, after=after, wait_seconds=wait)
             at, row, stale = found.at, row_of(found.rows), found.stale
-            contacts, persons = beside[0] or b"", beside[1] or b""
+            contacts, persons = found.values[0] or b"", found.values[1] or b""
         except (TimeoutError, StoreError) as error:
             return self._away(live, asked, None, error)
         except (RowError, StateError) as error:
             fault = f"the customer's row cannot be read: {error}"
             self._say(fault)
             try:
-                async with asyncio.timeout(self._seconds):
+                with self._patience.limit():
                     contacts = await live.committer.contacts(customer)
             except (TimeoutError, StoreError) as away:
                 return self._away(live, asked, None, away)
@@ -218,7 +220,7 @@ class Decider:
         progress = _Progress()
         given = asked.decision_id is not None
         try:
-            async with asyncio.timeout(self._seconds):
+            with self._patience.limit():
                 done = await self._in_turn(live, customer, make, contacts, progress)
         except (TimeoutError, StoreError) as error:
             if not progress.contended:
