@@ -20,7 +20,7 @@ FIELD = "nextbest"
 Value = str | float | int | bool | None
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One action of an answer.
 
     Attributes
@@ -47,7 +47,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: list[float | None] = []
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The customer's features as they were served.
 
     Attributes
@@ -68,7 +68,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: bytes
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A decision.
 
     Attributes
@@ -143,7 +143,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stale: bool = False
 
 
-class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What became of an offer: the loop's own data of an event of type ``outcome``.
 
     Attributes
