@@ -1,44 +1,14 @@
-"""What committers have in common: logs outside the store, and how a step becomes a command."""
+"""How a step of committing becomes a command of the store, and what its refusals mean."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 
 from ...features.errors import SettingsError
-from ...features.receipts import Receipt
 from .committing import Called
 from .keys import Keys
-
-
-class Appender(Protocol):
-    """Appends events to a log that is not in the store, such as `KafkaPublisher`."""
-
-    def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        ...
-
-
-class AsyncAppender(Protocol):
-    """As `Appender`, with ``await``."""
-
-    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        ...
-
-
-class InThread:
-    """Makes an `AsyncAppender` of one that blocks and may be used by several threads."""
-
-    def __init__(self, appender: Appender) -> None:
-        self._appender = appender
-
-    async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
-        """See `Publisher.publish`."""
-        return await asyncio.to_thread(self._appender.publish, events, customers)
 
 
 def place_of(client_or_url: Any, keys: Keys) -> str:

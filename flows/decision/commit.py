@@ -29,9 +29,8 @@ from redis.retry import Retry
 
 from ..connection import explained
 from ..publisher import own_connections
+from .appending import Appender, InThread
 from .calling import (
-    Appender,
-    InThread,
     by_sha,
     by_text,
     check_bytes,

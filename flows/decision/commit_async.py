@@ -16,8 +16,8 @@ from ...features.errors import NextbestError, StoreError
 from ...features.online.shared_connection import SharedConnection
 from ..connection import explained
 from ..publisher import ANSWER_SECONDS, own_connections
+from .appending import AsyncAppender
 from .calling import (
-    AsyncAppender,
     by_sha,
     by_text,
     check_bytes,
@@ -45,7 +45,7 @@ AT_ONCE = 64
 """Decisions of one call: while it runs the store does nothing else."""
 
 Decision = tuple[Record, Update, bytes | None]
-"""What `Committer.commit` takes."""
+"""What `Committer.commit` takes: the record, the contacts that are to be, and what goes out."""
 Done = Committed | Conflict | NextbestError
 _T = TypeVar("_T")
 
@@ -115,17 +115,14 @@ class AsyncCommitter:
         list[Committed or Conflict or NextbestError]
             What became of each; what `commit` would have raised. Nothing is known of one that a
             store failed at: it may have been committed.
-
-        Raises
-        ------
-        EventError
-            An id or a customer cannot be an event's: then nothing was committed.
         """
-        lines = [self._steps.line_of(*decision) for decision in decisions]
+        made = [self._line(decision) for decision in decisions]
+        lines = [one for one in made if isinstance(one, Line)]
         found: list[Done] = []
         for begin in range(0, len(lines), AT_ONCE):
             found += await self._write(lines[begin : begin + AT_ONCE])
-        return found
+        written = iter(found)
+        return [next(written) if isinstance(one, Line) else one for one in made]
 
     async def respond(
         self,
@@ -137,6 +134,10 @@ class AsyncCommitter:
     ) -> Responded:
         """See `Committer.respond`."""
         return await self._run(self._steps.respond(outcome_id, at_us, outcome, rules, record))
+
+    async def kept_many(self, decisions: Sequence[str]) -> list[Kept | None]:
+        """Return what `kept` does, of several."""
+        return await self._run(self._steps.kept_many(decisions))
 
     async def kept(self, decision: str) -> Kept | None:
         """See `Committer.kept`."""
@@ -183,6 +184,12 @@ class AsyncCommitter:
         finally:
             for _, done in waiting:
                 done.cancel()  # those that nothing was said to, as this was cancelled
+
+    def _line(self, decision: Decision) -> Line | NextbestError:
+        try:
+            return self._steps.line_of(*decision)
+        except NextbestError as error:
+            return error
 
     async def _write(self, lines: Sequence[Line]) -> list[Done]:
         try:

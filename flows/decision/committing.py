@@ -244,8 +244,16 @@ class Committing:
         value = yield ("GET", key)
         if value is None:
             return None
-        place, _, event = value.partition(b" ")
-        return self._parsed(key, place, event, None)
+        return self._parsed(key, *_split(value), None)
+
+    def kept_many(self, decisions: Sequence[str]) -> Generator[Step, Any, list[Kept | None]]:
+        """Read what is kept of several decisions."""
+        keys = list(map(self.keys.decision, decisions))
+        values = (yield ("MGET", *keys)) if keys else []
+        return [
+            None if value is None else self._parsed(key, *_split(value), None)
+            for key, value in zip(keys, values, strict=True)
+        ]
 
     def contacts(self, customer: str) -> Generator[Step, Any, bytes]:
         """Read a customer's contacts."""
@@ -304,7 +312,7 @@ class Committing:
         if status == CONFLICT:
             return Conflict(told)
         again = status == AGAIN
-        place, _, event = told.partition(b" ") if again else (told, b"", line.text)
+        place, event = _split(told) if again else (told, line.text)
         kept = self._parsed(line.key, place, event, line.hash)
         if kept.receipt is None:
             kept = yield from self._append(line, kept.event)
@@ -344,6 +352,11 @@ class Committing:
         except ValueError as error:
             raise _strange(key, error) from None
         return Receipt(self._number(first), position, first)
+
+
+def _split(value: bytes) -> tuple[bytes, bytes]:
+    place, _, event = value.partition(b" ")
+    return place, event
 
 
 def _strange(key: str, error: Exception) -> StateError:

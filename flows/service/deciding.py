@@ -6,22 +6,23 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from ...features.errors import RowError, StateError, StoreError
-from ...features.online import AsyncFeatureClient
+from ...features.errors import EventError, RowError, StateError, StoreError
 from ...features.receipts import Receipt
-from ..decision.commit import AsyncCommitter, Conflict
-from ..decision.engine import Engine
+from ..decision.commit import Conflict
 from ..decision.errors import ModelError, RequestError
 from ..decision.ids import customer_hash, new_id, parse_id
-from ..decision.keys import Keys
 from ..decision.record import Record, record_of
 from ..decision.request import Request, Row, check, row_of
+from .live import Asked, Decided, Live, Seen
 from .patience import Patience
+from .together import AT_ONCE, Away, Done, Together
+
+__all__ = ["Asked", "Decided", "Decider", "Live"]
 
 TRIES = 64
 """How often a decision is made anew when others for the same customer come first."""
@@ -31,64 +32,9 @@ _LONGEST_PAUSE = 0.02
 GIVEN_PAST_US, GIVEN_AHEAD_US = 600_000_000, 60_000_000
 """How old the id of a decision that is not yet made may be, and how far ahead of our clock."""
 _SILENT_SECONDS = 1.0
+_LEAST = 4
+"""Decisions that are made together if so many are asked for: fewer are not worth it."""
 _log = logging.getLogger("nextbest.service")
-
-
-class Live(NamedTuple):
-    """A strategy that decides.
-
-    Attributes
-    ----------
-    client
-        Reads customers by the catalog that the engine was made for.
-    engine
-        With the models that there are.
-    keys
-        Of the store.
-    committer
-        Writes to the log and the store.
-    models_fault
-        Why the models cannot be had; empty: nothing is wrong.
-    kept_us
-        For how long records are kept.
-    """
-
-    client: AsyncFeatureClient
-    engine: Engine
-    keys: Keys
-    committer: AsyncCommitter
-    models_fault: str
-    kept_us: int
-
-
-class Decided(NamedTuple):
-    """A decision.
-
-    Attributes
-    ----------
-    record
-        What was decided.
-    receipt
-        Its place in the log; None: it is not there.
-    repeated
-        Whether it had been decided before.
-    persons
-        The customer's own weights that were read for it.
-    """
-
-    record: Record
-    receipt: Receipt | None
-    repeated: bool
-    persons: bytes = b""
-
-
-class Asked(NamedTuple):
-    """A decision that is asked for: what, what it should have seen, and its id, if it has one."""
-
-    request: Request
-    after: list[Receipt] | None
-    wait_seconds: float
-    decision_id: str | None
 
 
 class _Turn:
@@ -113,8 +59,16 @@ class _Progress:
 
     __slots__ = ("contended",)
 
-    def __init__(self) -> None:
-        self.contended = False
+    def __init__(self, contended: bool) -> None:
+        self.contended = contended
+
+
+class _Group(NamedTuple):
+    """Decisions that are asked for in one turn of the loop, and who waits for them."""
+
+    live: Live
+    requests: list[Request]
+    waiting: list[asyncio.Future[Done]]
 
 
 class Decider:
@@ -136,12 +90,15 @@ class Decider:
         outbound: Callable[[Live, Record], bytes | None],
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self._seconds = seconds
         self._patience = Patience(seconds)
         self._outbound = outbound
         self._clock = clock
         self._said = 0.0
         self._turns: dict[str, _Turn] = {}
+        self._group: _Group | None = None
+        self._under_way = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.together = Together(self._patience, outbound)
 
     async def decide(self, live: Live, asked: Asked) -> Decided:
         """Decide, and commit what was decided.
@@ -171,9 +128,75 @@ class Decider:
                 return Decided(kept.record, kept.receipt, True)
             if not now - GIVEN_PAST_US <= at <= now + GIVEN_AHEAD_US:
                 raise RequestError("decision_id", "is of another time, and no longer kept")
-        return await self._new(live, asked, at)
+        if at is None and asked.after is None:
+            return await self._at_once(live, asked)
+        return await self._alone(live, asked, at)
 
-    async def _new(self, live: Live, asked: Asked, at: int | None) -> Decided:
+    async def _at_once(self, live: Live, asked: Asked) -> Decided:
+        """Decide together with what else is asked in this turn of the loop."""
+        loop = asyncio.get_running_loop()
+        group = self._group
+        if group is None or group.live is not live:
+            group = self._group = _Group(live, [], [])
+            task = loop.create_task(self._decide_group(group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        done: asyncio.Future[Done] = loop.create_future()
+        group.requests.append(asked.request)
+        group.waiting.append(done)
+        self._under_way += 1
+        # Two halves: the store serves one while the other is decided.
+        if len(group.waiting) >= min(max(_LEAST, (self._under_way + 1) // 2), AT_ONCE):
+            self._group = None
+        try:
+            found = await done
+        finally:
+            self._under_way -= 1
+        return await self.settle(live, asked, found)
+
+    async def _decide_group(self, group: _Group) -> None:
+        if self._group is group:
+            self._group = None
+        try:
+            found = await self.decide_many(group.live, group.requests)
+            for done, what in zip(group.waiting, found, strict=True):
+                if not done.done():  # it was given up
+                    done.set_result(what)
+        except Exception as error:
+            for done in group.waiting:
+                if not done.done():
+                    done.set_exception(error)
+        finally:
+            for done in group.waiting:
+                done.cancel()  # those that nothing was said to, as this was cancelled
+
+    async def decide_many(self, live: Live, requests: Sequence[Request]) -> list[Done]:
+        """Decide and commit together; `settle` makes a decision of each of them."""
+        try:
+            ready = await self.together.make(live, requests)
+        except (TimeoutError, StoreError) as error:
+            return [Away(None, error)] * len(requests)
+        return await self.together.commit(live, ready)
+
+    async def settle(self, live: Live, asked: Asked, found: Done, at: int | None = None) -> Decided:
+        """Return the decision that was made together with others; make it alone if there is none.
+
+        Raises
+        ------
+        RequestError, EventError
+            See `decide`.
+        """
+        if isinstance(found, Decided):
+            return found
+        if isinstance(found, Away):
+            return self._away(live, asked, found.contacts, found.error)
+        if isinstance(found, EventError):
+            raise found
+        if found is None:
+            return await self._alone(live, asked, at)
+        return await self._finish(live, asked, found, contended=True)
+
+    async def _alone(self, live: Live, asked: Asked, at: int | None) -> Decided:
         customer, keys = asked.request.customer, live.keys
         fault = live.models_fault
         row: Row | None = None
@@ -186,7 +209,7 @@ class Decider:
                     found = await reads([customer], beside, at=at)
             else:
                 after, wait = asked.after, asked.wait_seconds
-                async with asyncio.timeout(self._seconds + wait):
+                async with asyncio.timeout(self._patience.seconds + wait):
                     found = await reads([customer], beside, at=at, after=after, wait_seconds=wait)
             at, row, stale = found.at, row_of(found.rows), found.stale
             contacts, persons = found.values[0] or b"", found.values[1] or b""
@@ -203,21 +226,28 @@ class Decider:
         if at is None:
             at = self._clock()
         decision = asked.decision_id or new_id(at, customer)
+        seen = Seen(decision, at, row, contacts, persons, stale, fault)
+        return await self._finish(live, asked, seen, contended=False)
+
+    async def _finish(self, live: Live, asked: Asked, seen: Seen, *, contended: bool) -> Decided:
+        """Decide from what was read, and commit."""
+        customer, contacts = asked.request.customer, seen.contacts
 
         def make(contacts: bytes) -> Record:
-            if not fault:
+            if not seen.fault:
                 try:
                     return live.engine.decide(
-                        asked.request, row, contacts, persons, at, decision, stale=stale
-                    )
+                        asked.request, seen.row, contacts, seen.persons, seen.at, seen.id,
+                        stale=seen.stale,
+                    )  # fmt: skip
                 except ModelError as error:
-                    self._say(f"{decision}: {error}")
+                    self._say(f"{seen.id}: {error}")
                     reason = f"models: {error}"
             else:
-                reason = fault
-            return live.engine.fallback(asked.request, reason, contacts, at, decision)
+                reason = seen.fault
+            return live.engine.fallback(asked.request, reason, contacts, seen.at, seen.id)
 
-        progress = _Progress()
+        progress = _Progress(contended)
         given = asked.decision_id is not None
         try:
             with self._patience.limit():
@@ -233,11 +263,11 @@ class Decider:
         if done is None:
             # Only no offer at all is sure to keep the caps.
             reason = "contention: the customer's contacts changed all the time"
-            self._say(f"{decision}: {reason}")
+            self._say(f"{seen.id}: {reason}")
             lost = self._unlogged(live, asked, contacts, reason)
             return lost._replace(record=msgspec.structs.replace(lost.record, offers=[]))
         record, receipt, repeated = done
-        return Decided(record, receipt, repeated and given, persons)
+        return Decided(record, receipt, repeated and given, seen.persons)
 
     async def _in_turn(
         self,
@@ -253,7 +283,7 @@ class Decider:
             turn = self._turns[customer] = _Turn()
         turn.many += 1
         try:
-            progress.contended = turn.lock.locked()
+            progress.contended = progress.contended or turn.lock.locked()
             async with turn.lock:
                 return await self._commit(live, make, contacts, progress, turn)
         finally:
@@ -291,7 +321,7 @@ class Decider:
         return None
 
     def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
-        why = str(error) or f"the store does not answer within {self._seconds:g} s"
+        why = str(error) or f"the store does not answer within {self._patience.seconds:g} s"
         self._say(f"decisions fall back: {why}")
         return self._unlogged(live, asked, contacts, "the store does not answer")
 
