@@ -33,13 +33,18 @@ class DecideRoute:
         See `Decider`.
     max_bytes, body_seconds
         Of one request.
+
+    Attributes
+    ----------
+    decider
+        Makes the decisions.
     """
 
     def __init__(
         self, strategies: Strategies, seconds: float, *, max_bytes: int, body_seconds: float
     ) -> None:
         self._strategies = strategies
-        self._decider = Decider(seconds, outbound_message)
+        self.decider = Decider(seconds, outbound_message)
         self._max_bytes = max_bytes
         self._body_seconds = body_seconds
         self._decoder = msgspec.json.Decoder(DecideRequest)
@@ -64,7 +69,7 @@ class DecideRoute:
         )
         asked = Asked(request, _receipts(given), given.wait_seconds, given.decision_id)
         try:
-            decided = await self._decider.decide(live, asked)
+            decided = await self.decider.decide(live, asked)
         except RequestError as error:
             if error.field == "decision_id" and "another customer" in error.reason:
                 raise ProblemError("not-theirs", str(error)) from None
@@ -77,11 +82,10 @@ class DecideRoute:
 def answer(engine: Engine, decided: Decided, *, explain: bool) -> DecideAnswer:
     """Return a decision as it is answered."""
     record = decided.record
-    said = _reasons(engine, decided) if explain else None
     return DecideAnswer(
         record.id,
         record.at,
-        _offers(engine, record, said),
+        offers_of(engine, decided, explain=explain),
         record.control,
         explored(record),
         record.fallback or None,
@@ -89,6 +93,11 @@ def answer(engine: Engine, decided: Decided, *, explain: bool) -> DecideAnswer:
         decided.repeated,
         None if decided.receipt is None else str(decided.receipt),
     )
+
+
+def offers_of(engine: Engine, decided: Decided, *, explain: bool) -> list[OfferAnswer]:
+    """Return the offers of a decision as they are answered."""
+    return _offers(engine, decided.record, _reasons(engine, decided) if explain else None)
 
 
 def explored(record: Record) -> bool:

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -118,7 +119,7 @@ class Decider:
         check(request, live.engine.loaded.strategy.channels, now)
         at: int | None = None
         if asked.decision_id is not None:
-            at = _given(asked.decision_id, request.customer)
+            at = check_id(asked.decision_id, request.customer)
             try:
                 with self._patience.limit():
                     kept = await live.committer.kept(asked.decision_id)
@@ -196,7 +197,44 @@ class Decider:
             return await self._alone(live, asked, at)
         return await self._finish(live, asked, found, contended=True)
 
+    async def rehearse(self, live: Live, request: Request) -> Decided:
+        """Say what would be decided now; nothing is committed.
+
+        Raises
+        ------
+        StoreError
+            When the store is away.
+        """
+        seen = await self._read(live, Asked(request, None, 0.0, None), None)
+        if isinstance(seen, Away):
+            raise StoreError(str(seen.error) or "the store does not answer")
+        try:
+            record = self._record(live, request, seen, seen.contacts)
+        except StateError as error:
+            reason = f"the customer's contacts cannot be read: {error}"
+            record = live.engine.fallback(request, reason, None, seen.at, seen.id)
+        return Decided(record, None, False, seen.persons)
+
+    async def kept(self, live: Live, decisions: Sequence[str]) -> list[Decided | None] | Away:
+        """Return what was decided before under some ids."""
+        try:
+            with self._patience.limit():
+                found = await live.committer.kept_many(decisions)
+        except (TimeoutError, StoreError) as error:
+            return Away(None, error)
+        return [None if one is None else Decided(one.record, one.receipt, True) for one in found]
+
+    def now(self) -> int:
+        """Return the time, microseconds since 1970."""
+        return self._clock()
+
     async def _alone(self, live: Live, asked: Asked, at: int | None) -> Decided:
+        seen = await self._read(live, asked, at)
+        if isinstance(seen, Away):
+            return self._away(live, asked, None, seen.error)
+        return await self._finish(live, asked, seen, contended=False)
+
+    async def _read(self, live: Live, asked: Asked, at: int | None) -> Seen | Away:
         customer, keys = asked.request.customer, live.keys
         fault = live.models_fault
         row: Row | None = None
@@ -214,7 +252,7 @@ class Decider:
             at, row, stale = found.at, row_of(found.rows), found.stale
             contacts, persons = found.values[0] or b"", found.values[1] or b""
         except (TimeoutError, StoreError) as error:
-            return self._away(live, asked, None, error)
+            return Away(None, error)
         except (RowError, StateError) as error:
             fault = f"the customer's row cannot be read: {error}"
             self._say(fault)
@@ -222,31 +260,16 @@ class Decider:
                 with self._patience.limit():
                     contacts = await live.committer.contacts(customer)
             except (TimeoutError, StoreError) as away:
-                return self._away(live, asked, None, away)
+                return Away(None, away)
         if at is None:
             at = self._clock()
         decision = asked.decision_id or new_id(at, customer)
-        seen = Seen(decision, at, row, contacts, persons, stale, fault)
-        return await self._finish(live, asked, seen, contended=False)
+        return Seen(decision, at, row, contacts, persons, stale, fault)
 
     async def _finish(self, live: Live, asked: Asked, seen: Seen, *, contended: bool) -> Decided:
         """Decide from what was read, and commit."""
         customer, contacts = asked.request.customer, seen.contacts
-
-        def make(contacts: bytes) -> Record:
-            if not seen.fault:
-                try:
-                    return live.engine.decide(
-                        asked.request, seen.row, contacts, seen.persons, seen.at, seen.id,
-                        stale=seen.stale,
-                    )  # fmt: skip
-                except ModelError as error:
-                    self._say(f"{seen.id}: {error}")
-                    reason = f"models: {error}"
-            else:
-                reason = seen.fault
-            return live.engine.fallback(asked.request, reason, contacts, seen.at, seen.id)
-
+        make = partial(self._record, live, asked.request, seen)
         progress = _Progress(contended)
         given = asked.decision_id is not None
         try:
@@ -268,6 +291,19 @@ class Decider:
             return lost._replace(record=msgspec.structs.replace(lost.record, offers=[]))
         record, receipt, repeated = done
         return Decided(record, receipt, repeated and given, seen.persons)
+
+    def _record(self, live: Live, request: Request, seen: Seen, contacts: bytes) -> Record:
+        """Decide, or fall back."""
+        reason = seen.fault
+        if not reason:
+            try:
+                return live.engine.decide(
+                    request, seen.row, contacts, seen.persons, seen.at, seen.id, stale=seen.stale
+                )
+            except ModelError as error:
+                self._say(f"{seen.id}: {error}")
+                reason = f"models: {error}"
+        return live.engine.fallback(request, reason, contacts, seen.at, seen.id)
 
     async def _in_turn(
         self,
@@ -343,8 +379,14 @@ class Decider:
             _log.warning("%s", what)
 
 
-def _given(decision: str, customer: str) -> int:
-    """Return the time of an id that the app gave; it must be one of its customer."""
+def check_id(decision: str, customer: str) -> int:
+    """Return the time of an id that the app gave; it must be one of its customer.
+
+    Raises
+    ------
+    RequestError
+        If it is not.
+    """
     said = parse_id(decision)
     if said.customer != customer_hash(customer):
         raise RequestError("decision_id", "is of another customer")

@@ -24,7 +24,7 @@ DecisionIdText = Annotated[
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
-_Context = Annotated[
+Context = Annotated[
     dict[_Name, _Text | int | float | bool | None],
     Meta(max_length=MOST_CONTEXT, description="what expressions call context.<name>"),
 ]
@@ -38,7 +38,7 @@ class DecideRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     channel: Annotated[Word, Meta(description="one of the strategy")]
     n: Annotated[int, Meta(ge=1, le=MOST_OFFERS, description="how many actions at most")] = 1
-    context: _Context = {}
+    context: Context = {}
     after: Annotated[
         ReceiptText | Annotated[list[ReceiptText], Meta(max_length=MAX_RECEIPTS)] | None,
         Meta(description="receipts of events that the decision should have seen"),

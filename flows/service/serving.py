@@ -28,6 +28,7 @@ from ..settings import Settings
 from .app import App, LoopRoutes, Routes
 from .customers import CustomersRoute
 from .decide import DecideRoute
+from .decide_batch import BatchRoute
 from .events import EventsRoute
 from .following import follow
 from .hosts import Hosts, is_loopback
@@ -239,8 +240,10 @@ def _strategies(place: Place, settings: Settings, client: AsyncFeatureClient) ->
 
 def _loop(strategies: Strategies, settings: Settings) -> LoopRoutes:
     most, seconds = settings.http_body_bytes, settings.http_body_seconds
+    decide = DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds)
     return LoopRoutes(
-        DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds),
+        decide,
+        BatchRoute(strategies, decide.decider, max_bytes=most, body_seconds=seconds),
         OutcomesRoute(strategies, max_bytes=most, body_seconds=seconds),
         WhyRoute(strategies),
         CustomersRoute(strategies),

@@ -98,22 +98,35 @@ class Together:
         TimeoutError, StoreError
             When the store is away.
         """
+        return self.decide(live, requests, await self.read(live, requests, at), ids)
+
+    async def read(
+        self, live: Live, requests: Sequence[Request], at: int | None = None
+    ) -> Beside | None:
+        """Read what `decide` needs; None: each has to be made alone. See `make`."""
         if live.models_fault:
-            return [None] * len(requests)
+            return None
         customers = [request.customer for request in requests]
         keys = live.keys
         beside = [*map(keys.contacts, customers), *map(keys.person, customers)]
         try:
             with self._patience.limit():
-                found = await live.client.get_beside(customers, beside, at=at)
+                return await live.client.get_beside(customers, beside, at=at)
         except (RowError, StateError):  # of one of them
-            return [None] * len(requests)
-        return self._made(live, requests, found, ids or new_ids(found.at, customers))
+            return None
 
-    def _made(
-        self, live: Live, requests: Sequence[Request], found: Beside, ids: Sequence[str]
+    def decide(
+        self,
+        live: Live,
+        requests: Sequence[Request],
+        found: Beside | None,
+        ids: Sequence[str] | None = None,
     ) -> Ready:
+        """Decide from what was read; see `make`."""
         n = len(requests)
+        if found is None:
+            return [None] * n
+        ids = ids or new_ids(found.at, [request.customer for request in requests])
         contacts = [value or b"" for value in found.values[:n]]
         persons = [value or b"" for value in found.values[n:]]
         made: Ready = [None] * n
