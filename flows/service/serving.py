@@ -42,6 +42,8 @@ from .strategy_store import StrategyStore
 from .whys import WhyRoute
 
 API_KEYS = "NEXTBEST_API_KEYS"
+_YOUNG = 20_000
+"""Objects until the collector looks for cycles among them: a batch has many, and none."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +222,7 @@ async def _serve(
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         following = [asyncio.create_task(strategies.follow())]
         if not isinstance(catalog, Catalog):
             following.append(asyncio.create_task(follow(client, take_up)))

@@ -34,19 +34,9 @@ class Away(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A decision that can be committed.
-
-    Attributes
-    ----------
-    record, update, outbound
-        What is committed.
-    seen
-        What it was made from.
-    """
+    """A decision that can be committed, and what it was made from."""
 
     record: Record
-    update: Update
-    outbound: bytes | None
     seen: Seen
 
 
@@ -143,8 +133,8 @@ class Together:
             rows = found.rows if len(waves) == 1 else None
             for i, one in zip(wave, self._wave(live, some, seen, rows), strict=True):
                 made[i] = one
-                if isinstance(one, Made):
-                    left[requests[i].customer] = one.update.contacts
+                if one is not None and len(waves) > 1:
+                    left[requests[i].customer] = _update(live, one.record).contacts
         return made
 
     def _wave(
@@ -165,17 +155,12 @@ class Together:
                 [one.at for one in seen],
                 [one.id for one in seen],
             )
-            return [self._one(live, record, one) for record, one in zip(records, seen, strict=True)]
+            return list(map(Made, records, seen))
         except NextbestError:
             if len(seen) == 1:
                 return [None]
             pairs = zip(requests, seen, strict=True)
             return [self._wave(live, [request], [one])[0] for request, one in pairs]
-
-    def _one(self, live: Live, record: Record, seen: Seen) -> Made:
-        names = [offer.action for offer in record.offers]
-        update = live.engine.caps.offered(record.contacts, names, record.channel, record.at)
-        return Made(record, update, self._outbound(live, record), seen)
 
     async def commit(self, live: Live, ready: Ready, *, given: bool = False) -> list[Done]:
         """Commit what was made.
@@ -192,7 +177,10 @@ class Together:
         try:
             with self._patience.limit():
                 answers = await live.committer.commit_many(
-                    [(one.record, one.update, one.outbound) for one in made]
+                    [
+                        (record, _update(live, record), self._outbound(live, record))
+                        for record, _ in made
+                    ]
                 )
         except TimeoutError as error:
             found = [Away(one.seen.contacts, error) for one in made]
@@ -200,6 +188,12 @@ class Together:
             found = [_done(one, answer, given) for one, answer in zip(made, answers, strict=True)]
         rest = iter(found)
         return [next(rest) if isinstance(one, Made) else one for one in ready]
+
+
+def _update(live: Live, record: Record) -> Update:
+    """Return the contacts that a decision leaves."""
+    names = [offer.action for offer in record.offers]
+    return live.engine.caps.offered(record.contacts, names, record.channel, record.at)
 
 
 def _done(made: Made, answer: Answer, given: bool) -> Done:
