@@ -24,6 +24,8 @@ VERSION = 1
 MOST_ARMS = 255
 """The most arms that a block has room for: their number is one byte."""
 _HEADER = struct.Struct("<2sBBIIff")
+HEAD = _HEADER.size
+"""Bytes before the keys."""
 _ENTRY = 16
 _CHECKED = 8
 _MOST_UPDATES = 2**32 - 1

@@ -1,9 +1,9 @@
 """Published models of the same arms and inputs, asked at once."""
 
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
+from struct import Struct
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from .context import MISSING, OTHER
 from .errors import LearnerError
 from .kernels import together as kernels
-from .person import MAGIC, VERSION, arm_key, unpack_person
+from .person import HEAD, MAGIC, VERSION, arm_key, unpack_person
 from .published import LARGEST_SERVED, PublishedArms
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
-_HEADER = struct.Struct("<2sBBIIff")
-_NO_KEYS, _NO_EVIDENCE = np.zeros(0, np.uint64), np.zeros((2, 0), np.float32)
+_KNOWN = MAGIC + bytes([VERSION])
+_CHECKSUM = Struct("<I")
+_NO_BLOCKS = np.frombuffer(b"", np.uint32), np.frombuffer(b"", np.float32)
 _Rows = tuple[int, ...]
 
 
@@ -69,10 +72,14 @@ class Together:
         """Whether all of them have weights of persons."""
         self._shape = len(first.arms), len(first.action_features)
         self._features = np.empty((self._shape[0], 0))
-        self._lookups = self._find_rows()
-        self._arrays = self._stacked()
-        self._nobody = np.zeros((len(self.models), 2))
-        self._no_ends = np.zeros(len(self.models), np.int64)
+        self.lookups = self._find_rows()
+        """Of every context, then of every segment: its name, the rows of each category in the
+        models, and those of any other category. A missing one is the category `MISSING`."""
+        self.arrays = self._stacked()
+        """What `kernels.believe` takes first."""
+        self.scratch = kernels.scratch(self._shape[0], int(self.arrays[0][kernels.MOST]))
+        """How many singles and doubles of working memory it needs."""
+        self._nobody = np.full((1, len(self.models), 2), -1, np.int64)
 
     def probabilities(
         self,
@@ -98,7 +105,7 @@ class Together:
             As `PublishedArms.belief`.
         """
         rows: list[int] = []
-        for name, known, default in self._lookups:
+        for name, known, default in self.lookups:
             value = context.get(name)
             if value is None:
                 value = MISSING
@@ -116,25 +123,68 @@ class Together:
         matrix = self._features if features is None else features
         if matrix.shape != self._shape or matrix.dtype.char != "d":
             raise LearnerError(f"features must be float64{self._shape}, got {matrix.shape}")
-        n = len(self.models)
-        own = self._nobody, self._no_ends, _NO_KEYS, _NO_EVIDENCE
+        out: Floats = np.empty((1, len(self.models), self._shape[0]))
+        self.believe(
+            np.array([rows], np.int64),
+            np.array([x], np.float32),
+            matrix[None],
+            None if persons is None else [persons],
+            out,
+        )
+        found: Floats = out[0]
+        return found
+
+    def believe(
+        self,
+        rows: Indices,
+        x: Singles,
+        features: Floats,
+        persons: Sequence[Sequence[bytes] | None] | None,
+        out: Floats,
+        work: tuple[Singles, Floats] | None = None,
+    ) -> None:
+        """Write what `probabilities` returns of n contexts, whose categories were looked up.
+
+        Parameters
+        ----------
+        rows
+            int64[n, lookups x models], what `lookups` says of each.
+        x
+            float32[n, 1 + numbers], with 1 first; magnitudes up to `LARGEST_SERVED`.
+        features
+            float64[n, arms, action features].
+        persons
+            Each one's blocks, None where none of them is known; None: nobody in particular.
+        out
+            float64[n, models, arms].
+        work
+            As many singles and doubles as `scratch` says, at least; None: they are made.
+
+        Raises
+        ------
+        LearnerError
+            If a person's block cannot be used, or a number of features is too large.
+        """
+        where, words, numbers = self._nobody, *_NO_BLOCKS
         if persons is not None:
             if not self.leveled:
                 raise LearnerError("a model that was published without weights of persons got one")
-            if any(persons):
-                own = _persons(persons)
-        out = np.empty((n, self._shape[0]))
-        arguments: Any = (
-            *self._arrays, np.array(rows, np.int64).reshape(-1, n), np.array(x, np.float32),
-            matrix, LARGEST_SERVED, persons is not None, *own, out,
+            if len(persons) > 1 or persons[0] is not None:
+                where, words, numbers = _blocks(persons, len(self.models))
+        if work is None:
+            singles, doubles = self.scratch
+            work = np.empty(singles, np.float32), np.empty(doubles)
+        refused = kernels.believe(
+            *self.arrays, rows, x, features, LARGEST_SERVED, persons is not None,
+            where, words, numbers, *work, out,
         )  # fmt: skip
-        refused = kernels.probabilities(*arguments)
+        if not refused:
+            return
         if refused == kernels.BAD_FEATURES:
             raise LearnerError(f"a served number of features must not be beyond {LARGEST_SERVED:g}")
-        if refused == kernels.BAD_PERSON:
-            for block in persons or ():
+        for blocks in persons or ():
+            for block in blocks or ():
                 unpack_person(block)  # says what is wrong
-        return out
 
     def _find_rows(self) -> list[tuple[str, dict[str, _Rows], _Rows]]:
         """Return for every context and segment the rows of each category in the models."""
@@ -157,44 +207,68 @@ class Together:
             found.append((name, *_merged(known, others)))
         return found
 
-    def _stacked(self) -> tuple[NDArray[Any], ...]:
-        k = self._shape[0]
-        places, segments, moments, unseen, candidates = [], [], [], [], []
-        experts = rows = moment = 0
+    def _stacked(self) -> tuple[Indices, Singles, Floats]:
+        """Return table, singles and doubles of `kernels.believe`."""
+        k, features = self._shape
+        first = self.models[0]
         most = max(
             [m._levels._persons.shape[2] for m in self.models if m._levels is not None], default=1
         )
+        singles: list[Singles] = []
+        doubles: list[Floats] = []
+        places: list[int] = []
         for model in self.models:
-            table, _, _, weights = model.arrays
-            places.append((experts, len(weights), rows, table.shape[1], moment))
-            experts += len(weights)
-            rows += table.shape[0] * table.shape[1]
-            padded = np.zeros((2, 2, most))
-            if model._levels is None:
-                segments.append(-1)
-                unseen.append(np.zeros(len(self._segments)))
-            else:
-                own = model._levels._moments
-                segments.append(own.shape[1])
-                moments.append(own.reshape(-1, k))
-                moment += 2 * own.shape[1]
-                unseen.append(model._levels._unseen)
-                padded[:, :, : model._levels._persons.shape[2]] = model._levels._persons
-            candidates.append(padded)
-        parts = list(zip(*(model.arrays for model in self.models), strict=True))
-        none = np.zeros((0, k), np.float32)
+            table, dense, action, weights = model.arrays
+            levels, experts = model._levels, len(weights)
+            unseen, persons = np.zeros(len(self._segments)), np.zeros((2, 2, most))
+            moments, height = np.zeros(0, np.float32), -1
+            if levels is not None:
+                unseen, moments, height = levels._unseen, levels._moments, levels._moments.shape[1]
+                persons[:, :, : levels._persons.shape[2]] = levels._persons
+            parts = (
+                *(rows.reshape(experts, -1, 2, k).transpose(1, 2, 0, 3) for rows in (table, dense)),
+                action,
+                moments,
+            )
+            more = weights, unseen, persons
+            places += (experts, *_lay(singles, parts), height, *_lay(doubles, more))
+        keys = np.array([arm_key(arm) if arm else 0 for arm in first.arms], np.uint64)
+        slots = _hashed(keys.view(np.int64))
+        head = (
+            k, 1 + len(self._numbers), len(self._contexts), len(self._segments), features, most,
+            len(slots) // 2, max(len(model.arrays[3]) for model in self.models),
+        )  # fmt: skip
         return (
-            np.concatenate([table.reshape(-1, 2 * k) for table in parts[0]]),
-            np.concatenate([dense.reshape(-1, 2 * k) for dense in parts[1]]),
-            np.concatenate(parts[2]),
-            np.concatenate(parts[3]),
-            np.concatenate([*moments, none]),
-            np.array(places, np.int64),
-            np.array(segments, np.int64),
-            np.array(unseen).reshape(len(self.models), len(self._segments)),
-            np.array(candidates),
-            np.array([arm_key(arm) if arm else 0 for arm in self.models[0].arms], np.uint64),
+            np.concatenate([np.array([*head, *places], np.int64), slots]),
+            np.concatenate(singles),
+            np.concatenate(doubles),
         )
+
+
+def _lay(parts: list[Any], more: Sequence[NDArray[Any]]) -> list[int]:
+    """Lay arrays behind others, flat; return where each begins."""
+    at = sum(map(len, parts))
+    begins = []
+    for part in more:
+        begins.append(at)
+        at += part.size
+        parts.append(part.reshape(-1))
+    return begins
+
+
+def _hashed(keys: Indices) -> Indices:
+    """Return a hash table of keys, as `kernels.together` reads it; 0 is no key."""
+    size = 2
+    while size < 2 * len(keys):
+        size *= 2
+    table = np.zeros((2, size), np.int64)
+    for place, key in enumerate(keys.tolist()):
+        slot = key & (size - 1)
+        while key and table[0, slot]:
+            slot = (slot + 1) & (size - 1)
+        if key:
+            table[:, slot] = key, place
+    return table.reshape(-1)
 
 
 def inputs_of(model: PublishedArms) -> dict[str, tuple[str, ...]]:
@@ -219,38 +293,37 @@ def _merged(known: Sequence[Mapping[str, int]], others: Sequence[int]) -> tuple[
     return merged, tuple(others)
 
 
-def _persons(
-    blocks: Sequence[bytes],
-) -> tuple[Floats, NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]:
-    """Return intercepts, ends, keys and evidence of a person's blocks, as the kernel takes them."""
-    intercepts: list[float] = []
-    ends: list[int] = []
-    keys: list[bytes] = []
-    information: list[bytes] = []
-    precision: list[bytes] = []
-    end = 0
-    for block in blocks:
-        n, mean, weight = 0, 0.0, 0.0
-        if block:
-            room, odd = divmod(len(block) - _HEADER.size, 16)
-            if room < 0 or odd:
+def _blocks(
+    persons: Sequence[Sequence[bytes] | None], models: int
+) -> tuple[Indices, NDArray[np.uint32], Singles]:
+    """Return where each person's blocks begin and their room, and the blocks end to end."""
+    where: list[int] = []
+    found: list[bytes] = []
+    nothing = (-1, 0) * models
+    start = 0
+    for blocks in persons:
+        if blocks is None:
+            where += nothing
+            continue
+        for block in blocks:
+            if not block:
+                where += (-1, 0)
+                continue
+            room, odd = divmod(len(block) - HEAD, 16)
+            if (
+                odd
+                or room < 0
+                or block[:3] != _KNOWN
+                or block[3] > room
+                or _CHECKSUM.unpack_from(block, 4)[0] != crc32(block[8:], crc32(block[:4]))
+            ):
                 unpack_person(block)  # says what is wrong
-            magic, version, n, checksum, _, mean, weight = _HEADER.unpack_from(block)
-            known = magic == MAGIC and version == VERSION and n <= room
-            if not known or checksum != zlib.crc32(block[8:], zlib.crc32(block[:4])):
-                unpack_person(block)
-            first = _HEADER.size + 8 * room
-            middle = first + 4 * room
-            keys.append(block[_HEADER.size : _HEADER.size + 8 * n])
-            information.append(block[first : first + 4 * n])
-            precision.append(block[middle : middle + 4 * n])
-            end += n
-        intercepts += mean, weight
-        ends.append(end)
-    evidence = np.frombuffer(b"".join(information + precision), np.float32)
+            where += (start, room)
+            start += len(block) // 4
+            found.append(block)
+    joined = b"".join(found)
     return (
-        np.array(intercepts).reshape(-1, 2),
-        np.array(ends, np.int64),
-        np.frombuffer(b"".join(keys), np.uint64),
-        evidence.reshape(2, end),
+        np.array(where, np.int64).reshape(-1, models, 2),
+        np.frombuffer(joined, np.uint32),
+        np.frombuffer(joined, np.float32),
     )

@@ -7,6 +7,8 @@ domain), ``MurmurHash3_x64_128``, seed 0.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +26,8 @@ _A2 = np.uint64(0x38495AB5)
 _S33 = np.uint64(33)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
+_KNOWN = 4096
+"""Strings of which `hash_string` remembers the hash."""
 
 
 @inline
@@ -99,8 +103,9 @@ def hash_strings(
         first[i], second[i] = hash_key(data, offsets[i], offsets[i + 1] - offsets[i])
 
 
+@lru_cache(maxsize=_KNOWN)
 def hash_string(text: str) -> tuple[Int, Int]:
-    """Hash one string.
+    """Hash one string; those of late are known.
 
     >>> hash_string("household-1") == hash_string("household-2")
     False

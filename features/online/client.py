@@ -20,7 +20,7 @@ from .connections import AsyncConnections, Connections, given, given_async
 if TYPE_CHECKING:
     from .answer import Features
     from .choice import Ids
-    from .reading import Command, Reader, Receipts
+    from .reading import Beside, Command, Reader, Receipts
 
 
 def now_us() -> int:
@@ -261,19 +261,19 @@ class AsyncFeatureClient:
 
     async def get_beside(
         self,
-        customer: str,
+        customers: Sequence[str],
         beside: Sequence[str],
         *,
         at: int | None = None,
         after: Receipts | None = None,
         wait_seconds: float = 1.0,
-    ) -> tuple[Features, list[bytes | None]]:
-        """Return all of a customer's features, and what other keys hold, in one round trip.
+    ) -> Beside:
+        """Return all of some customers' features, and what other keys hold, in one round trip.
 
         Parameters
         ----------
-        customer
-            Their id.
+        customers
+            Their ids.
         beside
             Keys of the store; None is answered for one that is not there.
         at, after, wait_seconds
@@ -282,8 +282,8 @@ class AsyncFeatureClient:
         if self._reader is None:
             await self.open()
         assert self._reader is not None
-        found: tuple[Features, list[bytes | None]] = await self._walk(
-            self._reader.read_beside(customer, beside, at, after, wait_seconds)
+        found: Beside = await self._walk(
+            self._reader.read_beside(customers, beside, at, after, wait_seconds)
         )
         return found
 

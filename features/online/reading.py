@@ -10,7 +10,7 @@ import math
 import operator
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +39,33 @@ _MOST_SCHEMAS = 256
 _MOST_RECEIPTS = 10_000
 
 
+class Beside(NamedTuple):
+    """All features of customers, and what other keys held at that moment.
+
+    Attributes
+    ----------
+    at
+        As of when.
+    rows
+        Of each customer, in order.
+    stale
+        Whether an event that was waited for is not in them.
+    values
+        Of each key; None: it is not there.
+    """
+
+    at: int
+    rows: FeatureRows
+    stale: bool
+    values: list[bytes | None]
+
+
 class Reader:
     """Makes lookups in the rows of one catalog; knows no connection."""
 
     def __init__(self, catalog: Catalog, clock: Callable[[], int]) -> None:
         self._choices = Choices(catalog)
+        self._customers: Choice | None = None
         self._clock = clock
         self._schemas: dict[tuple[str, int], Catalog] = {}
         self._absent: dict[tuple[str, int], float] = {}
@@ -86,29 +108,33 @@ class Reader:
 
     def read_beside(
         self,
-        customer: str,
+        customers: Sequence[str],
         beside: Sequence[str],
         at: int | None,
         after: Receipts | None,
         wait_seconds: float,
-    ) -> Generator[Command | float, Any, tuple[Features, list[bytes | None]]]:
+    ) -> Generator[Command | float, Any, Beside]:
         """Return the steps of `AsyncFeatureClient.get_beside`; they end with its answer."""
-        choice = self._choices.choose(None, self._choices.default([customer]))
-        names, keys = choice.find([customer])
+        choice = self._customers
+        if choice is None:
+            choice = self._choices.choose(None, self._choices.default(customers))
+            self._customers = choice
+        names, keys = choice.find(customers)
         part, own = choice.parts[0], keys[0]
+        n = len(own)
         needed = None if after is None else _needed(after, choice, keys)
         seconds = _seconds(wait_seconds)
         stale = False
         for turn in range(2):
             stored = yield from _mget([*own, *beside])
             moment = _moment(self._clock() if at is None else at)
-            rows = yield from self._decode(part, stored[:1], moment, names)
+            rows = yield from self._decode(part, stored[:n], moment, names)
             stale = needed is not None and bool((rows.positions < needed).any())
             if not stale or turn:
                 break
             assert needed is not None
             yield from self._wait(part, own, needed, rows.positions, seconds)
-        return Features(names, choice.layout, rows, (rows.age_ms,), moment, stale), stored[1:]
+        return Beside(moment, rows, stale, stored[n:])
 
     def _fetch(
         self, choice: Choice, ids: Sequence[Any], keys: list[list[str]], at: int | None
@@ -174,7 +200,12 @@ class Reader:
         """Decode rows, and fetch the declarations that they need."""
         for _ in range(_MOST_SCHEMAS):
             try:
-                return part.decoder.decode(stored, at)
+                if len(stored) > 1 or stored[0] is None:
+                    return part.decoder.decode(stored, at)
+                values, state, position, age_ms = part.decoder.decode_one(stored[0], at)
+                return FeatureRows(
+                    values[None], state[None], np.array([age_ms]), np.array([position])
+                )
             except UnknownSchemaError as error:
                 row = _row(part, names[error.ordinal])
                 known = yield from self._schema(part, error.schema_id)

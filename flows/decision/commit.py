@@ -23,18 +23,22 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Self, TypeVar
 
-import hiredis
 import redis
-import redis.asyncio
-import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ...features.errors import SettingsError
-from ...features.online.shared_connection import SharedConnection
 from ..connection import explained
-from ..publisher import ANSWER_SECONDS, own_connections
-from .appending import Appender, AsyncAppender, InThread
+from ..publisher import own_connections
+from .appending import Appender, InThread
+from .calling import (
+    by_sha,
+    by_text,
+    check_bytes,
+    is_final,
+    place_of,
+    unknown_script,
+)
+from .commit_async import AsyncCommitter
 from .committing import (
     Appended,
     Called,
@@ -105,9 +109,9 @@ class Committer:
         here = log if isinstance(log, Log) else None
         self._appender = None if isinstance(log, Log) else log
         self._steps = Committing(keys, here, record_seconds, outbound_length)
-        self._where = _where(client_or_url, keys)
+        self._where = place_of(client_or_url, keys)
         connections = own_connections(client_or_url, redis.ConnectionPool, Retry(NoBackoff(), 0))
-        _check_bytes(connections)
+        check_bytes(connections)
         self._client: Any = redis.Redis(connection_pool=connections)
 
     def commit(
@@ -231,167 +235,17 @@ class Committer:
         if not isinstance(step, Called):
             return self._execute(step)
         try:
-            return self._execute(_by_sha(step))
+            return self._execute(by_sha(step))
         except redis.ResponseError as error:
-            if not _unknown_script(error):
+            if not unknown_script(error):
                 raise
-        return self._execute(_by_text(step))
+        return self._execute(by_text(step))
 
     def _execute(self, command: tuple[Any, ...]) -> Any:
         try:
             return self._client.execute_command(*command)
         except redis.ConnectionError as error:
-            if _final(error):
+            if is_final(error):
                 raise
             # It was left idle, or the store began anew: an id counts once, so nothing is doubled.
             return self._client.execute_command(*command)
-
-
-class AsyncCommitter:
-    """As `Committer`, with ``await``; of one event loop.
-
-    All that is asked at once shares one connection, and what is asked in one turn of the loop is
-    one packet to the store.
-
-    Examples
-    --------
-    >>> async with AsyncCommitter(url, keys, Log("events", 4, 16)) as c:  # doctest: +SKIP
-    ...     await c.commit(record, update)
-    """
-
-    def __init__(
-        self,
-        client_or_url: redis.asyncio.Redis | str,
-        keys: Keys,
-        log: Log | AsyncAppender,
-        *,
-        record_seconds: float = 86_400.0,
-        outbound_length: int = 10_000,
-    ) -> None:
-        here = log if isinstance(log, Log) else None
-        self._appender = None if isinstance(log, Log) else log
-        self._steps = Committing(keys, here, record_seconds, outbound_length)
-        self._where = _where(client_or_url, keys)
-        none = redis.asyncio.retry.Retry(NoBackoff(), 0)
-        connections = own_connections(client_or_url, redis.asyncio.ConnectionPool, none)
-        _check_bytes(connections)
-        self._connection = SharedConnection(connections, ANSWER_SECONDS)
-
-    async def commit(
-        self, record: Record, update: Update, *, outbound: bytes | None = None
-    ) -> Committed | Conflict:
-        """See `Committer.commit`; nothing is written if the log is known to be away."""
-        self._check()
-        return await self._run(self._steps.commit(record, update, outbound))
-
-    async def complete(self, kept: Kept, *, outbound: bytes | None = None) -> Committed:
-        """See `Committer.complete`."""
-        return await self._run(self._steps.complete(kept, outbound))
-
-    async def respond(
-        self,
-        outcome_id: str,
-        at_us: int,
-        outcome: Response,
-        rules: CapRules,
-        record: Record | None = None,
-    ) -> Responded:
-        """See `Committer.respond`, and `commit`."""
-        self._check()
-        return await self._run(self._steps.respond(outcome_id, at_us, outcome, rules, record))
-
-    async def kept(self, decision: str) -> Kept | None:
-        """See `Committer.kept`."""
-        return await self._run(self._steps.kept(decision))
-
-    async def taken(self, customer: str, outcome_id: str) -> Response | None:
-        """See `Committer.taken`."""
-        return await self._run(self._steps.taken(customer, outcome_id))
-
-    async def contacts(self, customer: str) -> bytes:
-        """See `Committer.contacts`."""
-        return await self._run(self._steps.contacts(customer))
-
-    async def keys_of(self, customer: str) -> list[bytes]:
-        """See `Committer.keys_of`."""
-        return await self._run(self._steps.keys.of_customer(customer))
-
-    async def erase(self, customer: str) -> int:
-        """See `Committer.erase`."""
-        return await self._run(self._steps.erase(customer))
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
-
-    async def __aenter__(self) -> Self:
-        """Nothing is opened before it is needed."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close the connection."""
-        await self.close()
-
-    def _check(self) -> None:
-        if self._appender is not None:
-            self._appender.check()
-
-    async def _run(self, steps: Generator[Step, Any, _T]) -> _T:
-        reply: Any = None
-        try:
-            while True:
-                step = steps.send(reply)
-                if isinstance(step, Appended):
-                    assert self._appender is not None
-                    reply = (await self._appender.publish([step.line], [step.customer]))[0]
-                else:
-                    reply = await self._ask(step)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # what the steps return
-        except redis.RedisError as error:
-            raise explained(self._where, error) from error
-
-    async def _ask(self, step: Called | tuple[Any, ...]) -> Any:
-        if not isinstance(step, Called):
-            return await self._execute(step)
-        try:
-            return await self._execute(_by_sha(step))
-        except redis.ResponseError as error:
-            if not _unknown_script(error):
-                raise
-        return await self._execute(_by_text(step))
-
-    async def _execute(self, command: tuple[Any, ...]) -> Any:
-        packed = hiredis.pack_command(command)
-        try:
-            return await self._connection.ask(packed)
-        except redis.ConnectionError as error:
-            if _final(error):
-                raise
-            return await self._connection.ask(packed)
-
-
-def _where(client_or_url: Any, keys: Keys) -> str:
-    return client_or_url if isinstance(client_or_url, str) else keys.prefix
-
-
-def _check_bytes(connections: Any) -> None:
-    if connections.get_encoder().decode_responses:
-        raise SettingsError("contacts are bytes: make the client without decode_responses")
-
-
-def _by_sha(step: Called) -> tuple[Any, ...]:
-    return ("EVALSHA", step.script.sha, len(step.keys), *step.keys, *step.arguments)
-
-
-def _by_text(step: Called) -> tuple[Any, ...]:
-    return ("EVAL", step.script.text, len(step.keys), *step.keys, *step.arguments)
-
-
-def _unknown_script(error: redis.ResponseError) -> bool:
-    return isinstance(error, redis.exceptions.NoScriptError) or str(error).startswith("NOSCRIPT")
-
-
-def _final(error: redis.ConnectionError) -> bool:
-    """Whether trying again at once cannot help."""
-    return isinstance(error, redis.AuthenticationError | redis.BusyLoadingError)

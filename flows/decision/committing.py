@@ -5,14 +5,14 @@ So they are the same with and without ``await``; see `commit` for what they prom
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ...features.errors import EventError, SettingsError, StateError, StoreError
+from ...features.errors import EventError, NextbestError, SettingsError, StateError, StoreError
 from ...features.event_check import id_fault
 from ...features.events import MAX_TIMESTAMP
 from ...features.kernels.hashing import hash_string
@@ -22,8 +22,11 @@ from ..publisher import log_keys
 from .contacts import CapRules, Reply, Update
 from .keys import Keys
 from .record import Record, Response, event_of, outcome_event, record_of, response_of
-from .scripts import AGAIN, COMMIT, CONFLICT, FINISH, PENDING, Script
+from .scripts import AGAIN, COMMIT, CONFLICT, DONE, FINISH, PENDING, Script
 
+ENTRY_BYTES = 1 << 14
+"""How large an entry of the log with several decisions may become; a receipt costs the store a look
+at the last one."""
 TRIES = 100
 """How often an outcome is tried while others change the same contacts."""
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 366 * 86_400.0
@@ -116,14 +119,27 @@ class Responded(NamedTuple):
     repeated: bool
 
 
-class _Line(NamedTuple):
-    """A line on its way into the log."""
+class Line(NamedTuple):
+    """A line on its way into the log, and what goes with it.
+
+    Attributes
+    ----------
+    text, key, customer, channel, hash
+        The line, where it is kept, and whose it is.
+    before, update
+        The contacts as they have to be, and are to be; None: they are not looked at.
+    outbound
+        What goes out through the channel; None: nothing.
+    """
 
     text: bytes
     key: str
     customer: str
     channel: str
     hash: int
+    before: bytes = b""
+    update: Update | None = None
+    outbound: bytes | None = None
 
 
 class Committing:
@@ -142,15 +158,33 @@ class Committing:
         self._keep_ms = round(record_seconds * 1000)
         self._outbound_length = outbound_length
 
+    def line_of(self, record: Record, update: Update, outbound: bytes | None) -> Line:
+        """Return what is to be written of a decision.
+
+        Raises
+        ------
+        EventError
+            The id or the customer cannot be an event's.
+        """
+        _check_ids({"event_id": record.id, "customer_id": record.customer})
+        return Line(
+            event_of(record), self.keys.decision(record.id), record.customer, record.channel,
+            _hash(record.customer), record.contacts, update, outbound,
+        )  # fmt: skip
+
     def commit(
         self, record: Record, update: Update, outbound: bytes | None
     ) -> Generator[Step, Any, Committed | Conflict]:
         """Commit a decision."""
-        _check_ids({"event_id": record.id, "customer_id": record.customer})
-        key = self.keys.decision(record.id)
-        first = _hash(record.customer)
-        line = _Line(event_of(record), key, record.customer, record.channel, first)
-        found = yield from self._write(line, (record.contacts, update), outbound)
+        line = self.line_of(record, update, outbound)
+        (answer,) = yield from self.write([line])
+        return (yield from self.committed(line, answer))
+
+    def committed(
+        self, line: Line, answer: tuple[int, Any]
+    ) -> Generator[Step, Any, Committed | Conflict]:
+        """Take the answer of `write` for a decision, and finish what is left to do."""
+        found = yield from self._written(line, answer)
         if isinstance(found, Conflict):
             return found
         kept, repeated = found
@@ -161,8 +195,9 @@ class Committing:
         record = kept.record
         key = self.keys.decision(record.id)
         first = _hash(record.customer)
-        line = _Line(kept.event, key, record.customer, record.channel, first)
-        found = yield from self._write(line, None, outbound)
+        line = Line(kept.event, key, record.customer, record.channel, first, outbound=outbound)
+        (answer,) = yield from self.write([line])
+        found = yield from self._written(line, answer)
         assert not isinstance(found, Conflict)  # nothing was compared
         return Committed(found[0].event, _known(found[0]), found[1])
 
@@ -194,7 +229,7 @@ class Committing:
             record.at,
             outcome.corrects,
         )
-        line = _Line(
+        line = Line(
             outcome_event(outcome_id, at_us, record.customer, record.channel, outcome),
             self.keys.outcome(record.customer, outcome_id),
             record.customer,
@@ -205,8 +240,10 @@ class Committing:
         if rules.touches(outcome.response, outcome.corrects):
             present = yield from self.contacts(record.customer)
         for _ in range(TRIES):
-            change = None if present is None else (present, rules.responded(present, reply))
-            found = yield from self._write(line, change, None)
+            if present is not None:
+                line = line._replace(before=present, update=rules.responded(present, reply))
+            (answer,) = yield from self.write([line])
+            found = yield from self._written(line, answer)
             if not isinstance(found, Conflict):
                 return Responded(_known(found[0]), found[1])
             present = found.contacts
@@ -216,7 +253,18 @@ class Committing:
         """Read what is kept of a decision."""
         key = self.keys.decision(decision)
         value = yield ("GET", key)
-        return None if value is None else self._parsed(key, value, None)
+        if value is None:
+            return None
+        return self._parsed(key, *_split(value), None)
+
+    def kept_many(self, decisions: Sequence[str]) -> Generator[Step, Any, list[Kept | None]]:
+        """Read what is kept of several decisions."""
+        keys = list(map(self.keys.decision, decisions))
+        values = (yield ("MGET", *keys)) if keys else []
+        return [
+            None if value is None else self._parsed(key, *_split(value), None)
+            for key, value in zip(keys, values, strict=True)
+        ]
 
     def taken(self, customer: str, outcome_id: str) -> Generator[Step, Any, Response | None]:
         """Read what an outcome said."""
@@ -239,56 +287,74 @@ class Committing:
         names = yield from self.keys.of_customer(customer)
         return int((yield ("UNLINK", *names))) if names else 0
 
-    def _write(
-        self, line: _Line, change: tuple[bytes, Update] | None, outbound: bytes | None
+    def write(self, lines: Sequence[Line]) -> Generator[Step, Any, list[tuple[int, Any]]]:
+        """Write lines at once, each unless it is there already or its contacts have changed.
+
+        They end with what `COMMIT` answers for each. That must be taken by `committed`.
+        """
+        log = self._log
+        here: dict[str, int] = {}
+        outs: dict[str, int] = {}
+        keys: list[str] = []
+        told: list[bytes | str | int] = []
+        for line in lines:
+            _, key, customer, channel, first, before, update, outbound = line
+            place = out = 0
+            if log is not None:
+                place = here.setdefault(log[first % self._shards % len(log)], len(here) + 1)
+                if outbound is not None:
+                    out = outs.setdefault(self.keys.outbound(channel), len(outs) + 1)
+            keys += (self.keys.contacts(customer), key)
+            if update is None:
+                told += (place, b"", b"", b"", line.text, out, outbound or b"")
+            else:
+                keep = max(update.keep_ms, 1)
+                told += (place, before, update.contacts, keep, line.text, out, outbound or b"")
+        head = (len(lines), len(here), len(outs), self._keep_ms, self._outbound_length, ENTRY_BYTES)
+        answer = yield Called(COMMIT, (*here, *outs, *keys), (*head, *told))
+        return list(zip(answer[::2], answer[1::2], strict=True))
+
+    def done(self, line: Line, answer: tuple[int, Any]) -> Committed | Conflict | NextbestError:
+        """Take the answer of `write` for a decision, where the log is in the store."""
+        try:
+            if answer[0] == DONE:
+                receipt = self._receipt(line.key, answer[1], line.hash)
+                return Committed(line.text, receipt, False)
+            next(self.committed(line, answer))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the steps return
+        except NextbestError as error:
+            return error
+        raise AssertionError("a log in the store leaves nothing to do")
+
+    def _written(
+        self, line: Line, answer: tuple[int, Any]
     ) -> Generator[Step, Any, tuple[Kept, bool] | Conflict]:
-        """Write a line once, unless the contacts have changed."""
-        keys = [self.keys.contacts(line.customer), line.key]
-        here = self._log is not None
-        keys.append(line.key if self._log is None else self._log[self._number(line.hash)])
-        if outbound is not None and here:
-            keys.append(self.keys.outbound(line.channel))
-        before, update = change or (b"", Update(b"", 0))
-        status, told = yield Called(
-            COMMIT,
-            tuple(keys),
-            (
-                before,
-                update.contacts,
-                b"" if change is None else max(update.keep_ms, 1),
-                self._keep_ms,
-                line.text,
-                int(here),
-                outbound or b"",
-                self._outbound_length,
-            ),
-        )
+        status, told = answer
         if status == CONFLICT:
             return Conflict(told)
         again = status == AGAIN
-        value = told if again else b" ".join((told, line.text))
-        kept = self._parsed(line.key, value, line.hash)
+        place, event = _split(told) if again else (told, line.text)
+        kept = self._parsed(line.key, place, event, line.hash)
         if kept.receipt is None:
-            kept = yield from self._append(line, kept.event, outbound)
+            kept = yield from self._append(line, kept.event)
         return kept, again
 
-    def _append(
-        self, line: _Line, event: bytes, outbound: bytes | None
-    ) -> Generator[Step, Any, Kept]:
+    def _append(self, line: Line, event: bytes) -> Generator[Step, Any, Kept]:
         """Append what is pending to the log outside, and note where it is."""
         if self._log is not None:
             raise StateError(f"{line.key} was meant for a log outside the store")
         receipt: Receipt = yield Appended(event, line.customer)
-        keys = (line.key,) if outbound is None else (line.key, self.keys.outbound(line.channel))
-        yield Called(FINISH, keys, (f"@{receipt}", outbound or b"", self._outbound_length))
+        out = line.outbound
+        keys = (line.key,) if out is None else (line.key, self.keys.outbound(line.channel))
+        yield Called(FINISH, keys, (f"@{receipt}", out or b"", self._outbound_length))
         return Kept(event, receipt)
 
     def _number(self, first: int) -> int:
         return first % self._shards % len(self._log or [""])
 
-    def _parsed(self, key: str, value: bytes, first: int | None) -> Kept:
-        """Split what is kept into its place in the log and its line."""
-        place, _, event = value.partition(b" ")
+    def _parsed(self, key: str, place: bytes, event: bytes, first: int | None) -> Kept:
+        """Return what is kept, from its place in the log and its line."""
         if place == PENDING:
             return Kept(event, None)
         try:
@@ -296,10 +362,27 @@ class Committing:
                 return Kept(event, Receipt.parse(place[1:].decode()))
             if first is None:
                 first = _hash(msgspec.json.decode(event, type=_Whose).customer_id)
-            position = (int(place) - 1) << LINE_BITS
         except (ValueError, msgspec.DecodeError) as error:
-            raise StateError(f"{key} is nothing that was kept here: {error}") from None
-        return Kept(event, Receipt(self._number(first), position, first))
+            raise _strange(key, error) from None
+        return Kept(event, self._receipt(key, place, first))
+
+    def _receipt(self, key: str, place: bytes, first: int) -> Receipt:
+        """Return the receipt of a line, from its entry and its number in it."""
+        entry, _, number = place.partition(b":")
+        try:
+            position = ((int(entry) - 1) << LINE_BITS) + int(number or 0)
+        except ValueError as error:
+            raise _strange(key, error) from None
+        return Receipt(self._number(first), position, first)
+
+
+def _split(value: bytes) -> tuple[bytes, bytes]:
+    place, _, event = value.partition(b" ")
+    return place, event
+
+
+def _strange(key: str, error: Exception) -> StateError:
+    return StateError(f"{key} is nothing that was kept here: {error}")
 
 
 class _Whose(msgspec.Struct):

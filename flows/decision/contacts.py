@@ -44,8 +44,21 @@ from .contact_bytes import (
     sealed,
     tag_key,
 )
-from .contact_kernels import add_offers, open_actions
+from .contact_kernels import add_offers, open_actions, open_rows
+from .contact_types import Checked, CheckedMany, Reply, Update
 from .strategy import Strategy
+
+__all__ = [
+    "BLOCKED",
+    "FAIL",
+    "SLACK_US",
+    "UNDELIVERED",
+    "CapRules",
+    "Checked",
+    "CheckedMany",
+    "Reply",
+    "Update",
+]
 
 BLOCKED = "channel blocked after a failed delivery"
 FAIL, UNDELIVERED = "fail", "undelivered"
@@ -53,73 +66,15 @@ FAIL, UNDELIVERED = "fail", "undelivered"
 SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
+_NO_BYTES = bytes(32)
+_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(_NO_BYTES, np.int64)
 _NOTE = hashed("note:")
 """What rests after an offer that was not delivered: nothing; the note lets it be corrected."""
 
 
-class Update(NamedTuple):
-    """Contacts to be stored.
-
-    Attributes
-    ----------
-    contacts
-        Packed; empty: the key is to be deleted.
-    keep_ms
-        For how long they can matter.
-    """
-
-    contacts: bytes
-    keep_ms: int
-
-
-class Checked(NamedTuple):
-    """What a customer's contacts leave open.
-
-    Attributes
-    ----------
-    allowed
-        bool[K], of each action in the strategy's order.
-    reasons
-        Action → the rule that excludes it; only those that are excluded.
-    room
-        How many offers one answer may have at most; `UNBOUNDED` if no cap says. An action's own
-        caps leave room for one if it is allowed, and no answer has an action twice.
-    """
-
-    allowed: npt.NDArray[np.bool_]
-    reasons: dict[str, str]
-    room: int
-
-
-class Reply(NamedTuple):
-    """What became of an offer, as far as contacts are concerned.
-
-    Attributes
-    ----------
-    id
-        Of the outcome.
-    at
-        When, microseconds.
-    response
-        See `record.Response`.
-    action, channel, offered_at
-        The offer: which action, through which channel, and the decision's time.
-    corrects
-        The id of an outcome whose effects are taken back.
-    """
-
-    id: str
-    at: int
-    response: str
-    action: str
-    channel: str
-    offered_at: int
-    corrects: str | None = None
-
-
 class _Channel(NamedTuple):
     key: int
+    begin: int
     rests_by: int
     words: npt.NDArray[np.int64]
     rules: list[str]
@@ -167,17 +122,21 @@ class CapRules:
         self._hash_of = {name: hashed(name) for name in self.names}
         caps = [cap for action in strategy.actions.values() for cap in action.caps]
         self._rules = [rule_name("cap of action", cap) for cap in caps]
-        self._channels = {
-            name: _Channel(
+        self._channels: dict[str, _Channel] = {}
+        begin = 0
+        for name, channel in strategy.channels.items():
+            words = kernel_rules(strategy, name)
+            self._channels[name] = _Channel(
                 hashed(name),
+                begin,
                 channel_key(name),
-                kernel_rules(strategy, name),
+                words,
                 [rule_name("cap", cap) for cap in strategy.caps]
                 + [rule_name(f"cap of {name}", cap) for cap in channel.caps],
                 span(f"channel {name}", channel.blocked_for),
             )
-            for name, channel in strategy.channels.items()
-        }
+            begin += len(words)
+        self._words = np.concatenate([channel.words for channel in self._channels.values()])
         self._general_need = longest(strategy.caps)
         self._channel_needs = {
             hashed(name): longest(channel.caps) for name, channel in strategy.channels.items()
@@ -200,13 +159,6 @@ class CapRules:
             If a duration is none, or longer than a hundred years.
         """
         return cls(strategy)
-
-    def allowed(
-        self, contacts: bytes, channel: str, at_us: int
-    ) -> tuple[npt.NDArray[np.bool_], dict[str, str]]:
-        """Return the first two of what `check` returns."""
-        found = self.check(contacts, channel, at_us)
-        return found.allowed, found.reasons
 
     def check(self, contacts: bytes, channel: str, at_us: int) -> Checked:
         """Say which actions may be offered through a channel.
@@ -233,10 +185,53 @@ class CapRules:
         room = open_actions(_read(contacts), through.words, at_us, SLACK_US, codes)
         if not codes.item(-1):
             return Checked(self._all, {}, int(room))
-        coded = codes[:-1].tolist()
-        told = {code: self._told(code, contacts, through) for code in {*coded} - {0}}
-        reasons = {n: told[code] for n, code in zip(self.names, coded, strict=True) if code}
+        reasons = self._reasons(codes[:-1].tolist(), contacts, through)
         return Checked(codes[:-1] == 0, reasons, int(room))
+
+    def check_many(
+        self, contacts: Sequence[bytes], channels: Sequence[str], at_us: Sequence[int]
+    ) -> CheckedMany:
+        """As `check`, for n customers.
+
+        Parameters
+        ----------
+        contacts, channels, at_us
+            n of each.
+
+        Raises
+        ------
+        SettingsError, StateError
+            See `check`.
+        """
+        n, k = len(contacts), len(self.names)
+        through = [self._through(name) for name in channels]
+        for at in at_us:
+            _check_time(at)
+        words: list[bytes] = []
+        end = 0
+        places: list[int] = []
+        for own, channel, at in zip(contacts, through, at_us, strict=True):
+            if own:
+                check(own)
+            words.append(own or _NO_BYTES)
+            end += len(words[-1]) // 8
+            places += end, channel.begin, at
+        given = np.array(places, np.int64).reshape(n, 3).T.copy()
+        codes, room = np.empty((n, k + 1), np.int64), np.empty(n, np.int64)
+        joined = np.frombuffer(b"".join(words), np.int64)
+        open_rows(joined, given[0], self._words, given[1], given[2], SLACK_US, codes, room)
+        closed = codes[:, k].tolist()
+        if not any(closed):
+            return CheckedMany(None, [{}] * n, room.tolist())
+        reasons = [
+            self._reasons(codes[i, :k].tolist(), contacts[i], through[i]) if some else {}
+            for i, some in enumerate(closed)
+        ]
+        return CheckedMany(codes[:, :k] == 0, reasons, room.tolist())
+
+    def _reasons(self, coded: list[int], contacts: bytes, through: _Channel) -> dict[str, str]:
+        told = {code: self._told(code, contacts, through) for code in {*coded} - {0}}
+        return {n: told[code] for n, code in zip(self.names, coded, strict=True) if code}
 
     def offered(self, contacts: bytes, actions: Sequence[str], channel: str, at_us: int) -> Update:
         """Add offers, and drop what cannot matter any more.

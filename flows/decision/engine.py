@@ -6,35 +6,24 @@ record. Equal arguments and equal models give an equal record, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import compress
-from typing import Any
+from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from ...features.catalog import Catalog
-from ...features.errors import StateError
+from ...features.errors import NextbestError, SettingsError, StateError
 from ...features.kernels.read import MISSING, PRESENT
 from ...features.online.answer import Layout
-from .contacts import CapRules
-from .eligibility import Rules
+from ...features.rows import FeatureRows
 from .errors import ModelError
-from .exploring import Exploring, Pick
-from .inputs import Inputs
+from .inputs import LARGEST as LARGEST
 from .loading import Loaded
+from .making import BLOCK, About, Asked, Making
 from .models import Models
 from .record import Offer, Record, Served, Value
 from .request import Request, Row, check
 from .unserved import Unserved
-from .worth import Worth
-
-F64 = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-
-LARGEST = 1e9
-"""What a number counts as at most, for the models; they want a scale of about 1."""
 
 
 class Engine:
@@ -68,11 +57,6 @@ class Engine:
     def __init__(self, loaded: Loaded, catalog: Catalog, models: Models | None = None) -> None:
         strategy = loaded.strategy
         self.loaded, self.catalog = loaded, catalog
-        self.rules = Rules.compile(strategy, catalog)
-        self.caps = CapRules.compile(strategy)
-        self.inputs = Inputs.compile(strategy, catalog)
-        self.exploring = Exploring(strategy)
-        self.worth = Worth(strategy)
         self.actions = tuple(strategy.actions)
         self.objectives = tuple(strategy.objectives)
         customers = next((e.name for e in catalog.entities if e.is_customer), "customer")
@@ -84,9 +68,12 @@ class Engine:
         )
         self._models = Models(strategy) if models is None else self._checked(models)
         self._unserved = Unserved(strategy, catalog)
-        self._featured = bool(strategy.model.action_features)
         n = len(self.columns)
         self._nobody = Row(np.full(n, np.nan), np.full(n, MISSING, np.uint8))
+        self._making = Making(loaded, catalog, self._nobody)
+        self.rules, self.caps = self._making.rules, self._making.caps
+        self.inputs, self.exploring = self._making.inputs, self._making.exploring
+        self.worth = self._making.worth
 
     @property
     def models(self) -> Models:
@@ -142,11 +129,85 @@ class Engine:
         """
         check(request, self.loaded.strategy.channels, at)
         models = self._models
-        return self._decide(
-            request, served, contacts, at, decision_id, persons, models, models.clock,
-            models=models.versions, cause=cause, trigger=trigger, stale=stale,
-            checksum=crc32(persons) if persons else 0,
-        )  # fmt: skip
+        checksum = crc32(persons) if persons else 0
+        about = About(models.versions, models.clock, checksum, cause, trigger, stale)
+        asked = Asked([request], [served], [contacts], [persons], [at], [decision_id])
+        return self._making.records(asked, models, [about])[0]
+
+    def decide_many(
+        self,
+        requests: Sequence[Request],
+        rows: FeatureRows | Sequence[Row | None],
+        contacts: Sequence[bytes],
+        persons: Sequence[bytes],
+        at: int | Sequence[int],
+        decision_ids: Sequence[str],
+        *,
+        causes: Sequence[str] | None = None,
+        trigger: str = "",
+        stale: bool | Sequence[bool] = False,
+    ) -> list[Record]:
+        """Decide for n customers: what `decide` says one after the other, bit for bit.
+
+        All with the models that are there when it begins. A customer who is in it twice is decided
+        for twice with the contacts that are given: who keeps the caps is the commit.
+
+        Parameters
+        ----------
+        requests, contacts, persons, decision_ids
+            n of each, as of `decide`.
+        rows
+            What a reader returned for all, or one each; None where they are not known.
+        at, stale
+            One for all, or one each.
+        causes
+            One each; None: an app asked.
+        trigger
+            Of all.
+
+        Raises
+        ------
+        RequestError, ModelError, StateError
+            What `decide` says of the first that cannot be decided, whose place is a note of the
+            error. Nothing is decided then: ask for the others again, without it or one by one.
+        SettingsError
+            If the lengths differ, or the rows are of another catalog.
+        """
+        n = len(requests)
+        times = [at] * n if isinstance(at, int) else list(at)
+        late = [stale] * n if isinstance(stale, bool) else list(stale)
+        why = [""] * n if causes is None else causes
+        wide = len(rows.values) if isinstance(rows, FeatureRows) else len(rows)
+        lengths = {n, wide, *map(len, (contacts, persons, times, decision_ids, late, why))}
+        if len(lengths) > 1:
+            raise SettingsError(f"{n} requests, but other parts of {sorted(lengths - {n})}")
+        models, channels = self._models, self.loaded.strategy.channels
+        found: list[Record] = []
+        asked = Asked(requests, rows, contacts, persons, times, decision_ids)
+        for start in range(0, n, BLOCK):
+            part = asked.part(start, start + BLOCK)
+            about = [
+                About(models.versions, models.clock, crc32(own) if own else 0, cause, trigger, old)
+                for own, cause, old in zip(part.persons, why[start:], late[start:], strict=False)
+            ]
+            try:
+                for request, time in zip(part.requests, part.at, strict=True):
+                    check(request, channels, time)
+                found += self._making.records(part, models, about)
+            except NextbestError:
+                self._refuse(part, models, about, start)
+                raise
+        return found
+
+    def _refuse(self, part: Asked, models: Models, about: Sequence[About], start: int) -> None:
+        """Raise what is wrong with the first of some decisions."""
+        for i, (request, time) in enumerate(zip(part.requests, part.at, strict=True)):
+            try:
+                check(request, self.loaded.strategy.channels, time)
+                self._making.records(part.part(i, i + 1), models, about[i : i + 1])
+            except NextbestError as error:
+                error.add_note(f"decision {start + i} of the batch")
+                raise
 
     def again(
         self, record: Record, *, models: Models | None = None, persons: bytes = b""
@@ -180,13 +241,12 @@ class Engine:
                 cause=record.cause, trigger=record.trigger,
             )  # fmt: skip
 
-        return self._decide(
-            request, None if record.served is None else self.row(record.served),
-            record.contacts, record.at, record.id, persons,
-            record if models is None else models, record.clock,
-            models=record.models, cause=record.cause, trigger=record.trigger,
-            stale=record.stale, checksum=record.persons,
-        )  # fmt: skip
+        served = None if record.served is None else self.row(record.served)
+        about = About(
+            record.models, record.clock, record.persons, record.cause, record.trigger, record.stale
+        )
+        asked = Asked([request], [served], [record.contacts], [persons], [record.at], [record.id])
+        return self._making.records(asked, record if models is None else models, [about])[0]
 
     def fallback(
         self,
@@ -242,121 +302,9 @@ class Engine:
             cause=cause,
         )
 
-    def _decide(
-        self,
-        request: Request,
-        served: Row | None,
-        contacts: bytes,
-        at: int,
-        decision_id: str,
-        persons: bytes,
-        believing: Models | Record,
-        clock: int,
-        checksum: int,
-        **about: Any,
-    ) -> Record:
-        row = self._nobody if served is None else served
-        channel, context = request.channel, request.context
-        verdicts = self.rules.check(row.values, row.state, context, channel, at)
-        capped = self.caps.check(contacts, channel, at)
-        eligible = verdicts.eligible
-        if capped.reasons:
-            eligible &= capped.allowed  # the verdicts are ours alone
-        names = list(compress(self.actions, eligible.tolist()))
-        control = self.exploring.control(request.customer)
-        inputs: dict[str, Value] = {}
-        offers: list[Offer] = []
-        scores = b""
-        chances: dict[str, bytes] = {}
-        if names:
-            inputs, own, boosts = self.inputs.look(
-                row.values, row.state, context, channel, at, LARGEST
-            )
-            features = own if self._featured else None
-            if not isinstance(believing, Record):
-                full = believing.chances(inputs, features, persons)
-            else:
-                full = self._logged(believing, eligible)
-            ranked = self.exploring.rank(
-                full,
-                self.worth.prices,
-                boosts,
-                eligible,
-                len(names),
-                min(request.n, capped.room),
-                control=request.customer if control else None,
-                clock=clock,
-                decision_id=decision_id,
-            )
-            offers = [self._offer(pick, ranked.worths, full, features) for pick in ranked.picks]
-            size = 8 * len(names)
-            scores = ranked.kept[:size]
-            chances = {
-                name: ranked.kept[o * size : (o + 1) * size]
-                for o, name in enumerate(self.objectives, 1)
-            }
-        return Record(
-            id=decision_id,
-            customer=request.customer,
-            at=at,
-            channel=channel,
-            wanted=request.n,
-            strategy=self.loaded.version,
-            policy=self.exploring.version,
-            clock=clock,
-            context=context,
-            served=None if served is None else _served(row),
-            contacts=contacts,
-            inputs=inputs,
-            offers=offers,
-            eligible=names,
-            scores=scores,
-            chances=chances,
-            excluded={}
-            if len(names) == len(self.actions)
-            else self._excluded(verdicts.excluded, capped.reasons),
-            control=control,
-            persons=checksum,
-            **about,
-        )
-
-    def _offer(self, pick: Pick, worths: F64, chances: F64, features: F64 | None) -> Offer:
-        place = pick.place
-        return Offer(
-            action=self.actions[place],
-            score=float(worths[place]),
-            propensity=pick.propensity,
-            draw=pick.draw,
-            chances=dict(zip(self.objectives, chances[:, place].tolist(), strict=True)),
-            features=[]
-            if features is None
-            else [None if x != x else x for x in features[place].tolist()],
-        )
-
-    def _excluded(self, codes: npt.NDArray[np.uint16], capped: Mapping[str, str]) -> dict[str, str]:
-        names, coded = self.rules.names, codes.tolist()
-        if not capped:
-            return {a: names[code] for a, code in zip(self.actions, coded, strict=True) if code}
-        return {
-            action: names[code] if code else capped[action]
-            for action, code in zip(self.actions, coded, strict=True)
-            if code or action in capped
-        }
-
     def typed(self, row: Row) -> dict[str, Value]:
         """Return a row by the names of its features, words for strings; None: no value."""
         return self._layout.typed(row.values.tolist())
-
-    def _logged(self, record: Record, eligible: Bools) -> F64:
-        """Return the chances of a record where the eligible actions are."""
-        full = np.zeros((len(self.objectives), len(self.actions)))
-        places = np.flatnonzero(eligible)
-        for o, name in enumerate(self.objectives):
-            chances = np.frombuffer(record.chances.get(name, b""), "<f8")
-            if len(chances) != len(places):
-                raise ModelError(f"the record has {len(chances)} chances of {name!r}")
-            full[o, places] = chances
-        return full
 
     def row(self, served: Served | None) -> Row:
         """Return the features of a record; all are missing where it has none.
@@ -382,12 +330,3 @@ class Engine:
         if models.actions != self.actions or tuple(models.versions) != self.objectives:
             raise ModelError("the models are arranged for another strategy")
         return models
-
-
-def _served(row: Row) -> Served:
-    return Served(
-        position=row.position,
-        age_ms=row.age_ms,
-        values=row.values.tobytes(),
-        state=row.state.tobytes(),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,20 +37,19 @@ class Pick(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """The actions of an answer, and what is logged of all eligible ones.
+    """The actions of n answers, and what is logged of all eligible ones.
 
     Attributes
     ----------
     picks
-        In order.
-    worths
-        float64[K], of all actions.
+        Of each answer, in order: the action's place, propensity, draw and worth; then its chances
+        by objective, and its features.
     kept
-        float64[1 + objectives, eligible actions] as bytes: worths, then chances.
+        float64[n, (1 + objectives) K] as bytes: of each answer the worths of its eligible actions,
+        then their chances by objective, end to end; the rest of its numbers say nothing.
     """
 
-    picks: list[Pick]
-    worths: F64
+    picks: list[list[list[float]]]
     kept: bytes
 
 
@@ -91,43 +91,64 @@ class Exploring:
         prices: F64,
         boosts: F64,
         eligible: Bools,
-        open_actions: int,
-        wanted: int,
+        features: F64,
+        wanted: Sequence[int],
+        controls: Sequence[str | None],
         *,
-        control: str | None,
         clock: int,
-        decision_id: str,
+        decision_ids: Sequence[str],
     ) -> Ranked:
-        """Find what the actions are worth, and choose as `choose` does, in one step.
+        """Find what the actions of n answers are worth, and choose as `choose` does.
 
         Parameters
         ----------
         chances
-            float64[objectives, K].
+            float64[n, objectives, K].
         prices, boosts
-            Of `Worth`, and float64[K] of `Inputs`.
-        open_actions
-            How many actions are eligible.
-        eligible, wanted, control, clock, decision_id
+            Of `Worth`, and float64[n, K] of `Inputs`.
+        eligible, features
+            bool[n, K] and float64[n, K, features].
+        wanted
+            How many actions of each answer; at most as many as are eligible.
+        controls
+            Each customer who is in the control group.
+        clock, decision_ids
             As of `choose`.
         """
-        models, k = chances.shape
-        n = min(wanted, open_actions) if control is None else 0
-        worths, kept, picks = np.empty(k), np.empty((1 + models) * k), np.empty((n, 3))
-        numbers = np.array([number_of(decision_id, i) for i in range(n)], np.int64)
-        found = arbitrate.rank(
-            chances, prices, boosts, eligible, self._method, self._strength(clock), self._floor,
-            self._share, self.seed, numbers, worths, kept, picks,
+        n, models, k = chances.shape
+        numbers: list[int] = []
+        ends: list[int] = []
+        for many, control, name in zip(wanted, controls, decision_ids, strict=True):
+            if control is None:
+                numbers += [number_of(name, i) for i in range(many)]
+            ends.append(len(numbers))
+        worths, kept = np.empty((n, k)), np.empty((n, (1 + models) * k))
+        picks = np.empty((len(numbers), 4 + models + features.shape[2]))
+        found = np.empty(n, np.int64)
+        arbitrate.rank_rows(
+            chances, prices, boosts, eligible, features, self._method, self._strength(clock),
+            self._floor, self._share, self.seed, np.array(ends, np.int64),
+            np.array(numbers, np.int64), worths, kept, picks, found,
         )  # fmt: skip
-        if control is None:
-            chosen = [
-                Pick(int(place), chance, draw) for place, chance, draw in picks[:found].tolist()
-            ]
-        else:
-            chosen = self.choose(
-                worths, eligible, wanted, control=control, clock=clock, decision_id=decision_id
-            )
-        return Ranked(chosen, worths, kept[: (1 + models) * open_actions].tobytes())
+        listed, start = picks.tolist(), 0
+        chosen: list[list[list[float]]] = []
+        for end, own in zip(ends, found.tolist(), strict=True):
+            chosen.append(listed[start : start + own])
+            start = end
+        for i, control in enumerate(controls):
+            if control is not None and wanted[i]:
+                by_lot = self.choose(
+                    worths[i], eligible[i], wanted[i],
+                    control=control, clock=clock, decision_id=decision_ids[i],
+                )  # fmt: skip
+                chosen[i] = [
+                    [
+                        place, propensity, draw, float(worths[i, place]),
+                        *chances[i, :, place].tolist(), *features[i, place].tolist(),
+                    ]
+                    for place, propensity, draw in by_lot
+                ]  # fmt: skip
+        return Ranked(chosen, kept.tobytes())
 
     def choose(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,9 @@ from .record import Value
 from .strategy import Strategy
 
 Flags = npt.NDArray[np.bool_]
+
+LARGEST = 1e9
+"""What a number counts as at most, for the models; they want a scale of about 1."""
 
 
 class Seen(NamedTuple):
@@ -45,6 +48,24 @@ class Seen(NamedTuple):
     boosts: F64
 
 
+class Looking(NamedTuple):
+    """What `Inputs.look_many` writes of n decisions.
+
+    Attributes
+    ----------
+    features
+        float64[n, actions, action features]; NaN where one is missing.
+    boosts
+        float64[n, actions].
+    x
+        float32[n, 1 + numbers]: 1, then the numbers; 0 where one is missing.
+    """
+
+    features: F64
+    boosts: F64
+    x: npt.NDArray[np.float32]
+
+
 class Inputs:
     """The expressions of a strategy's `model` and `boosts`, compiled.
 
@@ -55,6 +76,8 @@ class Inputs:
     ----------
     actions, action_features
         The names of the rows and columns of `Seen.features`.
+    numbers
+        The names of the numbers.
     """
 
     def __init__(self, read: Reader) -> None:
@@ -68,6 +91,8 @@ class Inputs:
             (name, self._programs.add(_number(read, text)))
             for name, text in strategy.model.numbers.items()
         ]
+        self._seen: I64 = np.array([program for _, program in self._numbers], np.int64)
+        self.numbers = tuple(strategy.model.numbers)
         named = len(self._programs)
         self._features: I64 = np.zeros((len(self.actions), len(self.action_features)), np.int64)
         for j, text in enumerate(strategy.model.action_features.values()):
@@ -142,61 +167,52 @@ class Inputs:
         self._name(self._segments, results, unknown, context, segments)
         return Seen(contexts, numbers, segments, features, boosts)
 
-    def look(
+    def look_many(
         self,
         values: F64,
         state: U8,
-        context: Mapping[str, Value],
-        channel: str,
-        at_us: int,
-        largest: float,
-    ) -> tuple[dict[str, Value], F64, F64]:
-        """Return contexts, numbers and segments in one dict, the features, and the boosts.
+        contexts: Sequence[Mapping[str, Value]],
+        channels: Sequence[str],
+        at_us: Sequence[int],
+        room: Looking,
+    ) -> list[dict[str, Value]]:
+        """Return contexts, numbers and segments of n decisions, in one dict each.
 
-        Numbers and features are bounded by ``largest`` in magnitude.
+        Numbers and features are bounded by `LARGEST` in magnitude.
 
-        Raises
-        ------
-        SettingsError
-            As `read`.
+        Parameters
+        ----------
+        values, state
+            float64[n, columns], uint8[n, columns].
+        contexts, channels, at_us
+            n of each, as of `Rules.check`.
+        room
+            Receives all else, see there.
         """
-        work, features, boosts, unknown = self._run(values, state, context, channel, at_us, largest)
-        results = work[self._first : self._named].tolist()
-        found: dict[str, Value] = {}
-        self._name(self._contexts, results, unknown, context, found)
-        self._number(results, largest, found)
-        self._name(self._segments, results, unknown, context, found)
-        return found, features, boosts
-
-    def contexts(
-        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
-    ) -> dict[str, str]:
-        """Return the contexts only."""
-        return self.read(values, state, context, channel, at_us).contexts
-
-    def numbers(
-        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
-    ) -> dict[str, float]:
-        """Return the numbers only."""
-        return self.read(values, state, context, channel, at_us).numbers
-
-    def segments(
-        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
-    ) -> dict[str, str]:
-        """Return the segments only."""
-        return self.read(values, state, context, channel, at_us).segments
-
-    def features(
-        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
-    ) -> F64:
-        """Return float64[actions, action features]; NaN where one is missing."""
-        return self.read(values, state, context, channel, at_us).features
-
-    def boosts(
-        self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
-    ) -> F64:
-        """Return float64[actions]: what each score is multiplied by."""
-        return self.read(values, state, context, channel, at_us).boosts
+        n = len(values)
+        named = self._named - self._first
+        extras: list[float] = []
+        unknown: list[dict[str, float]] = []
+        for context, channel, at in zip(contexts, channels, at_us, strict=True):
+            own = [math.nan] * self._first
+            words: dict[str, float] = {}
+            self._extras.fill(own, context, channel, at, words)
+            extras += own
+            unknown.append(words)
+        results = np.empty((n, named))
+        k.look_rows(
+            self._table, self._constants, values, state,
+            np.array(extras, np.float64).reshape(n, self._first), np.empty(self._work), LARGEST,
+            self._seen, results, room.features, room.boosts, room.x,
+        )  # fmt: skip
+        found: list[dict[str, Value]] = []
+        for own, words, context in zip(results.tolist(), unknown, contexts, strict=True):
+            inputs: dict[str, Value] = {}
+            self._name(self._contexts, own, words, context, inputs)
+            self._number(own, LARGEST, inputs)
+            self._name(self._segments, own, words, context, inputs)
+            found.append(inputs)
+        return found
 
     def held(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
@@ -216,7 +232,6 @@ class Inputs:
         context: Mapping[str, Value],
         channel: str,
         at_us: int,
-        largest: float = math.inf,
     ) -> tuple[F64, F64, F64, dict[str, float]]:
         """Return working memory with all results, features, boosts, and words by number."""
         columns = self._programs.columns
@@ -229,7 +244,7 @@ class Inputs:
         features: F64 = np.empty(self._features.shape)
         boosts: F64 = np.empty(len(self.actions))
         self._extras.fill(work, context, channel, at_us, unknown)
-        k.look(self._table, self._constants, values, state, work, largest, features, boosts)
+        k.look(self._table, self._constants, values, state, work, math.inf, features, boosts)
         return work, features, boosts, unknown
 
     def _categories(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .engine import LARGEST, Engine
+from .engine import Engine
 from .errors import ModelError, RequestError
 from .record import Record
 from .terms import Terms
@@ -92,7 +92,7 @@ class Judge:
         eligible = engine.rules.check(*known).eligible & capped.allowed
         if capped.room < 1:
             eligible[:] = False
-        boosts = engine.inputs.look(*known, LARGEST)[2]
+        boosts = engine.inputs.read(*known).boosts
         scores = engine.worth.of(chances, boosts)
         propensities = self._propensities(record, scores, eligible)
         return Considered(propensities, chances, supported, scores, eligible)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...learners import BayesianRanker, LearnerError, SegmentOfOne
 from ...learners.arranging import arranged as arrange
+from ...learners.context import MISSING
 from ...learners.published import PublishedArms
 from ...learners.together import Together, inputs_of
 from .errors import ModelError
@@ -74,7 +75,6 @@ class Models:
             self._together = Together(tuple(arranged.values()))
         except LearnerError as error:
             raise ModelError(str(error)) from error
-        self._strangers = [b""] * len(arranged)
         self.published = MappingProxyType(dict(given))
         self.arranged = MappingProxyType(arranged)
         self.versions = {name: model.version for name, model in arranged.items()}
@@ -94,31 +94,52 @@ class Models:
             raise ModelError(f"the strategy has no objective {objective!r}")
         return Models(self._strategy, {**self.published, objective: model})
 
-    def chances(self, inputs: Mapping[str, Value], features: F64 | None, persons: bytes) -> F64:
-        """Return what the models foretell of every action, float64[objectives, actions].
+    def foretell(
+        self,
+        inputs: Sequence[Mapping[str, Value]],
+        x: npt.NDArray[np.float32],
+        features: F64,
+        persons: Sequence[bytes],
+        out: F64,
+    ) -> None:
+        """Write what the models foretell of every action in n decisions.
 
         Parameters
         ----------
         inputs
-            Contexts, numbers and segments by name.
+            Of each: contexts and segments by name, missing ones left out.
+        x
+            float32[n, 1 + numbers]: 1, then the numbers; 0 for a missing one.
         features
-            float64[actions, action features]; None if there are none.
+            float64[n, actions, action features].
         persons
-            The customer's own weights, see `persons`; empty: nothing is known of them.
+            Each customer's own weights, see `persons`; empty: nothing is known of them.
+        out
+            float64[n, objectives, actions].
 
         Raises
         ------
         ModelError
             If something cannot be used.
         """
-        blocks = None
+        lookups = self._together.lookups
+        rows: list[int] = []
+        for known in inputs:
+            for name, places, others in lookups:
+                rows += places.get(known.get(name, MISSING), others)  # type: ignore[arg-type]
+        blocks: list[list[bytes] | None] | None = None
         if self._strategy.model.personal:
-            own = unpack_persons(persons)
-            blocks = [own.get(name, b"") for name in self.arranged] if own else self._strangers
+            blocks = [self._blocks(own) if own else None for own in persons]
         try:
-            return self._together.probabilities(inputs, features, blocks)
+            self._together.believe(
+                np.array(rows, np.int64).reshape(len(inputs), -1), x, features, blocks, out
+            )
         except LearnerError as error:
             raise ModelError(f"{', '.join(self.arranged)}: {error}") from error
+
+    def _blocks(self, persons: bytes) -> list[bytes]:
+        own = unpack_persons(persons)
+        return [own.get(name, b"") for name in self.arranged]
 
 
 def new_learner(seen: Model, **settings: Any) -> SegmentOfOne:

@@ -7,6 +7,7 @@ they are split off where the log is decoded, touch no session, and have an archi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ FIELD = "nextbest"
 Value = str | float | int | bool | None
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One action of an answer.
 
     Attributes
@@ -46,7 +47,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: list[float | None] = []
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The customer's features as they were served.
 
     Attributes
@@ -67,7 +68,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: bytes
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A decision.
 
     Attributes
@@ -142,7 +143,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stale: bool = False
 
 
-class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What became of an offer: the loop's own data of an event of type ``outcome``.
 
     Attributes
@@ -186,6 +187,11 @@ def event_of(record: Record) -> bytes:
     """
     first = record.offers[0].action if record.offers else None
     return _event(record.id, record.at, record.customer, DECISION, record.channel, first, record)
+
+
+def events_of(records: Sequence[Record]) -> list[bytes]:
+    """Return the events of decisions: what `event_of` returns of each."""
+    return [event_of(record) for record in records]
 
 
 def outcome_event(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...features.errors import NextbestError, RowError, StateError, StoreError
 from .customers import CustomersRoute
 from .decide import DecideRoute
+from .decide_batch import BatchRoute
 from .events import EventsRoute
 from .hosts import Hosts
 from .http import ClientGoneError, Receive, Scope, Send, header, send_answer, send_problem
@@ -35,6 +36,7 @@ class LoopRoutes(NamedTuple):
     """What is served of a strategy."""
 
     decide: DecideRoute
+    batch: BatchRoute
     outcomes: OutcomesRoute
     whys: WhyRoute
     customers: CustomersRoute
@@ -90,6 +92,7 @@ class App:
         ]
         if routes.loop is not None:
             self._hot["/v1/decide"] = {"POST": routes.loop.decide.post}
+            self._hot["/v1/decide/batch"] = {"POST": routes.loop.batch.post}
             self._hot["/v1/outcomes"] = {"POST": routes.loop.outcomes.post}
             self._below += [
                 (b"/v1/decisions/", b"/why", routes.loop.whys.get),

@@ -85,9 +85,10 @@ class CustomersRoute:
         except DecisionError as error:
             of_context = isinstance(error, RequestError) and error.field.startswith("context")
             raise invalid(str(error), "$.context" if of_context else "$.id") from None
-        found, (contacts, persons) = await live.client.get_beside(
-            customer, [live.keys.contacts(customer), live.keys.person(customer)]
+        found = await live.client.get_beside(
+            [customer], [live.keys.contacts(customer), live.keys.person(customer)]
         )
+        contacts, persons = found.values
         recent: list[bytes] = []
         if asked.recent:
             recent = await self._strategies.store.newest(live.keys.recent(customer), MOST)

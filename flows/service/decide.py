@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -32,13 +34,18 @@ class DecideRoute:
         See `Decider`.
     max_bytes, body_seconds
         Of one request.
+
+    Attributes
+    ----------
+    decider
+        Makes the decisions.
     """
 
     def __init__(
         self, strategies: Strategies, seconds: float, *, max_bytes: int, body_seconds: float
     ) -> None:
         self._strategies = strategies
-        self._decider = Decider(seconds, _outbound)
+        self.decider = Decider(seconds, _outbound)
         self._max_bytes = max_bytes
         self._body_seconds = body_seconds
         self._decoder = msgspec.json.Decoder(DecideRequest)
@@ -63,7 +70,7 @@ class DecideRoute:
         )
         asked = Asked(request, _receipts(given), given.wait_seconds, given.decision_id)
         try:
-            decided = await self._decider.decide(live, asked)
+            decided = await self.decider.decide(live, asked)
         except RequestError as error:
             if error.field == "decision_id" and "another customer" in error.reason:
                 raise ProblemError("not-theirs", str(error)) from None
@@ -76,11 +83,10 @@ class DecideRoute:
 def answer(engine: Engine, decided: Decided, *, explain: bool) -> DecideAnswer:
     """Return a decision as it is answered."""
     record = decided.record
-    said = _reasons(engine, decided) if explain else None
     return DecideAnswer(
         record.id,
         record.at,
-        _offers(engine, record, said),
+        offers_of(engine, decided, explain=explain),
         record.control,
         explored(record),
         record.fallback or None,
@@ -90,16 +96,22 @@ def answer(engine: Engine, decided: Decided, *, explain: bool) -> DecideAnswer:
     )
 
 
+def offers_of(engine: Engine, decided: Decided, *, explain: bool) -> list[OfferAnswer]:
+    """Return the offers of a decision as they are answered."""
+    return _offers(engine, decided.record, _reasons(engine, decided) if explain else None)
+
+
 def explored(record: Record) -> bool:
     """Return whether an offer had not the best score of those that were left for its rank."""
     if record.fallback or record.control or not record.offers:
         return False
     scores = np.frombuffer(record.scores, "<f8").tolist()
-    left = dict(zip(record.eligible, scores, strict=True))
-    for offer in record.offers:
-        if offer.score < max(left.values()):
+    last = len(record.offers) - 1
+    for rank, offer in enumerate(record.offers):
+        if offer.score < max(scores):
             return True
-        del left[offer.action]
+        if rank < last:
+            scores[record.eligible.index(offer.action)] = -math.inf
     return False
 
 

@@ -6,21 +6,24 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from ...features.errors import RowError, StateError, StoreError
-from ...features.online import AsyncFeatureClient
+from ...features.errors import EventError, RowError, StateError, StoreError
 from ...features.receipts import Receipt
-from ..decision.commit import AsyncCommitter, Conflict, Kept
-from ..decision.engine import Engine
+from ..decision.commit import Conflict, Kept
 from ..decision.errors import ModelError, RequestError
 from ..decision.ids import customer_hash, new_id, parse_id
-from ..decision.keys import Keys
 from ..decision.record import Record, record_of
 from ..decision.request import Request, Row, check, row_of
+from .live import Asked, Decided, Live, Seen
+from .patience import Patience
+from .together import AT_ONCE, Away, Done, Together
+
+__all__ = ["Asked", "Decided", "Decider", "Live"]
 
 TRIES = 64
 """How often a decision is made anew when others for the same customer come first."""
@@ -30,64 +33,9 @@ _LONGEST_PAUSE = 0.02
 GIVEN_PAST_US, GIVEN_AHEAD_US = 600_000_000, 60_000_000
 """How old the id of a decision that is not yet made may be, and how far ahead of our clock."""
 _SILENT_SECONDS = 1.0
+_LEAST = 4
+"""Decisions that are made together if so many are asked for: fewer are not worth it."""
 _log = logging.getLogger("nextbest.service")
-
-
-class Live(NamedTuple):
-    """A strategy that decides.
-
-    Attributes
-    ----------
-    client
-        Reads customers by the catalog that the engine was made for.
-    engine
-        With the models that there are.
-    keys
-        Of the store.
-    committer
-        Writes to the log and the store.
-    models_fault
-        Why the models cannot be had; empty: nothing is wrong.
-    kept_us
-        For how long records are kept.
-    """
-
-    client: AsyncFeatureClient
-    engine: Engine
-    keys: Keys
-    committer: AsyncCommitter
-    models_fault: str
-    kept_us: int
-
-
-class Decided(NamedTuple):
-    """A decision.
-
-    Attributes
-    ----------
-    record
-        What was decided.
-    receipt
-        Its place in the log; None: it is not there.
-    repeated
-        Whether it had been decided before.
-    persons
-        The customer's own weights that were read for it.
-    """
-
-    record: Record
-    receipt: Receipt | None
-    repeated: bool
-    persons: bytes = b""
-
-
-class Asked(NamedTuple):
-    """A decision that is asked for: what, what it should have seen, and its id, if it has one."""
-
-    request: Request
-    after: list[Receipt] | None
-    wait_seconds: float
-    decision_id: str | None
 
 
 class _Turn:
@@ -112,8 +60,16 @@ class _Progress:
 
     __slots__ = ("contended",)
 
-    def __init__(self) -> None:
-        self.contended = False
+    def __init__(self, contended: bool) -> None:
+        self.contended = contended
+
+
+class _Group(NamedTuple):
+    """Decisions that are asked for in one turn of the loop, and who waits for them."""
+
+    live: Live
+    requests: list[Request]
+    waiting: list[asyncio.Future[Done]]
 
 
 class Decider:
@@ -135,11 +91,15 @@ class Decider:
         outbound: Callable[[Live, Record], bytes | None],
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self._seconds = seconds
+        self._patience = Patience(seconds)
         self._outbound = outbound
         self._clock = clock
         self._said = 0.0
         self._turns: dict[str, _Turn] = {}
+        self._group: _Group | None = None
+        self._under_way = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.together = Together(self._patience, outbound)
 
     async def decide(self, live: Live, asked: Asked) -> Decided:
         """Decide, and commit what was decided.
@@ -159,9 +119,9 @@ class Decider:
         check(request, live.engine.loaded.strategy.channels, now)
         at: int | None = None
         if asked.decision_id is not None:
-            at = _given(asked.decision_id, request.customer)
+            at = check_id(asked.decision_id, request.customer)
             try:
-                async with asyncio.timeout(self._seconds):
+                with self._patience.limit():
                     kept = await live.committer.kept(asked.decision_id)
             except (TimeoutError, StoreError) as error:
                 return self._away(live, asked, None, error)
@@ -169,68 +129,163 @@ class Decider:
                 return await self._again(live, kept)
             if not now - GIVEN_PAST_US <= at <= now + GIVEN_AHEAD_US:
                 raise RequestError("decision_id", "is of another time, and no longer kept")
-        return await self._new(live, asked, at)
+        if at is None and asked.after is None:
+            return await self._at_once(live, asked)
+        return await self._alone(live, asked, at)
 
     async def _again(self, live: Live, kept: Kept) -> Decided:
         """Answer what was decided before; if it may not be in the log outside, append it there."""
         record, receipt = kept.record, kept.receipt
         if receipt is None:
             try:
-                async with asyncio.timeout(self._seconds):
+                with self._patience.limit():
                     outbound = self._outbound(live, record)
                     receipt = (await live.committer.complete(kept, outbound=outbound)).receipt
             except (TimeoutError, StoreError, StateError) as error:
                 self._say(f"{record.id}: {str(error) or 'the log does not answer'}")
         return Decided(record, receipt, True)
 
-    async def _new(self, live: Live, asked: Asked, at: int | None) -> Decided:
+    async def _at_once(self, live: Live, asked: Asked) -> Decided:
+        """Decide together with what else is asked in this turn of the loop."""
+        loop = asyncio.get_running_loop()
+        group = self._group
+        if group is None or group.live is not live:
+            group = self._group = _Group(live, [], [])
+            task = loop.create_task(self._decide_group(group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        done: asyncio.Future[Done] = loop.create_future()
+        group.requests.append(asked.request)
+        group.waiting.append(done)
+        self._under_way += 1
+        # Two halves: the store serves one while the other is decided.
+        if len(group.waiting) >= min(max(_LEAST, (self._under_way + 1) // 2), AT_ONCE):
+            self._group = None
+        try:
+            found = await done
+        finally:
+            self._under_way -= 1
+        return await self.settle(live, asked, found)
+
+    async def _decide_group(self, group: _Group) -> None:
+        if self._group is group:
+            self._group = None
+        try:
+            found = await self.decide_many(group.live, group.requests)
+            for done, what in zip(group.waiting, found, strict=True):
+                if not done.done():  # it was given up
+                    done.set_result(what)
+        except Exception as error:
+            for done in group.waiting:
+                if not done.done():
+                    done.set_exception(error)
+        finally:
+            for done in group.waiting:
+                done.cancel()  # those that nothing was said to, as this was cancelled
+
+    async def decide_many(self, live: Live, requests: Sequence[Request]) -> list[Done]:
+        """Decide and commit together; `settle` makes a decision of each of them."""
+        try:
+            ready = await self.together.make(live, requests)
+        except (TimeoutError, StoreError) as error:
+            return [Away(None, error)] * len(requests)
+        return await self.together.commit(live, ready)
+
+    async def settle(self, live: Live, asked: Asked, found: Done, at: int | None = None) -> Decided:
+        """Return the decision that was made together with others; make it alone if there is none.
+
+        Raises
+        ------
+        RequestError, EventError
+            See `decide`.
+        """
+        if isinstance(found, Decided):
+            return found
+        if isinstance(found, Away):
+            return self._away(live, asked, found.contacts, found.error)
+        if isinstance(found, EventError):
+            raise found
+        if found is None:
+            return await self._alone(live, asked, at)
+        return await self._finish(live, asked, found, contended=True)
+
+    async def rehearse(self, live: Live, request: Request) -> Decided:
+        """Say what would be decided now; nothing is committed.
+
+        Raises
+        ------
+        StoreError
+            When the store is away.
+        """
+        seen = await self._read(live, Asked(request, None, 0.0, None), None)
+        if isinstance(seen, Away):
+            raise StoreError(str(seen.error) or "the store does not answer")
+        try:
+            record = self._record(live, request, seen, seen.contacts)
+        except StateError as error:
+            reason = f"the customer's contacts cannot be read: {error}"
+            record = live.engine.fallback(request, reason, None, seen.at, seen.id)
+        return Decided(record, None, False, seen.persons)
+
+    async def kept(self, live: Live, decisions: Sequence[str]) -> list[Decided | None] | Away:
+        """Return what was decided before under some ids."""
+        try:
+            with self._patience.limit():
+                found = await live.committer.kept_many(decisions)
+        except (TimeoutError, StoreError) as error:
+            return Away(None, error)
+        return [None if one is None else await self._again(live, one) for one in found]
+
+    def now(self) -> int:
+        """Return the time, microseconds since 1970."""
+        return self._clock()
+
+    async def _alone(self, live: Live, asked: Asked, at: int | None) -> Decided:
+        seen = await self._read(live, asked, at)
+        if isinstance(seen, Away):
+            return self._away(live, asked, None, seen.error)
+        return await self._finish(live, asked, seen, contended=False)
+
+    async def _read(self, live: Live, asked: Asked, at: int | None) -> Seen | Away:
         customer, keys = asked.request.customer, live.keys
         fault = live.models_fault
         row: Row | None = None
         persons, stale = b"", False
-        limit = self._seconds if asked.after is None else self._seconds + asked.wait_seconds
+        beside = [keys.contacts(customer), keys.person(customer)]
+        reads = live.client.get_beside
         try:
-            async with asyncio.timeout(limit):
-                found, beside = await live.client.get_beside(
-                    customer,
-                    [keys.contacts(customer), keys.person(customer)],
-                    at=at,
-                    after=asked.after,
-                    wait_seconds=asked.wait_seconds,
-                )
+            if asked.after is None:
+                with self._patience.limit():
+                    found = await reads([customer], beside, at=at)
+            else:
+                after, wait = asked.after, asked.wait_seconds
+                async with asyncio.timeout(self._patience.seconds + wait):
+                    found = await reads([customer], beside, at=at, after=after, wait_seconds=wait)
             at, row, stale = found.at, row_of(found.rows), found.stale
-            contacts, persons = beside[0] or b"", beside[1] or b""
+            contacts, persons = found.values[0] or b"", found.values[1] or b""
         except (TimeoutError, StoreError) as error:
-            return self._away(live, asked, None, error)
+            return Away(None, error)
         except (RowError, StateError) as error:
             fault = f"the customer's row cannot be read: {error}"
             self._say(fault)
             try:
-                async with asyncio.timeout(self._seconds):
+                with self._patience.limit():
                     contacts = await live.committer.contacts(customer)
             except (TimeoutError, StoreError) as away:
-                return self._away(live, asked, None, away)
+                return Away(None, away)
         if at is None:
             at = self._clock()
         decision = asked.decision_id or new_id(at, customer)
+        return Seen(decision, at, row, contacts, persons, stale, fault)
 
-        def make(contacts: bytes) -> Record:
-            if not fault:
-                try:
-                    return live.engine.decide(
-                        asked.request, row, contacts, persons, at, decision, stale=stale
-                    )
-                except ModelError as error:
-                    self._say(f"{decision}: {error}")
-                    reason = f"models: {error}"
-            else:
-                reason = fault
-            return live.engine.fallback(asked.request, reason, contacts, at, decision)
-
-        progress = _Progress()
+    async def _finish(self, live: Live, asked: Asked, seen: Seen, *, contended: bool) -> Decided:
+        """Decide from what was read, and commit."""
+        customer, contacts = asked.request.customer, seen.contacts
+        make = partial(self._record, live, asked.request, seen)
+        progress = _Progress(contended)
         given = asked.decision_id is not None
         try:
-            async with asyncio.timeout(self._seconds):
+            with self._patience.limit():
                 done = await self._in_turn(live, customer, make, contacts, progress)
         except (TimeoutError, StoreError) as error:
             if not progress.contended:
@@ -243,11 +298,24 @@ class Decider:
         if done is None:
             # Only no offer at all is sure to keep the caps.
             reason = "contention: the customer's contacts changed all the time"
-            self._say(f"{decision}: {reason}")
+            self._say(f"{seen.id}: {reason}")
             lost = self._unlogged(live, asked, contacts, reason)
             return lost._replace(record=msgspec.structs.replace(lost.record, offers=[]))
         record, receipt, repeated = done
-        return Decided(record, receipt, repeated and given, persons)
+        return Decided(record, receipt, repeated and given, seen.persons)
+
+    def _record(self, live: Live, request: Request, seen: Seen, contacts: bytes) -> Record:
+        """Decide, or fall back."""
+        reason = seen.fault
+        if not reason:
+            try:
+                return live.engine.decide(
+                    request, seen.row, contacts, seen.persons, seen.at, seen.id, stale=seen.stale
+                )
+            except ModelError as error:
+                self._say(f"{seen.id}: {error}")
+                reason = f"models: {error}"
+        return live.engine.fallback(request, reason, contacts, seen.at, seen.id)
 
     async def _in_turn(
         self,
@@ -263,7 +331,7 @@ class Decider:
             turn = self._turns[customer] = _Turn()
         turn.many += 1
         try:
-            progress.contended = turn.lock.locked()
+            progress.contended = progress.contended or turn.lock.locked()
             async with turn.lock:
                 return await self._commit(live, make, contacts, progress, turn)
         finally:
@@ -301,7 +369,7 @@ class Decider:
         return None
 
     def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
-        why = str(error) or f"the store does not answer within {self._seconds:g} s"
+        why = str(error) or f"the store does not answer within {self._patience.seconds:g} s"
         self._say(f"decisions fall back: {why}")
         return self._unlogged(live, asked, contacts, "the store does not answer")
 
@@ -323,8 +391,14 @@ class Decider:
             _log.warning("%s", what)
 
 
-def _given(decision: str, customer: str) -> int:
-    """Return the time of an id that the app gave; it must be one of its customer."""
+def check_id(decision: str, customer: str) -> int:
+    """Return the time of an id that the app gave; it must be one of its customer.
+
+    Raises
+    ------
+    RequestError
+        If it is not.
+    """
     said = parse_id(decision)
     if said.customer != customer_hash(customer):
         raise RequestError("decision_id", "is of another customer")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+from .patience import Patience
 from .problems import PROBLEM_TYPE, ProblemError
 
 Scope = MutableMapping[str, Any]
@@ -70,7 +71,7 @@ async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -
     if announced is not None and announced.isdigit() and int(announced[:20]) > most:
         raise _too_large(int(announced[:20]), most)
     try:
-        async with asyncio.timeout(seconds):
+        with _patience(seconds).limit():
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body"):
                 body: bytes = message.get("body", b"")
@@ -114,6 +115,11 @@ async def read_typed(
         wanted = "application/json or application/x-ndjson" if lines else "application/json"
         raise ProblemError("unsupported-media-type", f"{shown:.80}: send {wanted}")
     return kind, await read_body(scope, receive, most, seconds)
+
+
+@lru_cache
+def _patience(seconds: float) -> Patience:
+    return Patience(seconds)
 
 
 def _too_large(size: int, most: int) -> ProblemError:

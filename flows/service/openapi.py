@@ -53,7 +53,8 @@ def document(
     )
     _name_all(_properties(components["FeaturesRequest"]), catalog)
     if strategy is not None:
-        _properties(components["DecideRequest"])["channel"]["enum"] = list(strategy.channels)
+        for body in ("DecideRequest", "BatchRequest"):
+            _properties(components[body])["channel"]["enum"] = list(strategy.channels)
         _properties(components["OutcomeRequest"])["response"]["enum"] = responses_of(strategy)
     one, request, features, receipts, declared, health, problem = refs[: 1 + len(bodies)]
     loop_refs = dict(zip(loop, refs[1 + len(bodies) :], strict=True))

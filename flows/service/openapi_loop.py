@@ -10,6 +10,7 @@ import msgspec
 from ..decision.outbound import OutboundMessage
 from ..decision.request import MOST_OFFERS
 from ..decision.why import Why
+from .batch_wire import BatchAnswer, BatchRequest
 from .loop_wire import (
     MOST_RECENT,
     OUTCOMES_MOST,
@@ -23,7 +24,7 @@ from .loop_wire import (
 
 BODIES = (
     DecideRequest, DecideAnswer, OutcomeRequest, OutcomesAnswer, Why, CustomerAnswer,
-    OutboundMessage,
+    OutboundMessage, BatchRequest, BatchAnswer,
 )  # fmt: skip
 """The types whose schemas `paths` needs, and what is found in an outbound stream."""
 
@@ -49,6 +50,16 @@ def paths(refs: Mapping[Any, Any], answers: Callable[..., Any]) -> dict[str, Any
                 "application/json": {"schema": refs[DecideRequest]}}},
             "responses": answers(
                 200, refs[DecideAnswer], 400, 403, 404, 408, 413, 415, 422, 500
+            ),
+        }},
+        "/v1/decide/batch": {"post": {
+            "operationId": "decideBatch",
+            "summary": "What to offer to each of many customers now; each decision is logged, and "
+                       "counts for caps, and says its own state. Or a dry run",
+            "requestBody": {"required": True, "content": {
+                "application/json": {"schema": refs[BatchRequest]}}},
+            "responses": answers(
+                200, refs[BatchAnswer], 400, 404, 408, 413, 415, 422, 500, 503
             ),
         }},
         "/v1/outcomes": {"post": {

@@ -30,6 +30,7 @@ from .app import App, LoopRoutes, Routes
 from .archive import ArchiveSearch
 from .customers import CustomersRoute
 from .decide import DecideRoute
+from .decide_batch import BatchRoute
 from .events import EventsRoute, Publisher
 from .following import follow
 from .hosts import Hosts, is_loopback
@@ -43,6 +44,8 @@ from .strategy_store import StrategyStore
 from .whys import WhyRoute
 
 API_KEYS = "NEXTBEST_API_KEYS"
+_YOUNG = 20_000
+"""Objects until the collector looks for cycles among them: a batch has many, and none."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +228,7 @@ async def _serve(
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         following = [asyncio.create_task(strategies.follow())]
         if not isinstance(catalog, Catalog):
             following.append(asyncio.create_task(follow(client, take_up)))
@@ -273,8 +277,10 @@ def _strategies(
 
 def _loop(strategies: Strategies, settings: Settings, archive: ArchiveSearch) -> LoopRoutes:
     most, seconds = settings.http_body_bytes, settings.http_body_seconds
+    decide = DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds)
     return LoopRoutes(
-        DecideRoute(strategies, settings.decide_seconds, max_bytes=most, body_seconds=seconds),
+        decide,
+        BatchRoute(strategies, decide.decider, max_bytes=most, body_seconds=seconds),
         OutcomesRoute(strategies, max_bytes=most, body_seconds=seconds),
         WhyRoute(strategies, archive),
         CustomersRoute(strategies),

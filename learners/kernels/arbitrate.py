@@ -154,3 +154,55 @@ def rank(
         picks[i, 0], picks[i, 1], picks[i, 2] = place, propensities[place], draw
         left[place] = False
     return len(numbers)
+
+
+@kernel
+def rank_rows(
+    chances: Floats,
+    prices: Floats,
+    boosts: Floats,
+    eligible: Bools,
+    features: Floats,
+    method: int,
+    strength: float,
+    floor: float,
+    share: float,
+    seed: int,
+    ends: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    worths: Floats,
+    kept: Floats,
+    picks: Floats,
+    found: NDArray[np.int64],
+) -> None:
+    """Do as `rank` for N decisions, one after the other.
+
+    Parameters
+    ----------
+    chances, boosts, eligible, worths, kept
+        As of `rank`, with one more axis of length N in front.
+    features
+        float64[N, K, A].
+    ends
+        int64[N]: where the `numbers` of each decision end.
+    picks
+        float64[numbers, 4 + O + A]: of each choice as of `rank`, then what the arm is worth, its
+        chances and its features. Those of a decision begin where its numbers do.
+    found
+        int64[N], receives how many choices each decision has.
+    """
+    models = chances.shape[1]
+    start = 0
+    for i in range(chances.shape[0]):
+        found[i] = rank(
+            chances[i], prices, boosts[i], eligible[i], method, strength, floor, share, seed,
+            numbers[start : ends[i]], worths[i], kept[i], picks[start : ends[i]],
+        )  # fmt: skip
+        for p in range(start, start + found[i]):
+            place = np.int64(picks[p, 0])
+            picks[p, 3] = worths[i, place]
+            for o in range(models):
+                picks[p, 4 + o] = chances[i, o, place]
+            for f in range(features.shape[2]):
+                picks[p, 4 + models + f] = features[i, place, f]
+        start = ends[i]

@@ -1,127 +1,356 @@
-"""What several published models believe of the same arms in one context, in one pass.
+"""What several published models believe of the same arms, for many contexts in one pass.
 
-The models' arrays lie one after the other: `table` float32[T, 2 K] has the rows of every expert of
-every model, `dense` float32[X, 2 K] and `action` float32[E, 2, A] likewise, `weights` float64[E],
-`moments` float32[M, K] the segments' means and then variances of every model. `places`
-int64[O, 5] says where a model's parts begin: its first expert and how many it has, its first row
-of `table` and how many an expert has, and its first row of `moments`; `int64[O]` `segments` how
-many rows of segments it has, -1 for a model without such levels.
+The models' arrays lie in three, as each array that a kernel is given costs more than an arm does.
+A table of integers says where everything is: `HEAD` words (see `ARMS` and so on), `PLACE` words a
+model (see `EXPERTS` and so on), and a hash table of the arms' keys: `SLOTS` keys, and as many arms.
+
+Of a model with E experts the singles have: `table` float32[R + 1, 2, E, K], the rows of categories;
+`dense` float32[D (D + 1) / 2, 2, E, K]; `action` float32[E, 2, A]; `moments` float32[2, S, K] of
+its segments. First means, then variances; else as in `bayes_serve`. The doubles have the experts'
+weights, the variances of segments that are unseen, and the candidates of a person's levels,
+float64[2, 2, C]. So a category is one row of all experts, and a sum runs along all of them.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import bayes_serve, levels
-from ._jit import kernel
+from . import adf
+from ._jit import bare, inline
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Keys = NDArray[np.uint64]
+Words = NDArray[np.uint32]
+Bools = NDArray[np.bool_]
 
-BAD_FEATURES, BAD_PERSON = -1, -2
-"""What `probabilities` refuses."""
+BAD_FEATURES, BAD_PERSON = 1, 2
+"""What `believe` refuses."""
+
+(
+    ARMS,
+    NUMBERS,  # with the intercept
+    CONTEXTS,
+    SEGMENTS,
+    FEATURES,
+    CANDIDATES,
+    SLOTS,
+    MOST,  # the most experts of a model
+    HEAD,
+) = range(9)
+(
+    EXPERTS,
+    TABLE,
+    DENSE,
+    ACTION,
+    MOMENTS,
+    HEIGHT,  # rows of segments; -1: the model has no levels
+    WEIGHTS,
+    UNSEEN,
+    PERSONS,
+    PLACE,
+) = range(10)
+
+_EIGHTH_OF_PI = np.float32(math.pi / 8.0)
+_ONE = np.float32(1.0)
+_ZERO = np.float32(0.0)
+_ARMS, _NUMBERS, _CONTEXTS, _SEGMENTS = ARMS, NUMBERS, CONTEXTS, SEGMENTS
+_BLOCK_HEAD = 5
+"""32-bit words before the keys of a person's block."""
 
 
-@kernel
-def probabilities(
-    table: Singles,
-    dense: Singles,
-    action: Singles,
-    weights: Floats,
-    moments: Singles,
-    places: Indices,
-    segments: Indices,
-    unseen: Floats,
-    persons: Floats,
-    arms: Keys,
+def scratch(arms: int, experts: int) -> tuple[int, int]:
+    """Return how many singles and doubles of working memory `believe` needs."""
+    return (3 * experts + 1) * arms, 7 * arms
+
+
+@inline
+def _add(out: Singles, part: Singles) -> None:
+    for j in range(out.shape[0]):
+        out[j] += part[j]
+
+
+@inline
+def _add_times(out: Singles, part: Singles, value: np.float32) -> None:
+    for j in range(out.shape[0]):
+        out[j] += part[j] * value
+
+
+@inline
+def _mixture(
+    information: float, precision: float, candidates: Floats, at: int, n: int
+) -> tuple[float, float]:
+    """As `levels.mixture`; the variances are at `at`, the weights 2 n behind."""
+    mean = 0.0
+    for c in range(n):
+        variance = candidates[at + c]
+        mean += candidates[at + 2 * n + c] * (variance / (1.0 + variance * precision) * information)
+    spread = 0.0
+    for c in range(n):
+        v = candidates[at + c] / (1.0 + candidates[at + c] * precision)
+        distance = v * information - mean
+        spread += candidates[at + 2 * n + c] * (v + distance * distance)
+    return mean, spread
+
+
+@inline
+def _moved(mean: float, variance: float, p: float, shift: float, more: float) -> float:
+    """As `levels.moved`."""
+    if shift == 0.0 and more == 0.0:
+        return p
+    if 0.0 < p < 1.0:
+        scale = math.sqrt(1.0 + math.pi * variance / 8.0)
+        z = math.log(p / (1.0 - p)) * scale
+        return adf.moderated(z + shift, variance + more)
+    return adf.moderated(mean + shift, variance + more)
+
+
+@inline
+def _gather(
+    table: Indices,
+    singles: Singles,
+    at: int,
+    rows: Indices,
+    models: int,
+    x: Singles,
+    sums: Singles,
+) -> None:
+    """Write what contexts and numbers say of every expert's arms: means, then variances.
+
+    `rows` begins at this model's row of the first context; the next is `models` further.
+    """
+    size = sums.shape[0]
+    half = size // 2
+    first = table[at + DENSE]
+    for j in range(size):
+        sums[j] = singles[first + j]
+    for c in range(table[CONTEXTS]):
+        start = table[at + TABLE] + rows[c * models] * size
+        _add(sums, singles[start : start + size])
+    first += size
+    for i in range(1, x.shape[0]):
+        _add_times(sums[:half], singles[first : first + half], x[i])
+        for j in range(i + 1):
+            _add_times(sums[half:], singles[first + half : first + size], x[i] * x[j])
+            first += size
+
+
+@inline
+def _add_features(
+    action: Singles, experts: int, features: Floats, sums: Singles, column: Singles
+) -> None:
+    """Add what the arms' own features say; one that is NaN is missing."""
+    k = features.shape[0]
+    n = features.shape[1]
+    half = experts * k
+    for f in range(n):
+        for a in range(k):
+            column[a] = features[a, f]
+        for e in range(experts):
+            m = action[2 * n * e + f]
+            v = action[2 * n * e + n + f]
+            mean = sums[e * k : e * k + k]
+            variance = sums[half + e * k : half + e * k + k]
+            for a in range(k):
+                value = column[a]
+                moved = mean[a] + m * value
+                mean[a] = moved if value == value else mean[a]
+            for a in range(k):
+                value = column[a]
+                moved = variance[a] + v * value * value
+                variance[a] = moved if value == value else variance[a]
+
+
+@inline
+def _mix(
+    sums: Singles, weights: Floats, chances: Singles, mean: Floats, variance: Floats, out: Floats
+) -> None:
+    """Write the mean, the variance and the probability of every arm under weighted experts."""
+    k = out.shape[0]
+    half = sums.shape[0] // 2
+    for j in range(half):
+        chances[j] = -sums[j] / math.sqrt(_ONE + _EIGHTH_OF_PI * max(sums[half + j], _ZERO))
+    for j in range(half):
+        chances[j] = _ONE / (_ONE + math.exp(chances[j]))
+    mean[:] = 0.0
+    variance[:] = 0.0
+    out[:] = 0.0
+    for e in range(weights.shape[0]):
+        weight = weights[e]
+        own = chances[e * k : e * k + k]
+        means = sums[e * k : e * k + k]
+        for a in range(k):
+            out[a] += weight * own[a]
+        for a in range(k):
+            mean[a] += weight * means[a]
+    for e in range(weights.shape[0]):
+        weight = weights[e]
+        means = sums[e * k : e * k + k]
+        spreads = sums[half + e * k : half + e * k + k]
+        for a in range(k):
+            away = means[a] - mean[a]
+            variance[a] += weight * (max(spreads[a], _ZERO) + away * away)
+    for a in range(k):
+        out[a] = min(out[a], 1.0)
+
+
+@inline
+def _find(table: Indices, slots: int, key: np.int64) -> int:
+    """Return the arm with a key, -1 if there is none."""
+    n = table[SLOTS]
+    slot = key & (n - 1)
+    while table[slots + slot] != 0:
+        if table[slots + slot] == key:
+            return int(table[slots + n + slot])
+        slot = (slot + 1) & (n - 1)
+    return -1
+
+
+@inline
+def _evidence(
+    table: Indices, slots: int, words: Words, numbers: Singles, start: int, room: int, out: Floats
+) -> bool:
+    """Write a person's information and precision by arm, `out` float64[2 K]; False if unusable.
+
+    Of the block only `start`, in words, is known to be right, and that it is as long as its room.
+    """
+    k = table[ARMS]
+    told = int(words[start] >> np.uint32(24))
+    n = min(told, room)
+    keys = start + _BLOCK_HEAD
+    first = keys + 2 * room
+    for i in range(n):
+        information = numbers[first + i]
+        precision = numbers[first + room + i]
+        if not (math.isfinite(information) and _ZERO <= precision < np.inf):
+            return False
+        low = np.uint64(words[keys + 2 * i])
+        key = np.int64(low | (np.uint64(words[keys + 2 * i + 1]) << np.uint64(32)))
+        arm = _find(table, slots, key)
+        if arm >= 0:
+            out[arm] = information
+            out[k + arm] = precision
+    return True
+
+
+@bare
+def believe(
+    table: Indices,
+    singles: Singles,
+    doubles: Floats,
     rows: Indices,
     x: Singles,
     features: Floats,
     largest: float,
     known: bool,
-    person: Floats,
-    ends: Indices,
-    keys: Keys,
-    evidence: Singles,
+    blocks: Indices,
+    words: Words,
+    numbers: Singles,
+    work: Singles,
+    memory: Floats,
     out: Floats,
 ) -> int:
-    """Write the probability of reward 1 of every arm by every model to `out`, float64[O, K].
+    """Write the probability of reward 1 of every arm by every model to `out`, float64[N, O, K].
 
-    The same bits as `bayes_serve.believe` and `levels.move`, model by model.
+    The same bits as `bayes_serve.believe` and `levels.move`, one context and model at a time.
 
     Parameters
     ----------
-    unseen, persons
-        float64[O, S] and float64[O, 2, 2, C], as of `PublishedLevels`.
-    arms
-        uint64[K], the arms' keys.
+    table, singles, doubles
+        The models, see above.
     rows
-        int64[C + S, O], of every context and then of every segment the row in each model.
+        int64[N, (C + S) O], of every context and then of every segment the row in each model; a
+        negative one of a segment is one that was not seen.
     x
-        float32[1 + N].
+        float32[N, 1 + numbers], with 1 first.
     features
-        float64[K, A], magnitudes up to `largest`; NaN for missing.
+        float64[N, K, A], magnitudes up to `largest`; NaN for missing.
     known
-        Whether there is a person. If so: `person` float64[O, 2] information and precision of the
-        intercepts; `keys` and `evidence` float32[2, .] of their arms in each model, which end at
-        `ends` int64[O].
+        Whether there are persons: of each model, `blocks` int64[N, O, 2] says where a person's
+        block begins in `words` uint32, which `numbers` shows as float32, and for how many arms it
+        has room; -1: nothing is known of the person.
+    work, memory
+        As many singles and doubles as `scratch` says, at least.
 
     Returns
     -------
-    0, or what is refused.
+    0; or what is refused, plus 4 times the context's ordinal.
     """
-    models, k = out.shape
-    n_contexts = rows.shape[0] - unseen.shape[1]
-    n_features = features.shape[1]
-    single = np.empty((1, k, n_features), np.float32)
-    for a in range(k):
-        for f in range(n_features):
-            value = features[a, f]
-            if abs(value) > largest:
-                return BAD_FEATURES
-            single[0, a, f] = value
-    numbers = x.reshape(1, x.shape[0])
-    own = np.empty((1, n_contexts), np.int64)
-    own_segments = np.empty(unseen.shape[1], np.int64)
-    believed = np.empty((3, k))
-    for m in range(models):
-        first, experts, row, height, moment = places[m]
-        triangle = dense.shape[0] // weights.shape[0]
-        for c in range(n_contexts):
-            own[0, c] = rows[c, m]
-        bayes_serve.believe(
-            table[row : row + experts * height].reshape(experts, height, 2 * k),
-            dense[first * triangle : (first + experts) * triangle].reshape(
-                experts, triangle, 2 * k
-            ),
-            action[first : first + experts],
-            weights[first : first + experts],
-            own,
-            numbers,
-            single,
-            believed,
-        )
-        if segments[m] >= 0:
-            for s in range(unseen.shape[1]):
-                own_segments[s] = rows[n_contexts + s, m]
-            start = ends[m - 1] if m else 0
-            usable = levels.move(
-                moments[moment : moment + 2 * segments[m]].reshape(2, segments[m], k),
-                own_segments,
-                unseen[m],
-                arms,
-                known,
-                person[m, 0],
-                person[m, 1],
-                keys[start : ends[m]],
-                evidence[0, start : ends[m]],
-                evidence[1, start : ends[m]],
-                persons[m, 0],
-                persons[m, 1],
-                believed,
+    k = table[ARMS]
+    models = out.shape[1]
+    slots = HEAD + PLACE * models
+    candidates = table[CANDIDATES]
+    for i in range(out.shape[0]):
+        own = features[i]
+        for a in range(k):
+            for f in range(own.shape[1]):
+                if abs(own[a, f]) > largest:
+                    return BAD_FEATURES + 4 * i
+        for m in range(models):
+            at = HEAD + PLACE * m
+            experts = table[at + EXPERTS]
+            sums = work[: 2 * experts * k]
+            chances = work[2 * experts * k : 3 * experts * k]
+            column = work[3 * experts * k : 3 * experts * k + k]
+            mean = memory[:k]
+            variance = memory[k : 2 * k]
+            found = out[i, m]
+            _gather(table, singles, at, rows[i, m:], models, x[i], sums)
+            first = table[at + ACTION]
+            _add_features(
+                singles[first : first + 2 * experts * own.shape[1]], experts, own, sums, column
             )
-            if not usable:
-                return BAD_PERSON
-        out[m] = believed[2]
+            first = table[at + WEIGHTS]
+            _mix(sums, doubles[first : first + experts], chances, mean, variance, found)
+            height = table[at + HEIGHT]
+            if height < 0:
+                continue
+            shift = memory[2 * k : 3 * k]
+            more = memory[3 * k : 4 * k]
+            shift[:] = 0.0
+            more[:] = 0.0
+            for s in range(table[SEGMENTS]):
+                row = rows[i, (table[CONTEXTS] + s) * models + m]
+                if row >= 0:
+                    means = table[at + MOMENTS] + row * k
+                    spreads = means + height * k
+                    for a in range(k):
+                        shift[a] += singles[means + a]
+                        more[a] += singles[spreads + a]
+                else:
+                    unseen = doubles[table[at + UNSEEN] + s]
+                    for a in range(k):
+                        more[a] += unseen
+            if known:
+                information = 0.0
+                precision = 0.0
+                evidence = memory[4 * k : 6 * k]
+                evidence[:] = 0.0
+                start = blocks[i, m, 0]
+                if start >= 0:
+                    information = float(numbers[start + 3])
+                    precision = float(numbers[start + 4])
+                    if not (math.isfinite(information) and 0.0 <= precision < np.inf):
+                        return BAD_PERSON + 4 * i
+                    room = blocks[i, m, 1]
+                    if not _evidence(table, slots, words, numbers, start, room, evidence):
+                        return BAD_PERSON + 4 * i
+                persons = table[at + PERSONS]
+                middle, spread = _mixture(information, precision, doubles, persons, candidates)
+                arm = persons + candidates
+                _, nothing = _mixture(0.0, 0.0, doubles, arm, candidates)
+                for a in range(k):
+                    own_mean = 0.0
+                    own_spread = nothing
+                    if evidence[k + a] != 0.0 or evidence[a] != 0.0:
+                        own_mean, own_spread = _mixture(
+                            evidence[a], evidence[k + a], doubles, arm, candidates
+                        )
+                    shift[a] += middle
+                    shift[a] += own_mean
+                    more[a] += spread
+                    more[a] += own_spread
+            for a in range(k):
+                found[a] = _moved(mean[a], variance[a], found[a], shift[a], more[a])
     return 0

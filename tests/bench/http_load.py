@@ -28,6 +28,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self, load: _Load) -> None:
         self._load = load
         self._buffer = b""
+        self._left = 0
+        self._good = False
         self._due = 0.0
         self._transport: Any = None
 
@@ -39,16 +41,21 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._load.next_request())
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head = self._buffer.find(b"\r\n\r\n")
-        if head < 0:
+        if self._left:
+            self._left -= len(data)
+        else:
+            self._buffer += data
+            head = self._buffer.find(b"\r\n\r\n")
+            if head < 0:
+                return
+            found = _LENGTH.search(self._buffer, 0, head)
+            assert found is not None
+            self._good = self._buffer.startswith(b"HTTP/1.1 200")
+            self._left = head + 4 + int(found[1]) - len(self._buffer)
+            self._buffer = b""
+        if self._left:
             return
-        found = _LENGTH.search(self._buffer, 0, head)
-        assert found is not None
-        if len(self._buffer) < head + 4 + int(found[1]):
-            return
-        good = self._buffer.startswith(b"HTTP/1.1 200")
-        self._buffer = b""
+        good = self._good
         self._load.answered(self, self._due, good)
 
 
@@ -57,6 +64,7 @@ class _Load:
 
     def __init__(self, request: bytes, rate: float, seconds: float, numbers: int = 0) -> None:
         self._request = request
+        self._parts = request.split(_NUMBER)
         self._numbers = numbers
         self._asked = 0
         self.rate = rate
@@ -71,7 +79,12 @@ class _Load:
         self._asked += 1
         if not self._numbers:
             return self._request
-        return self._request.replace(_NUMBER, b"%08d" % (self._asked % self._numbers))
+        parts = self._parts
+        begin = self._asked * (len(parts) - 1)
+        words = [parts[0]]
+        for number, part in enumerate(parts[1:], begin):
+            words += (b"%08d" % (number % self._numbers), part)
+        return b"".join(words)
 
     def answered(self, connection: _Connection, due: float, good: bool) -> None:
         now = time.perf_counter()

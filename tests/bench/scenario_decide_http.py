@@ -6,6 +6,9 @@ is for the next of 20,000 customers, half of whom have weights of their own. It 
 contacts and weights, decides among 30 actions with two learned objectives, and commits contacts,
 the event in the log and the record. The reference is a lookup of the same 50 features in the same
 service.
+
+A batch is of 1,000 of the customers, and one is asked for when the one before it is answered: with
+commit (``batch_per_s``), and as a dry run (``dry_per_s``), in decisions a second.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from .harness import Result
 from .scenario_lookup_http import _LOAD, CONNECTIONS, RATE, _request
 
 CUSTOMERS = 20_000
+BATCH = 1000
 _KNOWN = 200
 """Customers with events of their own; the others have a copy of their rows."""
 _EVENTS = 60
@@ -59,23 +63,29 @@ def run(*, quick: bool) -> Result:
             asked = {"customer": _NOBODY, "channel": "web", "context": context}
             decide = _request("/v1/decide", asked)
             lookup = _request("/v1/features", {"ids": [_NOBODY]})
+            many = {"customers": [_NOBODY] * BATCH, "channel": "web", "context": context}
+            batch = _request("/v1/decide/batch", many)
+            dry = _request("/v1/decide/batch", {**many, "commit": False})
             with _service(home, strategy) as port:
                 _ask(port, lookup, 0, 0.5)
                 _ask(port, decide, 0, 1.0)
-                steady, most, lookups = [], [], []
+                _ask(port, batch, 0, 1.0, 1)
+                _trim(url)
+                steady, most, lookups, batches, rehearsed = [], [], [], [], []
                 logged = asked_of = 0.0
                 for _ in range(runs):  # interleaved, so that all see the same machine
                     for rate, found in ((RATE, steady), (0, most)):
-                        before = _appended(url)
-                        part = _ask(port, decide, rate, seconds)
-                        found.append(part)
-                        logged += _appended(url) - before
-                        asked_of += part["asked"]
-                        _trim(url)
+                        found.append(_ask(port, decide, rate, seconds))
+                        logged += _trim(url)
+                        asked_of += found[-1]["asked"]
                     lookups.append(_ask(port, lookup, 0, seconds))
+                    batches.append(_ask(port, batch, 0, seconds, 1))
+                    logged += _trim(url)
+                    asked_of += BATCH * batches[-1]["asked"]
+                    rehearsed.append(_ask(port, dry, 0, seconds, 1))
         finally:
             stop_server(home)
-    failed = sum(part["failed"] for part in (*steady, *most, *lookups))
+    failed = sum(part["failed"] for part in (*steady, *most, *lookups, *batches, *rehearsed))
     assert not failed, f"{failed} requests failed"
     rps = statistics.median(part["rps"] for part in most)
     lookup_rps = statistics.median(part["rps"] for part in lookups)
@@ -85,6 +95,8 @@ def run(*, quick: bool) -> Result:
             "p99_ms": statistics.median(part["p99_ms"] for part in steady),
             "max_rps": rps,
             "ratio_lookup": rps / lookup_rps,
+            "batch_per_s": BATCH * statistics.median(part["rps"] for part in batches),
+            "dry_per_s": BATCH * statistics.median(part["rps"] for part in rehearsed),
         },
         detail={
             "p50_ms": statistics.median(part["p50_ms"] for part in steady),
@@ -144,28 +156,21 @@ def _service(home: Path, strategy: Path) -> Iterator[int]:
             process.terminate()
 
 
-def _ask(port: int, request: bytes, rate: float, seconds: float) -> dict[str, float]:
-    command = [sys.executable, str(_LOAD), str(port), str(rate), str(seconds), str(CONNECTIONS)]
+def _ask(
+    port: int, request: bytes, rate: float, seconds: float, connections: int = CONNECTIONS
+) -> dict[str, float]:
+    command = [sys.executable, str(_LOAD), str(port), str(rate), str(seconds), str(connections)]
     command.append(str(CUSTOMERS))
     done = subprocess.run(command, input=request, capture_output=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def _appended(url: str) -> int:
-    """How many entries the log of decisions ever had."""
-    with redis.Redis.from_url(url) as client:
-        try:
-            facts: Any = client.xinfo_stream("events")
-        except redis.ResponseError:
-            return 0
-    return int(facts["entries-added"])
-
-
-def _trim(url: str) -> None:
-    """Free what the decisions take: the log, and their records."""
+def _trim(url: str) -> int:
+    """Free what the decisions take, the log and their records; return how many there were."""
     with redis.Redis.from_url(url) as client:
         client.xtrim("events", maxlen=1, approximate=False)
         names = list(client.scan_iter(f"{_KEYS.prefix}decision:*", count=5000))
         for begin in range(0, len(names), 5000):
             client.unlink(*names[begin : begin + 5000])
+    return len(names)

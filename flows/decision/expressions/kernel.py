@@ -15,6 +15,8 @@ import numpy.typing as npt
 from ....features.kernels._jit import inline, kernel
 from ....features.kernels.layout import F64, I64, U8, Int
 
+F32 = npt.NDArray[np.float32]
+
 # Instructions; a and b are their operands. What follows IS_PRESENT takes two from the stack.
 (
     LOAD,  # a: column
@@ -186,14 +188,6 @@ def run_rows(
         run_all(tables, values[row], state[row], extras[row], stack, out[row])
 
 
-@kernel
-def multiply(results: F64, places: I64, programs: I64, times: float, out: F64) -> None:
-    """Multiply the places in ``out`` whose programs hold."""
-    for i in range(len(places)):
-        if results[programs[i]] == 1.0:
-            out[places[i]] *= times
-
-
 # The parts of the table of what models see, as R_CODE and so on are of the rules'.
 (
     I_CODE,  # as in ProgramTables
@@ -246,6 +240,48 @@ def look(
     for at in range(table[I_BOOSTS], table[I_END], 3):
         if results[table[at + 1]] == 1.0:
             boosts[table[at]] *= constants[table[at + 2]]
+
+
+@kernel
+def look_rows(
+    table: I64,
+    constants: F64,
+    values: F64,
+    state: U8,
+    extras: F64,
+    work: F64,
+    largest: float,
+    numbers: I64,
+    results: F64,
+    features: F64,
+    boosts: F64,
+    x: F32,
+) -> None:
+    """As `look`, for many rows; what it writes of each has one more axis in front.
+
+    Parameters
+    ----------
+    extras
+        float64[rows, extras].
+    numbers
+        int64[N]: which programs are numbers that the models see.
+    results
+        float64[rows, n], receives the results of the first n programs.
+    x
+        float32[rows, 1 + N], receives 1 and the numbers; 0 where one is missing.
+    """
+    first = extras.shape[1]
+    for row in range(len(values)):
+        for place in range(first):
+            work[place] = extras[row, place]
+        look(table, constants, values[row], state[row], work, largest, features[row], boosts[row])
+        for program in range(results.shape[1]):
+            results[row, program] = work[first + program]
+        x[row, 0] = 1.0
+        for i in range(len(numbers)):
+            v = work[first + numbers[i]]
+            bounded = largest if v > largest else -largest if v < -largest else v
+            x[row, 1 + i] = bounded if v == v else 0.0
 
 
 @kernel

@@ -98,7 +98,7 @@ class Extras:
 
     def fill(
         self,
-        out: F64,
+        out: F64 | list[float],
         context: Mapping[str, Value],
         channel: str,
         at_us: int,

@@ -46,13 +46,15 @@ def test_a_window_ends_exactly_when_its_time_is_over() -> None:
 
 def test_each_rule_is_named() -> None:
     contacts = offered(("green", "web", NOW), ("black", "email", NOW + 1))
-    assert RULES.allowed(contacts, "web", NOW + 2)[1] == {"green": "cap of action: 1 per 7d"}
+    assert RULES.check(contacts, "web", NOW + 2).reasons == {"green": "cap of action: 1 per 7d"}
     contacts = RULES.offered(contacts, ["cake"], "email", NOW + 3).contacts
-    allowed, reasons = RULES.allowed(contacts, "web", NOW + 4)
+    allowed, reasons, _ = RULES.check(contacts, "web", NOW + 4)
     assert not allowed.any()
     assert set(reasons.values()) == {"cap: 3 per 1d"}
     wide = CapRules.compile(strategy(caps=[]))
-    assert set(wide.allowed(contacts, "email", NOW + 4)[1].values()) == {"cap of email: 2 per 1d"}
+    assert set(wide.check(contacts, "email", NOW + 4).reasons.values()) == {
+        "cap of email: 2 per 1d"
+    }
     assert wide.check(contacts, "web", NOW + 4).room == UNBOUNDED
 
 

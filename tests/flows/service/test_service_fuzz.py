@@ -35,6 +35,8 @@ CASES = {
     "not-one": ("GET", "/v1/features/{id}", NEGATIVE, 60),
     "decide": ("POST", "/v1/decide", POSITIVE, 60),
     "not-decide": ("POST", "/v1/decide", NEGATIVE, 60),
+    "batch": ("POST", "/v1/decide/batch", POSITIVE, 30),
+    "no-batch": ("POST", "/v1/decide/batch", NEGATIVE, 30),
     "outcomes": ("POST", "/v1/outcomes", POSITIVE, 30),
     "no-outcomes": ("POST", "/v1/outcomes", NEGATIVE, 60),
     "why": ("GET", "/v1/decisions/{id}/why", POSITIVE, 30),

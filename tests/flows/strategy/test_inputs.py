@@ -39,18 +39,7 @@ def test_what_is_missing_is_not_there(row: Any) -> None:
     assert seen.segments == {"screen": "unknown"}
     assert seen.boosts.tolist() == [1.0, 1.0, 1.0]
     model = "model: {action_features: {a: 'visits.affinity[action.category]'}}"
-    assert np.isnan(inputs(LEAST + model).features(*row(), {}, "web", START)).all()
-
-
-def test_every_part_can_be_had_by_itself(row: Any) -> None:
-    made = inputs(EXAMPLE)
-    given = (*row(views=3, favourites__0=0), {"device": "phone", "stock": 500}, "web", EVENING)
-    seen = made.read(*given)
-    assert made.contexts(*given) == seen.contexts
-    assert made.numbers(*given) == seen.numbers
-    assert made.segments(*given) == seen.segments
-    assert made.features(*given).tolist() == seen.features.tolist()
-    assert made.boosts(*given).tolist() == seen.boosts.tolist()
+    assert np.isnan(inputs(LEAST + model).read(*row(), {}, "web", START).features).all()
 
 
 @pytest.mark.parametrize(
@@ -73,14 +62,14 @@ def test_every_part_can_be_had_by_itself(row: Any) -> None:
 )
 def test_a_category_is_a_text(row: Any, text: str, context: Any, category: str | None) -> None:
     made = inputs(LEAST + f"model: {{contexts: {{it: '{text}'}}}}")
-    found = made.contexts(*row(views=3), context, "web", START)
+    found = made.read(*row(views=3), context, "web", START).contexts
     assert found == ({} if category is None else {"it": category})
 
 
 def test_a_condition_is_a_number_too(row: Any) -> None:
     made = inputs(LEAST + "model: {numbers: {a: visits.views > 2, b: context.flag}}")
-    assert made.numbers(*row(views=3), {"flag": 0.5}, "web", START) == {"a": 1.0, "b": 0.5}
-    assert made.numbers(*row(), {"flag": "x"}, "web", START) == {"a": 0.0}
+    assert made.read(*row(views=3), {"flag": 0.5}, "web", START).numbers == {"a": 1.0, "b": 0.5}
+    assert made.read(*row(), {"flag": "x"}, "web", START).numbers == {"a": 0.0}
 
 
 def test_boosts_multiply(row: Any) -> None:
@@ -89,8 +78,8 @@ def test_boosts_multiply(row: Any) -> None:
         "- {when: visits.recent == action.category, times: 0}\n"
     )
     made = inputs(LEAST + boosts)
-    assert made.boosts(*row(), {}, "web", START).tolist() == [2.0, 6.0]
-    assert made.boosts(*row(recent=0), {}, "web", START).tolist() == [0.0, 6.0]
+    assert made.read(*row(), {}, "web", START).boosts.tolist() == [2.0, 6.0]
+    assert made.read(*row(recent=0), {}, "web", START).boosts.tolist() == [0.0, 6.0]
 
 
 def test_a_strategy_may_say_nothing(row: Any) -> None:
