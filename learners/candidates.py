@@ -15,7 +15,7 @@ VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0)
 """Candidates for the variance of what differs between the members of a level."""
 MOST = 32
 """The most candidates of a level."""
-ZERO = 0.9
+ZERO = 0.5
 """The weight that a candidate of zero starts with."""
 SHARE = 1e-6
 """The part of the weights that is given back to where it began with each reward."""
@@ -42,10 +42,10 @@ class Candidates:
     --------
     >>> level = Candidates("person_variance", [0.0, 1.0])
     >>> level.weights.round(2).tolist(), round(level.expected, 3)
-    ([0.9, 0.1], 0.1)
+    ([0.5, 0.5], 0.5)
     >>> level.reweigh(information=3.0, precision=0.5, rest=-1.0, variance=0.2, reward=1.0)
     >>> level.weights.round(2).tolist()
-    [0.78, 0.22]
+    [0.28, 0.72]
     """
 
     def __init__(self, what: str, variances: Variances) -> None:
@@ -60,7 +60,8 @@ class Candidates:
         self.variances = given
         zeros = given == 0.0
         n, k = int(zeros.sum()), len(given)
-        # Where nobody differs, a doubt about it would cost exploration.
+        # Even odds that nobody differs, however many candidates say that they do: a doubt about
+        # it costs exploration, and a doubt about the contrary costs what is known of a person.
         mixed = 0 < n < k
         self._first = (
             np.where(zeros, ZERO / n, (1.0 - ZERO) / (k - n)) if mixed else np.full(k, 1.0 / k)

@@ -145,7 +145,11 @@ def _compare(setting: Setting, wanted: Wanted, console: Console) -> None:
 def _table(found: Comparison) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("policy", no_wrap=True)
-    for title in ("cumulative regret", "a visit", "earned", "course"):
+    means = {each.name: float(each.regret.mean()) for each in found.standings}
+    titles = ["cumulative regret", "a visit", "earned", "course"]
+    if "ours" in means:
+        titles.insert(1, "over ours")
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for each in found.standings:
@@ -153,6 +157,7 @@ def _table(found: Comparison) -> Table:
         table.add_row(
             Text(each.name, style=style),
             Text(f"{each.regret.mean():,.0f} ± {each.regret.std():,.0f}", style=style),
+            *([f"{means[each.name] / max(means['ours'], 1e-9):.2f}"] if "ours" in means else []),
             f"{(each.regret / found.visits).mean():.4f}",
             f"{each.earned.mean():.4f}",
             screen.sparkline([float(value) for value in each.course if value == value]),

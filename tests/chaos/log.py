@@ -10,6 +10,7 @@ from typing import Any
 
 from .declared import ARMS
 from .offers import Offers
+from .served import Call, calls
 
 START = 1_767_225_600_000_000  # 2026-01-01
 SECOND = 1_000_000
@@ -23,19 +24,19 @@ _BAD = (
 
 
 def make_blobs(
-    seed: int, *, ahead: int, customers: int, offers: bool = False
-) -> Iterator[list[bytes]]:
+    seed: int, *, ahead: int, customers: int, offers: bool = False, served: bool = False
+) -> Iterator[list[bytes | Call]]:
     """Yield lists of lines without end: about ``ahead`` events at once, then few at a time.
 
     One line in 20 is sent again, soon or at once; one event in 10 comes up to six hours late,
     often more than the allowed lateness; one line in 200 is no event. With ``offers`` there are
-    decisions too, and what came of them.
+    decisions too, and what came of them; with ``served`` a service is asked for some.
     """
     rng = random.Random(seed)
     made = Offers(random.Random(seed)) if offers else None
     now = START
     again: list[bytes] = []
-    lines: list[bytes] = []
+    lines: list[bytes | Call] = []
     for number in count():
         now += rng.randrange(2 * SECOND)
         event = _event(rng, number, now, customers)
@@ -43,6 +44,8 @@ def make_blobs(
         lines.append(line)
         if made is not None:
             lines += made.after(number, event, now)
+        if served and number % 8 == 0:
+            lines += calls(rng, number, now)
         if rng.random() < 0.05:
             again.append(line)
         if again and rng.random() < 0.05:

@@ -18,7 +18,9 @@ objectives:
   accept: {response: accept, window: 10m}
   spend: {response: accept, value: value, range: [0, 100], window: 1h}
   bought: {event: buy, where: event.category == action.id and event.value > 20, window: 20m}
-channels: {web: {}}
+channels: {web: {blocked_for: 5m}}
+caps: [{most: 6, per: 1h}]
+cool_downs: [{after: refuse, pause: 30m}]
 actions:
   tea: {channels: [web]}
   milk: {channels: [web]}

@@ -77,7 +77,8 @@ def test_what_is_left_equals_an_undisturbed_run(
     )  # fmt: skip
     many, pause = (4_000, 0.2) if offers else (40_000, 0.02)
     try:
-        world.feed(make_blobs(SEED, ahead=many, customers=many, offers=offers), pause=pause)
+        log = make_blobs(SEED, ahead=many, customers=many, offers=offers, served=offers)
+        world.feed(log, pause=pause)
         for processes, victims in _turns(kind, world.rng):
             run = world.start(processes)
             for victim in victims:
@@ -92,6 +93,7 @@ def test_what_is_left_equals_an_undisturbed_run(
         if not offers:
             _check_that_rows_left_memory(world.home)
         disturbed = world.left(world.home)
+        met = world.check_contacts()
         world.forget_rows()
         world.finish(tmp_path / "undisturbed")
         expected = world.left(tmp_path / "undisturbed")
@@ -101,6 +103,9 @@ def test_what_is_left_equals_an_undisturbed_run(
     _compare(disturbed, expected)
     if offers:
         _check_that_offers_were_learned(expected)
+        assert met["corrected"] > 0
+        for part in ("cap: 6 per 1h", "cool-down after refuse", "channel blocked"):
+            assert any(reason.startswith(part) for reason in met), part
     else:
         _check_that_it_was_a_test(expected, decisions)
 

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,17 @@ import pyarrow.parquet as pq
 import redis
 
 from nextbest.features import StoreError
+from nextbest.flows.decision.commit import Log
+from nextbest.flows.decision.loading import load
 from nextbest.flows.embedded import ensure_server, stop_server
+from nextbest.flows.publisher import log_keys
 from nextbest.flows.sources.valkey_stream import publish_events
 from nextbest.learners import PublishedArms, Stamp
 
 from . import declared
 from .offers import STRATEGY
 from .run import Run, wait_until
+from .served import Call, Service, contacts_of, is_service, stored_contacts
 
 STREAM = "log"
 SHARDS = 4
@@ -83,24 +88,22 @@ class World:
         self.runs: list[Run] = []
         self._fed = threading.Event()
         self._feeder: threading.Thread | None = None
+        self._service: Service | None = None
+        self.strategy = load(STRATEGY, None).strategy
         self.url = self.revive()
 
-    def feed(self, blobs: Iterable[list[bytes]], pause: float) -> None:
+    def feed(self, blobs: Iterable[Sequence[bytes | Call]], pause: float) -> None:
         """Publish in the background until `end_feed`.
 
-        Each blob is sent until the server says that it has it: some it has twice.
+        Lines are sent until the server says that it has them: some it has twice. What a service is
+        asked is asked until it answers.
         """
-        parts = self._partitions if self._partitions > 1 else None
 
         def run() -> None:
-            for lines in blobs:
-                while True:
-                    try:
-                        with redis.Redis.from_url(self.url) as client:
-                            publish_events(client, STREAM, lines, parts, SHARDS)
-                        break
-                    except (StoreError, redis.RedisError):
-                        if self._fed.wait(0.05):
+            for blob in blobs:
+                for is_line, items in groupby(blob, lambda item: isinstance(item, bytes)):
+                    for part in [list(items)] if is_line else [[item] for item in items]:
+                        if not self._send(part):
                             return
                 if self._fed.wait(pause):
                     return
@@ -109,11 +112,31 @@ class World:
         self._feeder = threading.Thread(target=run, daemon=True)
         self._feeder.start()
 
+    def _send(self, items: Sequence[Any]) -> bool:
+        """Send lines, or one call, until it is done; False: there was no more time."""
+        parts = self._partitions if self._partitions > 1 else None
+        while True:
+            try:
+                if isinstance(items[0], bytes):
+                    with redis.Redis.from_url(self.url) as client:
+                        publish_events(client, STREAM, items, parts, SHARDS)
+                else:
+                    self._service = self._service or Service(
+                        self.url, Log(STREAM, parts, SHARDS), self.strategy
+                    )
+                    self._service.take(items[0])
+                return True
+            except (StoreError, redis.RedisError):
+                if self._fed.wait(0.05):
+                    return False
+
     def end_feed(self) -> None:
         """Publish no more."""
         self._fed.set()
         if self._feeder is not None:
             self._feeder.join()
+        if self._service is not None:
+            self._service.close()
 
     def start(self, processes: int) -> Run:
         """Start workers under a supervisor."""
@@ -204,7 +227,23 @@ class World:
         }
 
     def stored(self) -> dict[str, bytes]:
-        """Rows, counts and models in the store."""
+        """Rows, counts and models in the store, but nothing that a service wrote."""
+        return {key: v for key, v in self._all_stored().items() if not is_service(key)}
+
+    def check_contacts(self) -> Counter[str]:
+        """Check that contacts are those of the log; return what stood in an offer's way."""
+        parts = self._partitions if self._partitions > 1 else None
+        lines: list[bytes] = []
+        with redis.Redis.from_url(self.url) as client:
+            for name in log_keys(STREAM, parts, SHARDS):
+                entries: Any = client.xrange(name)
+                for _, fields in entries:
+                    lines += fields[b"events"].splitlines()
+        expected, met = contacts_of(lines, self.strategy)
+        assert stored_contacts(self._all_stored()) == expected
+        return met
+
+    def _all_stored(self) -> dict[str, bytes]:
         with redis.Redis.from_url(self.url) as client:
             keys = sorted(client.scan_iter(match=f"{_PREFIX}*", count=10_000))
             # How far a run has come is told with a name that each run makes for itself.

@@ -9,7 +9,7 @@ from nextbest.learners.base import Offset
 from .bayesian import moderated
 from .learners import naive_sigmoid
 
-ZERO, SHARE = 0.9, 1e-6
+ZERO, SHARE = 0.5, 1e-6
 
 
 class NaiveLevel:

@@ -38,6 +38,18 @@ def test_the_table_has_a_line_for_each_policy() -> None:
     assert "2 of 4 customers over 6 days" in said
 
 
+def test_all_policies_stand_beside_the_oracle_and_ours() -> None:
+    said = printed(policies=None, seeds=[3])
+    rows = {line.split()[0]: line.split() for line in said.splitlines() if "±" in line}
+    assert list(rows) == ["ours", "shared", "person", "river", "rules", "random"]
+    regret = {name: float(row[1]) for name, row in rows.items()}
+    for name, row in rows.items():  # shown as whole numbers
+        low, high = (regret[name] - 0.5) / (regret["ours"] + 0.5), regret[name] + 0.5
+        assert low - 0.005 <= float(row[4]) <= high / (regret["ours"] - 0.5) + 0.005
+    assert float(rows["ours"][4]) == 1.0
+    assert "earns" in said
+
+
 def test_events_and_strategy_are_what_a_run_takes(tmp_path: Path) -> None:
     events, strategy = tmp_path / "events.ndjson", tmp_path / "strategy.yaml"
     rules = {"cap": 3, "refusals": 0.1, "failing": 0.1, "corrected": 0.1}
