@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,24 +48,6 @@ class Seen(NamedTuple):
     boosts: F64
 
 
-class Looking(NamedTuple):
-    """What `Inputs.look_many` writes of n decisions.
-
-    Attributes
-    ----------
-    features
-        float64[n, actions, action features]; NaN where one is missing.
-    boosts
-        float64[n, actions].
-    x
-        float32[n, 1 + numbers]: 1, then the numbers; 0 where one is missing.
-    """
-
-    features: F64
-    boosts: F64
-    x: npt.NDArray[np.float32]
-
-
 class Inputs:
     """The expressions of a strategy's `model` and `boosts`, compiled.
 
@@ -77,7 +59,13 @@ class Inputs:
     actions, action_features
         The names of the rows and columns of `Seen.features`.
     numbers
-        The names of the numbers.
+        int64: the programs of the numbers.
+    wanted
+        How many programs there are of contexts, numbers and segments; they come first.
+    table, constants, work
+        What the kernel reads, and how many doubles of working memory it needs.
+    extras
+        What the expressions read that is no feature.
     """
 
     def __init__(self, read: Reader) -> None:
@@ -91,9 +79,8 @@ class Inputs:
             (name, self._programs.add(_number(read, text)))
             for name, text in strategy.model.numbers.items()
         ]
-        self._seen: I64 = np.array([program for _, program in self._numbers], np.int64)
-        self.numbers = tuple(strategy.model.numbers)
-        named = len(self._programs)
+        self.numbers: I64 = np.array([program for _, program in self._numbers], np.int64)
+        self.wanted = named = len(self._programs)
         self._features: I64 = np.zeros((len(self.actions), len(self.action_features)), np.int64)
         for j, text in enumerate(strategy.model.action_features.values()):
             node = _number(read, text)
@@ -110,12 +97,12 @@ class Inputs:
                     if concerns(boost, name, action)
                 ]
             )
-        self._extras = self._programs.extras
-        self._table, self._constants = self._tables([boost.times for boost in strategy.boosts])
-        self._first = len(self._extras)
+        self.extras = self._programs.extras
+        self.table, self.constants = self._tables([boost.times for boost in strategy.boosts])
+        self._first = len(self.extras)
         self._named = self._first + named
         self._end = self._first + len(self._programs)
-        self._work = self._end + self._programs.depth
+        self.work = self._end + self._programs.depth
 
     def _tables(self, times: list[float]) -> tuple[I64, F64]:
         """Return the arrays of `kernel.look`."""
@@ -167,51 +154,22 @@ class Inputs:
         self._name(self._segments, results, unknown, context, segments)
         return Seen(contexts, numbers, segments, features, boosts)
 
-    def look_many(
-        self,
-        values: F64,
-        state: U8,
-        contexts: Sequence[Mapping[str, Value]],
-        channels: Sequence[str],
-        at_us: Sequence[int],
-        room: Looking,
-    ) -> list[dict[str, Value]]:
-        """Return contexts, numbers and segments of n decisions, in one dict each.
-
-        Numbers and features are bounded by `LARGEST` in magnitude.
+    def named(
+        self, results: list[float], unknown: Mapping[str, float], context: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        """Return contexts, numbers and segments in one dict; numbers bounded by `LARGEST`.
 
         Parameters
         ----------
-        values, state
-            float64[n, columns], uint8[n, columns].
-        contexts, channels, at_us
-            n of each, as of `Rules.check`.
-        room
-            Receives all else, see there.
+        results
+            Of the first `wanted` programs.
+        unknown
+            The words that no program knows, as `extras` numbered them.
         """
-        n = len(values)
-        named = self._named - self._first
-        extras: list[float] = []
-        unknown: list[dict[str, float]] = []
-        for context, channel, at in zip(contexts, channels, at_us, strict=True):
-            own = [math.nan] * self._first
-            words: dict[str, float] = {}
-            self._extras.fill(own, context, channel, at, words)
-            extras += own
-            unknown.append(words)
-        results = np.empty((n, named))
-        k.look_rows(
-            self._table, self._constants, values, state,
-            np.array(extras, np.float64).reshape(n, self._first), np.empty(self._work), LARGEST,
-            self._seen, results, room.features, room.boosts, room.x,
-        )  # fmt: skip
-        found: list[dict[str, Value]] = []
-        for own, words, context in zip(results.tolist(), unknown, contexts, strict=True):
-            inputs: dict[str, Value] = {}
-            self._name(self._contexts, own, words, context, inputs)
-            self._number(own, LARGEST, inputs)
-            self._name(self._segments, own, words, context, inputs)
-            found.append(inputs)
+        found: dict[str, Value] = {}
+        self._name(self._contexts, results, unknown, context, found)
+        self._number(results, LARGEST, found)
+        self._name(self._segments, results, unknown, context, found)
         return found
 
     def held(
@@ -240,11 +198,13 @@ class Inputs:
                 f"a row of {len(values)} columns, where the catalog's customer has {columns}"
             )
         unknown: dict[str, float] = {}
-        work: F64 = np.empty(self._work)
+        work: F64 = np.empty(self.work)
         features: F64 = np.empty(self._features.shape)
         boosts: F64 = np.empty(len(self.actions))
-        self._extras.fill(work, context, channel, at_us, unknown)
-        k.look(self._table, self._constants, values, state, work, math.inf, features, boosts)
+        self.extras.fill(work, context, channel, at_us, unknown)
+        k.look(
+            self.table, self.constants, values, state, work, math.inf, features.reshape(-1), boosts
+        )
         return work, features, boosts, unknown
 
     def _categories(
@@ -268,7 +228,7 @@ class Inputs:
         found: MutableMapping[str, Any],
     ) -> None:
         """Write the categories that are there to ``found``."""
-        spelled = self._extras.spelled
+        spelled = self.extras.spelled
         for name, kind, place, node in categories:
             if kind == "any":
                 value = _given(node, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -12,15 +12,17 @@ import numpy.typing as npt
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.rows import FeatureRows
+from .concluding import Concluding
 from .contacts import CapRules
 from .eligibility import Rules
 from .errors import ModelError
 from .exploring import Exploring
-from .inputs import Inputs, Looking
+from .inputs import Inputs
 from .loading import Loaded
 from .models import Models
 from .record import Offer, Record, Served
 from .request import Request, Row
+from .survey import Survey, Surveyed
 from .worth import Worth
 
 F64 = npt.NDArray[np.float64]
@@ -100,69 +102,60 @@ class Making:
         self.inputs = Inputs.compile(strategy, catalog)
         self.exploring = Exploring(strategy)
         self.worth = Worth(strategy)
+        self._survey = Survey(self.rules, self.caps, self.inputs)
+        features = len(strategy.model.action_features)
+        self._concluding = Concluding(self.exploring, self.worth, features)
         self._version, self._policy = loaded.version, self.exploring.version
         self._actions, self._objectives = tuple(strategy.actions), tuple(strategy.objectives)
-        self._columns, self._features = len(nobody.values), len(strategy.model.action_features)
+        self._columns = len(nobody.values)
         self._nobody = nobody
         self._names: dict[bytes, list[str]] = {}
         self._excluded: dict[bytes, dict[str, str]] = {}
 
     def records(
-        self, asked: Asked, believing: Models | Record, about: Sequence[About]
+        self, asked: Asked, models: Models, about: Sequence[About], logged: Record | None = None
     ) -> list[Record]:
         """Return the records of some decisions, at most `BLOCK`.
 
         Parameters
         ----------
-        believing
-            Who foretells: models, or the record of the one decision that is asked for.
         about
             One of each; the clock is the same.
+        logged
+            The record of the one decision that is asked for: what it says was foretold.
         """
-        n, k, objectives = len(asked.requests), len(self._actions), len(self._objectives)
+        requests, contacts = asked.requests, asked.contacts
         values, state, served = self._served(asked.rows)
-        contexts = [request.context for request in asked.requests]
-        channels = [request.channel for request in asked.requests]
-        eligible, codes = self.rules.check_many(
-            values, state, contexts, channels, np.array(asked.at, np.int64)
-        )
-        capped = self.caps.check_many(asked.contacts, channels, asked.at)
-        if capped.allowed is not None:
-            eligible &= capped.allowed
-        names = self._eligible(eligible)
-        excluded = self._rules(codes, capped.reasons)
-        looking = Looking(
-            np.empty((n, k, self._features)),
-            np.empty((n, k)),
-            np.empty((n, 1 + len(self.inputs.numbers)), np.float32),
-        )
-        inputs = self.inputs.look_many(values, state, contexts, channels, asked.at, looking)
-        chances = np.empty((n, objectives, k))
-        if not isinstance(believing, Record):
-            # Of whom there is nothing to foretell, the weights are not looked at.
-            persons = [p if own else b"" for p, own in zip(asked.persons, names, strict=True)]
-            believing.foretell(inputs, looking.x, looking.features, persons, chances)
-        elif names[0]:
-            chances[0] = self._logged(believing, eligible[0])
-        holds = self.exploring.control
-        control = [holds(request.customer) for request in asked.requests]
-        ranked = self.exploring.rank(
-            chances,
-            self.worth.prices,
-            looking.boosts,
-            eligible,
-            looking.features,
+        survey = self._survey
+        surveyed = survey.look(requests, values, state, contacts, asked.at)
+        names = self._eligible(surveyed.eligible)
+        inputs = survey.inputs(surveyed, requests)
+        # Of whom there is nothing to foretell, the weights are not looked at.
+        persons = [p if own else b"" for p, own in zip(asked.persons, names, strict=True)]
+        if logged is None:
+            foretelling, given = models.foretelling(inputs, persons), None
+        else:
+            foretelling, given = models.unasked(), self._logged(logged, len(names[0]))
+        holds, room = self.exploring.control, surveyed.capped[:, -1].tolist()
+        controls = [r.customer if holds(r.customer) else None for r in requests]
+        concluded = self._concluding.conclude(
+            foretelling,
+            persons,
+            surveyed,
             [
-                min(request.n, room, len(own))
-                for request, room, own in zip(asked.requests, capped.room, names, strict=True)
+                min(request.n, most, len(own))
+                for request, most, own in zip(requests, room, names, strict=True)
             ],
-            [r.customer if c else None for r, c in zip(asked.requests, control, strict=True)],
+            controls,
             clock=about[0].clock,
             decision_ids=asked.ids,
+            given=given,
         )
+        excluded = self._rules(surveyed, requests, contacts)
+        stride, kept = 8 * (1 + len(self._objectives)) * len(self._actions), concluded.kept
         found = []
         for i, request in enumerate(asked.requests):
-            own, told, first = names[i], about[i], 8 * i * (1 + objectives) * k
+            own, told, first = names[i], about[i], stride * i
             size = 8 * len(own)
             found.append(
                 Record(
@@ -177,19 +170,19 @@ class Making:
                     clock=told.clock,
                     context=request.context,
                     served=served[i],
-                    contacts=asked.contacts[i],
+                    contacts=contacts[i],
                     inputs=inputs[i] if own else {},
-                    offers=[self._offer(pick) for pick in ranked.picks[i]],
+                    offers=[self._offer(pick) for pick in concluded.picks[i]],
                     eligible=own,
-                    scores=ranked.kept[first : first + size],
+                    scores=kept[first : first + size],
                     chances={
-                        name: ranked.kept[first + o * size : first + (o + 1) * size]
+                        name: kept[first + o * size : first + (o + 1) * size]
                         for o, name in enumerate(self._objectives, 1)
                     }
                     if own
                     else {},
                     excluded=excluded[i],
-                    control=control[i],
+                    control=controls[i] is not None,
                     persons=told.persons,
                     trigger=told.trigger,
                     cause=told.cause,
@@ -252,31 +245,23 @@ class Making:
         return found
 
     def _rules(
-        self, codes: npt.NDArray[np.uint16], capped: Sequence[Mapping[str, str]]
+        self, surveyed: Surveyed, requests: Sequence[Request], contacts: Sequence[bytes]
     ) -> list[dict[str, str]]:
         """Return for each customer the excluded actions, and the rules that excluded them."""
-        width, packed = 2 * len(self._actions), codes.tobytes()
+        width, packed = 2 * len(self._actions), surveyed.excluded.tobytes()
         found = []
-        for i, reasons in enumerate(capped):
-            coded = packed[i * width : (i + 1) * width]
-            excluded = self._excluded.get(coded)
+        for i, capped in enumerate(surveyed.capped[:, -2].tolist()):
+            if capped:
+                found.append(self._survey.excluded(surveyed, i, requests[i], contacts[i]))
+                continue
+            codes = packed[i * width : (i + 1) * width]
+            excluded = self._excluded.get(codes)
             if excluded is None:
                 if len(self._excluded) >= _MOST_KEPT:
                     self._excluded.clear()
-                own, names = codes[i].tolist(), self.rules.names
-                excluded = self._excluded[coded] = {
-                    a: names[code] for a, code in zip(self._actions, own, strict=True) if code
-                }
-            if reasons:
-                found.append(
-                    {
-                        action: excluded.get(action) or reasons[action]
-                        for action in self._actions
-                        if action in excluded or action in reasons
-                    }
-                )
-            else:
-                found.append(excluded.copy())
+                excluded = self._survey.excluded(surveyed, i, requests[i], contacts[i])
+                self._excluded[codes] = excluded
+            found.append(excluded.copy())
         return found
 
     def _offer(self, pick: list[float]) -> Offer:
@@ -291,16 +276,16 @@ class Making:
             features=[None if x != x else x for x in pick[first:]],
         )
 
-    def _logged(self, record: Record, eligible: Bools) -> F64:
-        """Return the chances of a record where the eligible actions are."""
-        full = np.zeros((len(self._objectives), len(self._actions)))
-        places = np.flatnonzero(eligible)
-        for o, name in enumerate(self._objectives):
+    def _logged(self, record: Record, eligible: int) -> F64:
+        """Return the chances of a record, as the kernel keeps them."""
+        objectives = len(self._objectives)
+        kept: F64 = np.zeros((1, (1 + objectives) * len(self._actions)))
+        for o, name in enumerate(self._objectives if eligible else (), 1):
             chances = np.frombuffer(record.chances.get(name, b""), "<f8")
-            if len(chances) != len(places):
+            if len(chances) != eligible:
                 raise ModelError(f"the record has {len(chances)} chances of {name!r}")
-            full[o, places] = chances
-        return full
+            kept[0, o * eligible : (o + 1) * eligible] = chances
+        return kept
 
 
 def _other(columns: int, wanted: int) -> SettingsError:

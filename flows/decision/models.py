@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...learners import BayesianRanker, LearnerError, SegmentOfOne
 from ...learners.arranging import arranged as arrange
 from ...learners.context import MISSING
+from ...learners.person import unpack_person
 from ...learners.published import PublishedArms
 from ...learners.together import Together, inputs_of
 from .errors import ModelError
@@ -19,10 +20,31 @@ from .persons import unpack_persons
 from .record import Value
 from .strategy import Model, Strategy
 
-F64 = npt.NDArray[np.float64]
-
 _FREE = "(free)"
+_NO_WORDS = np.frombuffer(b"", np.uint32)
 MOST_WEIGHTS = 4_000_000
+
+
+class Foretelling(NamedTuple):
+    """What `learners.kernels.conclude` is given of models, to foretell n decisions.
+
+    Attributes
+    ----------
+    models
+        Whose.
+    rows
+        Of each decision, the row of every context and segment in each model.
+    blocks, words
+        Where the customers' own weights are, and these, as of `Together.blocks`.
+    known
+        Whether customers have weights of their own.
+    """
+
+    models: Models
+    rows: list[list[int]]
+    blocks: list[int]
+    words: npt.NDArray[np.uint32]
+    known: bool
 
 
 class Models:
@@ -44,6 +66,8 @@ class Models:
         By objective, how many outcomes were learned.
     clock
         The most of these.
+    arrays
+        What `learners.kernels.conclude` takes first.
 
     Raises
     ------
@@ -75,6 +99,8 @@ class Models:
             self._together = Together(tuple(arranged.values()))
         except LearnerError as error:
             raise ModelError(str(error)) from error
+        self.arrays = self._together.arrays
+        self._nobody = [-1, 0] * len(arranged)
         self.published = MappingProxyType(dict(given))
         self.arranged = MappingProxyType(arranged)
         self.versions = {name: model.version for name, model in arranged.items()}
@@ -94,48 +120,61 @@ class Models:
             raise ModelError(f"the strategy has no objective {objective!r}")
         return Models(self._strategy, {**self.published, objective: model})
 
-    def foretell(
-        self,
-        inputs: Sequence[Mapping[str, Value]],
-        x: npt.NDArray[np.float32],
-        features: F64,
-        persons: Sequence[bytes],
-        out: F64,
-    ) -> None:
-        """Write what the models foretell of every action in n decisions.
+    def foretelling(
+        self, inputs: Sequence[Mapping[str, Value]], persons: Sequence[bytes]
+    ) -> Foretelling:
+        """Return what the kernel is given to foretell n decisions.
 
         Parameters
         ----------
         inputs
             Of each: contexts and segments by name, missing ones left out.
-        x
-            float32[n, 1 + numbers]: 1, then the numbers; 0 for a missing one.
-        features
-            float64[n, actions, action features].
         persons
             Each customer's own weights, see `persons`; empty: nothing is known of them.
-        out
-            float64[n, objectives, actions].
 
         Raises
         ------
         ModelError
-            If something cannot be used.
+            If weights cannot be used.
         """
         lookups = self._together.lookups
-        rows: list[int] = []
+        rows: list[list[int]] = []
         for known in inputs:
+            own: list[int] = []
             for name, places, others in lookups:
-                rows += places.get(known.get(name, MISSING), others)  # type: ignore[arg-type]
-        blocks: list[list[bytes] | None] | None = None
-        if self._strategy.model.personal:
+                own += places.get(known.get(name, MISSING), others)  # type: ignore[arg-type]
+            rows.append(own)
+        personal = self._strategy.model.personal
+        where, words = self._nobody * len(inputs), _NO_WORDS
+        if personal and (any(persons) or not self._together.leveled):
             blocks = [self._blocks(own) if own else None for own in persons]
+            try:
+                where, words = self._together.blocks(blocks)
+            except LearnerError as error:
+                raise self._error(error) from error
+        return Foretelling(self, rows, where, words, personal)
+
+    def unasked(self) -> Foretelling:
+        """Return what the kernel is given for one decision whose chances are known."""
+        rows = [[0] * (len(self._together.lookups) * len(self.arranged))]
+        return Foretelling(self, rows, self._nobody, _NO_WORDS, False)
+
+    def refuse(self, persons: bytes) -> None:
+        """Say what is wrong with a customer's own weights.
+
+        Raises
+        ------
+        ModelError
+            If something is.
+        """
         try:
-            self._together.believe(
-                np.array(rows, np.int64).reshape(len(inputs), -1), x, features, blocks, out
-            )
+            for block in self._blocks(persons):
+                unpack_person(block)
         except LearnerError as error:
-            raise ModelError(f"{', '.join(self.arranged)}: {error}") from error
+            raise self._error(error) from error
+
+    def _error(self, error: LearnerError) -> ModelError:
+        return ModelError(f"{', '.join(self.arranged)}: {error}")
 
     def _blocks(self, persons: bytes) -> list[bytes]:
         own = unpack_persons(persons)
