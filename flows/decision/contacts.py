@@ -63,8 +63,7 @@ FAIL, UNDELIVERED = "fail", "undelivered"
 SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_BYTES = bytes(32)
-_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(_NO_BYTES, np.int64)
+_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
 _NOTE = hashed("note:")
 """What rests after an offer that was not delivered: nothing; the note lets it be corrected."""
 
@@ -85,8 +84,8 @@ class CapRules:
     ----------
     names
         The actions, in the strategy's order.
-    words
-        int64: what the kernel reads of all channels.
+    words, begins
+        int64, what the kernel reads of all channels; by channel, where its part begins.
 
     Examples
     --------
@@ -135,6 +134,7 @@ class CapRules:
                 span(f"channel {name}", channel.blocked_for),
             )
             begin += len(words)
+        self.begins = {name: channel.begin for name, channel in self._channels.items()}
         self.words = np.concatenate([channel.words for channel in self._channels.values()])
         self._general_need = longest(strategy.caps)
         self._channel_needs = {
@@ -186,20 +186,6 @@ class CapRules:
             return Checked(self._all, {}, int(room))
         reasons = self._reasons(codes[:-1].tolist(), contacts, through)
         return Checked(codes[:-1] == 0, reasons, int(room))
-
-    def asked(self, contacts: bytes, channel: str, at_us: int) -> tuple[bytes, int]:
-        """Return what `check` reads: whole contacts, a head at least; where the caps begin.
-
-        Raises
-        ------
-        SettingsError, StateError
-            See `check`.
-        """
-        through = self._through(channel)
-        _check_time(at_us)
-        if contacts:
-            check(contacts)
-        return contacts or _NO_BYTES, through.begin
 
     def reasons(self, coded: Sequence[int], contacts: bytes, channel: str) -> dict[str, str]:
         """Return which actions codes of the kernel exclude, and by which rule."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,7 +155,7 @@ class Inputs:
         return Seen(contexts, numbers, segments, features, boosts)
 
     def named(
-        self, results: list[float], unknown: Mapping[str, float], context: Mapping[str, Value]
+        self, results: Sequence[float], unknown: Mapping[str, float], context: Mapping[str, Value]
     ) -> dict[str, Value]:
         """Return contexts, numbers and segments in one dict; numbers bounded by `LARGEST`.
 
@@ -222,7 +222,7 @@ class Inputs:
     def _name(
         self,
         categories: list[tuple[str, str, int, Node]],
-        results: list[float],
+        results: Sequence[float],
         unknown: Mapping[str, float],
         context: Mapping[str, Value],
         found: MutableMapping[str, Any],
@@ -249,7 +249,7 @@ class Inputs:
                 found[name] = category(bool(number) if kind == "bool" else number)
 
     def _number(
-        self, results: list[float], largest: float, found: MutableMapping[str, Any]
+        self, results: Sequence[float], largest: float, found: MutableMapping[str, Any]
     ) -> None:
         """Write the numbers that are there to ``found``."""
         for name, place in self._numbers:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from struct import Struct
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,28 +24,6 @@ from .strategy import Model, Strategy
 _FREE = "(free)"
 _NO_WORDS = np.frombuffer(b"", np.uint32)
 MOST_WEIGHTS = 4_000_000
-
-
-class Foretelling(NamedTuple):
-    """What `learners.kernels.conclude` is given of models, to foretell n decisions.
-
-    Attributes
-    ----------
-    models
-        Whose.
-    rows
-        Of each decision, the row of every context and segment in each model.
-    blocks, words
-        Where the customers' own weights are, and these, as of `Together.blocks`.
-    known
-        Whether customers have weights of their own.
-    """
-
-    models: Models
-    rows: list[list[int]]
-    blocks: list[int]
-    words: npt.NDArray[np.uint32]
-    known: bool
 
 
 class Models:
@@ -68,6 +47,10 @@ class Models:
         The most of these.
     arrays
         What `learners.kernels.conclude` takes first.
+    personal
+        Whether customers have weights of their own.
+    told
+        A row of what it is told: `rows`, `blocks`, and one more number.
 
     Raises
     ------
@@ -100,7 +83,10 @@ class Models:
         except LearnerError as error:
             raise ModelError(str(error)) from error
         self.arrays = self._together.arrays
-        self._nobody = [-1, 0] * len(arranged)
+        self._lookups = self._together.lookups
+        self._nobody = (-1, 0) * len(arranged)
+        self.personal = strategy.model.personal
+        self.told = Struct(f"<{(len(self._lookups) + 2) * len(arranged) + 1}q")
         self.published = MappingProxyType(dict(given))
         self.arranged = MappingProxyType(arranged)
         self.versions = {name: model.version for name, model in arranged.items()}
@@ -120,15 +106,24 @@ class Models:
             raise ModelError(f"the strategy has no objective {objective!r}")
         return Models(self._strategy, {**self.published, objective: model})
 
-    def foretelling(
-        self, inputs: Sequence[Mapping[str, Value]], persons: Sequence[bytes]
-    ) -> Foretelling:
-        """Return what the kernel is given to foretell n decisions.
+    def rows(self, inputs: Mapping[str, Value]) -> list[int]:
+        """Return the row of every context and segment in each model.
 
         Parameters
         ----------
         inputs
-            Of each: contexts and segments by name, missing ones left out.
+            Contexts and segments by name, missing ones left out.
+        """
+        found: list[int] = []
+        for name, places, others in self._lookups:
+            found += places.get(inputs.get(name, MISSING), others)  # type: ignore[arg-type]
+        return found
+
+    def blocks(self, persons: Sequence[bytes]) -> tuple[Sequence[int], npt.NDArray[np.uint32]]:
+        """Return where the own weights of n customers are, and these: see `Together.blocks`.
+
+        Parameters
+        ----------
         persons
             Each customer's own weights, see `persons`; empty: nothing is known of them.
 
@@ -137,27 +132,13 @@ class Models:
         ModelError
             If weights cannot be used.
         """
-        lookups = self._together.lookups
-        rows: list[list[int]] = []
-        for known in inputs:
-            own: list[int] = []
-            for name, places, others in lookups:
-                own += places.get(known.get(name, MISSING), others)  # type: ignore[arg-type]
-            rows.append(own)
-        personal = self._strategy.model.personal
-        where, words = self._nobody * len(inputs), _NO_WORDS
-        if personal and (any(persons) or not self._together.leveled):
-            blocks = [self._blocks(own) if own else None for own in persons]
-            try:
-                where, words = self._together.blocks(blocks)
-            except LearnerError as error:
-                raise self._error(error) from error
-        return Foretelling(self, rows, where, words, personal)
-
-    def unasked(self) -> Foretelling:
-        """Return what the kernel is given for one decision whose chances are known."""
-        rows = [[0] * (len(self._together.lookups) * len(self.arranged))]
-        return Foretelling(self, rows, self._nobody, _NO_WORDS, False)
+        if not self.personal or (self._together.leveled and not any(persons)):
+            return self._nobody * len(persons), _NO_WORDS
+        found = [self._unpacked(own) if own else None for own in persons]
+        try:
+            return self._together.blocks(found)
+        except LearnerError as error:
+            raise self._error(error) from error
 
     def refuse(self, persons: bytes) -> None:
         """Say what is wrong with a customer's own weights.
@@ -168,7 +149,7 @@ class Models:
             If something is.
         """
         try:
-            for block in self._blocks(persons):
+            for block in self._unpacked(persons):
                 unpack_person(block)
         except LearnerError as error:
             raise self._error(error) from error
@@ -176,7 +157,7 @@ class Models:
     def _error(self, error: LearnerError) -> ModelError:
         return ModelError(f"{', '.join(self.arranged)}: {error}")
 
-    def _blocks(self, persons: bytes) -> list[bytes]:
+    def _unpacked(self, persons: bytes) -> list[bytes]:
         own = unpack_persons(persons)
         return [own.get(name, b"") for name in self.arranged]
 

@@ -34,6 +34,7 @@ and where the channel's caps begin."""
 def survey(
     table: I64,
     constants: F64,
+    n: Int,
     asked: I64,
     values: F64,
     state: U8,
@@ -53,6 +54,8 @@ def survey(
     ----------
     table, constants
         Head, numbers, and the tables of the three; the constants of the rules, then the models'.
+    n
+        How many customers: as many rows of all that follows are read and written.
     asked
         int64[N, A_ALL].
     values, state
@@ -82,7 +85,7 @@ def survey(
     features = named + table[S_NUMBERS]
     boosts = features + table[S_FEATURES]
     start = 0
-    for i in range(len(asked)):
+    for i in range(n):
         at = asked[i, A_TIME]
         for place in range(first):
             judging[place] = extras[i, place]

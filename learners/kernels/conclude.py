@@ -19,6 +19,7 @@ def conclude(
     singles: Singles,
     doubles: Floats,
     prices: Floats,
+    many: int,
     asked: Indices,
     numbers: Indices,
     words: Words,
@@ -47,6 +48,8 @@ def conclude(
         The models, see `together`.
     prices, method, strength, floor, share, seed
         As of `arbitrate.rank`.
+    many
+        N: as many rows of the others are read and written; they may have more.
     asked
         int64[N, (C + S) O + 2 O + 1]: rows and blocks, as of `together.believe`, and where the
         `numbers` of the draws end.
@@ -85,7 +88,7 @@ def conclude(
     features = first + len(x) - 1
     boosts = features + k * n
     start = 0
-    for i in range(eligible.shape[0]):
+    for i in range(many):
         end = asked[i, blocks + 2 * models]
         found[i] = 0
         m = 0
