@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +22,14 @@ from .strategy import Strategy
 
 Flags = npt.NDArray[np.bool_]
 
+_GIVEN, _OTHER, _NUMBER, _WORD, _FLAG, _PLAIN = range(6)
+"""How an input is named: what the app gave, any expression, a number, or a category of a kind."""
 LARGEST = 1e9
 """What a number counts as at most, for the models; they want a scale of about 1."""
+
+
+_Named = tuple[str, int, int, Any]
+"""A name, how it is named, its program, and what it is of."""
 
 
 class Seen(NamedTuple):
@@ -75,11 +81,12 @@ class Inputs:
         self.action_features = tuple(strategy.model.action_features)
         self._contexts = self._categories(read, strategy.model.contexts)
         self._segments = self._categories(read, strategy.model.segments)
-        self._numbers = [
-            (name, self._programs.add(_number(read, text)))
+        self._numbers: list[_Named] = [
+            (name, _NUMBER, self._programs.add(_number(read, text)), None)
             for name, text in strategy.model.numbers.items()
         ]
-        self.numbers: I64 = np.array([program for _, program in self._numbers], np.int64)
+        self.numbers: I64 = np.array([place for _, _, place, _ in self._numbers], np.int64)
+        self._plan = [*self._contexts, *self._numbers, *self._segments]
         self.wanted = named = len(self._programs)
         self._features: I64 = np.zeros((len(self.actions), len(self.action_features)), np.int64)
         for j, text in enumerate(strategy.model.action_features.values()):
@@ -144,14 +151,12 @@ class Inputs:
         SettingsError
             If the row is of another catalog.
         """
-        contexts: dict[str, str] = {}
-        segments: dict[str, str] = {}
-        numbers: dict[str, float] = {}
         work, features, boosts, unknown = self._run(values, state, context, channel, at_us)
         results = work[self._first : self._named].tolist()
-        self._name(self._contexts, results, unknown, context, contexts)
-        self._number(results, math.inf, numbers)
-        self._name(self._segments, results, unknown, context, segments)
+        contexts, numbers, segments = (
+            self._spelled(plan, results, unknown, context, math.inf)
+            for plan in (self._contexts, self._numbers, self._segments)
+        )
         return Seen(contexts, numbers, segments, features, boosts)
 
     def named(
@@ -166,11 +171,7 @@ class Inputs:
         unknown
             The words that no program knows, as `extras` numbered them.
         """
-        found: dict[str, Value] = {}
-        self._name(self._contexts, results, unknown, context, found)
-        self._number(results, LARGEST, found)
-        self._name(self._segments, results, unknown, context, found)
-        return found
+        return self._spelled(self._plan, results, unknown, context, LARGEST)
 
     def held(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
@@ -207,62 +208,56 @@ class Inputs:
         )
         return work, features, boosts, unknown
 
-    def _categories(
-        self, read: Reader, expressions: Mapping[str, str]
-    ) -> list[tuple[str, str, int, Node]]:
-        """Return name, kind, program and expression; what is of any kind has no program."""
-        found: list[tuple[str, str, int, Node]] = []
+    def _categories(self, read: Reader, expressions: Mapping[str, str]) -> list[_Named]:
+        """Return how each is named; what is of any kind has no program."""
+        found: list[_Named] = []
         for name, text in expressions.items():
             node = read.node(text, "any")
             kind = kind_of(node)
-            place = -1 if kind == "any" else self._programs.add(node)
-            found.append((name, kind, place, node))
+            if kind != "any":
+                what = {"string": _WORD, "bool": _FLAG}.get(kind, _PLAIN)
+                found.append((name, what, self._programs.add(node), None))
+            elif isinstance(node, Given) and node.source == "context":
+                found.append((name, _GIVEN, -1, node.name))
+            else:
+                found.append((name, _OTHER, -1, node))
         return found
 
-    def _name(
+    def _spelled(
         self,
-        categories: list[tuple[str, str, int, Node]],
+        plan: Sequence[_Named],
         results: Sequence[float],
         unknown: Mapping[str, float],
         context: Mapping[str, Value],
-        found: MutableMapping[str, Any],
-    ) -> None:
-        """Write the categories that are there to ``found``."""
-        spelled = self.extras.spelled
-        for name, kind, place, node in categories:
-            if kind == "any":
-                value = _given(node, context)
+        largest: float,
+    ) -> dict[str, Any]:
+        """Return what is there of a plan: categories, and numbers bounded by ``largest``."""
+        found: dict[str, Any] = {}
+        words = self.extras.spelled
+        for name, kind, place, source in plan:
+            if kind == _GIVEN:
+                value = context.get(source)
                 if value.__class__ is str:
                     found[name] = value
-                elif value is not None:
+                elif value is not None and fits(value, "any"):
+                    found[name] = category(value)
+                continue
+            if kind == _OTHER:
+                value = evaluate(source, Scope(context=context))
+                if value is not None:
                     found[name] = category(value)
                 continue
             number = results[place]
             if number != number:
                 continue
-            if kind == "string":
-                known = number >= 0.0
-                found[name] = (
-                    spelled[int(number)] if known else self._programs.text(number, unknown)
-                )
-            else:
-                found[name] = category(bool(number) if kind == "bool" else number)
-
-    def _number(
-        self, results: Sequence[float], largest: float, found: MutableMapping[str, Any]
-    ) -> None:
-        """Write the numbers that are there to ``found``."""
-        for name, place in self._numbers:
-            number = results[place]
-            if number == number:
+            if kind == _NUMBER:
                 found[name] = max(-largest, min(largest, number))
-
-
-def _given(node: Node, context: Mapping[str, Value]) -> Value:
-    if isinstance(node, Given) and node.source == "context":  # by far the most
-        value = context.get(node.name)
-        return value if fits(value, node.kind) else None
-    return evaluate(node, Scope(context=context))
+            elif kind == _WORD:
+                known = number >= 0.0
+                found[name] = words[int(number)] if known else self._programs.text(number, unknown)
+            else:
+                found[name] = category(bool(number) if kind == _FLAG else number)
+        return found
 
 
 def category(value: str | float | bool) -> str:
