@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from ...learners.base import Belief
 from ...learners.kernels import arbitrate, squarecb
 from ...learners.policies import Budget, ControlGroup, EpsilonGreedy, Greedy, Policy, SquareCB
 from ...learners.policies.explorers import Explorer
-from .ids import draw_of, number_of, seed_of
+from .ids import draw_of, seed_of
 from .strategy import Exploration, Strategy
 
 F64 = npt.NDArray[np.float64]
@@ -34,23 +33,6 @@ class Pick(NamedTuple):
     place: int
     propensity: float
     draw: float
-
-
-class Ranked(NamedTuple):
-    """The actions of n answers, and what is logged of all eligible ones.
-
-    Attributes
-    ----------
-    picks
-        Of each answer, in order: the action's place, propensity, draw and worth; then its chances
-        by objective, and its features.
-    kept
-        float64[n, (1 + objectives) K] as bytes: of each answer the worths of its eligible actions,
-        then their chances by objective, end to end; the rest of its numbers say nothing.
-    """
-
-    picks: list[list[list[float]]]
-    kept: bytes
 
 
 class Exploring:
@@ -85,70 +67,9 @@ class Exploring:
         group = self.policy.control
         return group is not None and group.holds(customer)
 
-    def rank(
-        self,
-        chances: F64,
-        prices: F64,
-        boosts: F64,
-        eligible: Bools,
-        features: F64,
-        wanted: Sequence[int],
-        controls: Sequence[str | None],
-        *,
-        clock: int,
-        decision_ids: Sequence[str],
-    ) -> Ranked:
-        """Find what the actions of n answers are worth, and choose as `choose` does.
-
-        Parameters
-        ----------
-        chances
-            float64[n, objectives, K].
-        prices, boosts
-            Of `Worth`, and float64[n, K] of `Inputs`.
-        eligible, features
-            bool[n, K] and float64[n, K, features].
-        wanted
-            How many actions of each answer; at most as many as are eligible.
-        controls
-            Each customer who is in the control group.
-        clock, decision_ids
-            As of `choose`.
-        """
-        n, models, k = chances.shape
-        numbers: list[int] = []
-        ends: list[int] = []
-        for many, control, name in zip(wanted, controls, decision_ids, strict=True):
-            if control is None:
-                numbers += [number_of(name, i) for i in range(many)]
-            ends.append(len(numbers))
-        worths, kept = np.empty((n, k)), np.empty((n, (1 + models) * k))
-        picks = np.empty((len(numbers), 4 + models + features.shape[2]))
-        found = np.empty(n, np.int64)
-        arbitrate.rank_rows(
-            chances, prices, boosts, eligible, features, self._method, self._strength(clock),
-            self._floor, self._share, self.seed, np.array(ends, np.int64),
-            np.array(numbers, np.int64), worths, kept, picks, found,
-        )  # fmt: skip
-        listed, start = picks.tolist(), 0
-        chosen: list[list[list[float]]] = []
-        for end, own in zip(ends, found.tolist(), strict=True):
-            chosen.append(listed[start : start + own])
-            start = end
-        for i, control in enumerate(controls):
-            if control is not None and wanted[i]:
-                by_lot = self.choose(
-                    worths[i], eligible[i], wanted[i],
-                    control=control, clock=clock, decision_id=decision_ids[i],
-                )  # fmt: skip
-                chosen[i] = [
-                    [
-                        place, propensity, draw, float(worths[i, place]),
-                        *chances[i, :, place].tolist(), *features[i, place].tolist(),
-                    ]
-                    for place, propensity, draw in by_lot
-                ]  # fmt: skip
-        return Ranked(chosen, kept.tobytes())
+    def settings(self, clock: int) -> tuple[int, float, float, float, int]:
+        """Return what `arbitrate.rank` takes: method, strength, floor, share and seed."""
+        return self._method, self._strength(clock), self._floor, self._share, self.seed
 
     def choose(
         self,
