@@ -32,8 +32,9 @@ def run(*, quick: bool) -> Result:
 
     The longer customers are known and the more they differ, the greater the ratios: `_80` are those
     of 80 days, and the detail has a line for each other length and heterogeneity, and for a drift
-    that draws half of the law anew half-way; of five seeds but for the 80 days. `after_new` is the mean regret of the twelfth of the time
-    in which the new actions come, `before_new` of the one before it.
+    that draws half of the law anew half-way; of five seeds but for the 80 days. `after_new` is the
+    mean regret of the twelfth of the time in which the new actions come, `before_new` of the one
+    before it.
 
     Ours, shared and person explore with the same setting of SquareCB. Its gamma and exponent (3,
     10, 20, 100 and 300 with 0.5; 30 with 0.25; 10 with 0.65; 0.3 and 1 with 1; greedy) and River's
@@ -89,7 +90,8 @@ def _told(world: str, found: Comparison) -> dict[str, str]:
 
 def _ratios(found: Comparison) -> str:
     ours = found.standings[0].regret
+    shared, river = found.ratio("shared"), found.ratio("river")
     return (
-        f"{len(ours)} seeds: shared {found.ratio('shared'):.2f}, epsilon {found.ratio('river'):.2f} times ours "
+        f"{len(ours)} seeds: shared {shared:.2f}, epsilon {river:.2f} times ours "
         f"({ours.mean():.0f} ± {ours.std():.0f})"
     )
