@@ -90,7 +90,8 @@ def _told(world: str, found: Comparison) -> dict[str, str]:
 
 def _ratios(found: Comparison) -> str:
     ours = found.standings[0].regret
+    shared, river = found.ratio("shared"), found.ratio("river")
     return (
-        f"{len(ours)} seeds: shared {found.ratio('shared'):.2f}, "
-        f"epsilon {found.ratio('river'):.2f} times ours ({ours.mean():.0f} ± {ours.std():.0f})"
+        f"{len(ours)} seeds: shared {shared:.2f}, epsilon {river:.2f} times ours "
+        f"({ours.mean():.0f} ± {ours.std():.0f})"
     )

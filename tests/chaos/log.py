@@ -44,7 +44,7 @@ def make_blobs(
         lines.append(line)
         if made is not None:
             lines += made.after(number, event, now)
-        if served and number % 8 == 0:
+        if served and number % 12 == 0:
             lines += calls(rng, number, now)
         if rng.random() < 0.05:
             again.append(line)

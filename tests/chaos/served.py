@@ -18,7 +18,7 @@ from nextbest.flows.decision.strategy import Strategy
 from .declared import ARMS
 
 KEYS = Keys("chaos", "offers")
-CUSTOMERS = tuple(f"served-{n}" for n in range(20))
+CUSTOMERS = tuple(f"served-{n}" for n in range(10))
 SECOND = 1_000_000
 _RESPONSES = ("accept", "accept", "refuse", "refuse", "fail", "undelivered", "deliver")
 

@@ -17,6 +17,7 @@ import pytest
 
 from nextbest.features.plan import Plan
 from nextbest.features.store import ShardStore
+from nextbest.flows.decision.models import load_model
 
 from .declared import catalog
 from .log import make_blobs
@@ -152,6 +153,7 @@ def _check_that_it_was_a_test(expected: dict[str, Any], decisions: bool) -> None
 def _check_that_offers_were_learned(expected: dict[str, Any]) -> None:
     """There was each kind of fate, and each offer was told of once, then only told better."""
     told: dict[tuple[str, str], int] = {}
+    gone: dict[tuple[str, str], bool] = {}
     repaired = silences = withdrawn = 0
     for table in expected["credits"].values():
         for row in table.select(
@@ -159,7 +161,7 @@ def _check_that_offers_were_learned(expected: dict[str, Any]) -> None:
         ).to_pylist():
             key = row["objective"], row["example"]
             assert row["revision"] == told.get(key, -1) + 1
-            told[key] = row["revision"]
+            told[key], gone[key] = row["revision"], row["withdrawn"]
             repaired += row["revision"] > 0 and not row["withdrawn"]
             silences += row["silence"]
             withdrawn += row["withdrawn"]
@@ -174,4 +176,8 @@ def _check_that_offers_were_learned(expected: dict[str, Any]) -> None:
         assert part in reasons, part
     models = [key for key in expected["store"] if ":offers:model:" in key]
     assert len(models) == 3
+    for key in models:  # each reward was applied once
+        name = key.rsplit(":", 1)[1]
+        applied = [at for at, withdrawn in gone.items() if at[0] == name and not withdrawn]
+        assert load_model(expected["store"][key]).updates == len(applied), name
     assert any(":offers:person:" in key for key in expected["store"])
