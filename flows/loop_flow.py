@@ -2,8 +2,8 @@
 
 whole chunks ─► attribute (one key a partition) ─┬─► refused ─► dead letters
                                                  ├─► archive of decisions, of credits
-                     of several partitions, align ◄┤
-                                                 └─► learn (one key) ─► models, persons ─► store
+                                                 └─► align (one key, of several partitions)
+                                                       └─► learn (one key) ─► models, persons ─► store
 """
 
 from __future__ import annotations

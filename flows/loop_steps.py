@@ -147,12 +147,13 @@ class AlignStep(StatefulBatchLogic[Any, Credits, Manifest]):
         self, partitions: int, settings: Settings, stopped: Callable[[], bool],
         resume: Manifest | None,
     ) -> None:  # fmt: skip
-        self._aligner = Aligner(partitions, time.monotonic)
+        self._aligner = Aligner(partitions)
         self._log = IncrementLog(settings.state_dir, "aligned", resume)
         self._aligner.restore(*self._log.load())
         if resume is not None:
             self._aligner.clocks = list(resume["clocks"])
         self._stopped = stopped
+        self._look_at: datetime | None = None
 
     def on_batch(self, values: list[Any]) -> tuple[list[Credits], bool]:
         """Take what partitions tell; emit what need not wait."""
@@ -165,6 +166,8 @@ class AlignStep(StatefulBatchLogic[Any, Credits, Manifest]):
 
     def on_notify(self) -> tuple[list[Credits], bool]:
         """Wait no longer for those that are silent."""
+        self._look_at = None
+        self._aligner.look()
         return self._released(), StatefulBatchLogic.RETAIN
 
     def on_eof(self) -> tuple[list[Credits], bool]:
@@ -172,8 +175,12 @@ class AlignStep(StatefulBatchLogic[Any, Credits, Manifest]):
         return self._released(everything=not self._stopped()), StatefulBatchLogic.RETAIN
 
     def notify_at(self) -> datetime | None:
-        """When to look at what waits."""
-        return datetime.now(UTC) + timedelta(seconds=1.0) if len(self._aligner) else None
+        """When to look at what waits; what comes meanwhile does not put it off."""
+        if not len(self._aligner):
+            self._look_at = None
+        elif self._look_at is None:
+            self._look_at = datetime.now(UTC) + timedelta(seconds=1.0)
+        return self._look_at
 
     def snapshot(self) -> Manifest:
         """Make what waits durable."""

@@ -4,9 +4,9 @@ Of a backlog one partition may be read days ahead of another. What the ones behi
 come too late to be learned in its place (`Learning.refused`). So what is more than `APART_US` ahead
 of the slowest partition waits for it: of what is told nothing changes but when.
 
-A partition that is silent holds nobody up for long. It counts as slow only while it is heard: not
-after the others were heard `IDLE_MESSAGES` times and `IDLE_SECONDS` went by, nor when nobody was
-heard for `QUIET_SECONDS`. At the end of the input everything is released.
+A partition that is silent holds nobody up for long: not after `IDLE_LOOKS` looks, which are about
+a second apart, but none while the process stands still. At the end of the input everything is
+released.
 
 Knows no dataflow engine.
 """
@@ -14,7 +14,7 @@ Knows no dataflow engine.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
 
@@ -25,7 +25,7 @@ from .open_decisions import Credit
 
 APART_US = 43_200_000_000
 """How far ahead of the slowest partition something may be learned: half of what learners allow."""
-IDLE_SECONDS, IDLE_MESSAGES, QUIET_SECONDS = 2.0, 8, 10.0
+IDLE_LOOKS = 10
 MOST_HELD = 2_000_000
 """Credits that wait; of more, the oldest go."""
 
@@ -49,8 +49,6 @@ class Aligner:
     ----------
     partitions
         How many the log has.
-    clock
-        Seconds, of any beginning.
 
     Attributes
     ----------
@@ -59,7 +57,7 @@ class Aligner:
 
     Examples
     --------
-    >>> aligner = Aligner(2, clock=lambda: 0.0)
+    >>> aligner = Aligner(2)
     >>> ahead = Credit("sale", "d/0", 5 * APART_US, 1, "ann", "tea", 1.0, False, False, 0, {}, [])
     >>> aligner.hear(0, 5 * APART_US, [ahead])
     >>> aligner.released(), len(aligner)
@@ -69,13 +67,11 @@ class Aligner:
     True
     """
 
-    def __init__(self, partitions: int, clock: Callable[[], float]) -> None:
-        self._now = clock
+    def __init__(self, partitions: int) -> None:
         self._waiting: list[deque[Credit]] = [deque() for _ in range(partitions)]
         self.clocks = [-1] * partitions
-        self._heard = 0
-        self._when = [(clock(), 0)] * partitions
-        self._last = clock()
+        self._looks = 0
+        self._heard = [0] * partitions
         self._kept = [0] * partitions  # of what the last change has, how many wait still
         self._left = [0] * partitions
 
@@ -85,18 +81,20 @@ class Aligner:
 
     def hear(self, partition: int, newest: int, told: Sequence[Credit]) -> None:
         """Take what a partition tells, and its clock."""
-        self._heard += 1
-        self._last = self._now()
-        self._when[partition] = self._last, self._heard
+        self._heard[partition] = self._looks
         self.clocks[partition] = max(self.clocks[partition], newest)
         self._waiting[partition].extend(told)
+
+    def look(self) -> None:
+        """Count a look at who is silent."""
+        self._looks += 1
 
     def released(self, *, everything: bool = False) -> list[Credit]:
         """Return what need not wait any more, by time; each partition's is in its order."""
         if not any(self._waiting):
             return []
-        now = self._now()
-        slow = [c for p, c in enumerate(self.clocks) if not self._is_idle(p, now)]
+        idle = self._looks - IDLE_LOOKS
+        slow = [c for p, c in enumerate(self.clocks) if self._heard[p] > idle]
         until = None if everything or not slow else min(slow) + APART_US
         out: list[Credit] = []
         heads = [(queue[0].time, p) for p, queue in enumerate(self._waiting) if queue]
@@ -117,11 +115,6 @@ class Aligner:
             self._kept[partition] -= 1
             self._left[partition] += 1
         return self._waiting[partition].popleft()
-
-    def _is_idle(self, partition: int, now: float) -> bool:
-        when, heard = self._when[partition]
-        others = self._heard - heard >= IDLE_MESSAGES and now - when >= IDLE_SECONDS
-        return others or now - self._last >= QUIET_SECONDS
 
     def change(self) -> bytes | None:
         """Return what changed since this was called last; None: nothing."""

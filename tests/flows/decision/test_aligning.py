@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from pathlib import Path
 
 import pytest
 
 from nextbest.features import StateError
-from nextbest.flows.decision.aligning import (
-    APART_US,
-    IDLE_MESSAGES,
-    IDLE_SECONDS,
-    QUIET_SECONDS,
-    Aligner,
-)
+from nextbest.flows.decision.aligning import APART_US, IDLE_LOOKS, Aligner
 from nextbest.flows.decision.open_decisions import Credit
+from nextbest.flows.loop_steps import AlignStep, Credits
+from nextbest.flows.settings import Settings
 
 DAY = 86_400_000_000
 
@@ -24,26 +21,17 @@ def told(name: str, at: int) -> Credit:
     return Credit("sale", name, at, 1, "ann", "tea", 1.0, False, False, 0, {}, [])
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_learned_far_ahead_of_a_partition_whatever_the_order_and_the_restarts(
     seed: int,
 ) -> None:
     rng = random.Random(seed)
-    clock = Clock()
     logs = [
         deque(told(f"{p}-{n}", (n + 1) * every) for n in range(30 * DAY // every))
         for p, every in enumerate((DAY // 20, DAY // 3, 2 * DAY))
     ]
     whole = [list(log) for log in logs]
-    aligner, full, changes = Aligner(3, clock), None, []
+    aligner, full, changes = Aligner(3), None, []
     out: list[Credit] = []
     read = [0, 0, 0]
     while any(logs):
@@ -62,7 +50,7 @@ def test_nothing_is_learned_far_ahead_of_a_partition_whatever_the_order_and_the_
             changes += [] if kept is None else [kept]
             if rng.random() < 0.5:
                 full, changes = aligner.all(), []
-            aligner = Aligner(3, clock)
+            aligner = Aligner(3)
             aligner.restore(full, changes)
             for p, newest in enumerate(read):
                 aligner.hear(p, newest, ())
@@ -77,22 +65,39 @@ def test_nothing_is_learned_far_ahead_of_a_partition_whatever_the_order_and_the_
 
 
 def test_a_partition_that_is_silent_holds_nobody_up_for_long() -> None:
-    clock = Clock()
-    aligner = Aligner(2, clock)
+    aligner = Aligner(2)
     aligner.hear(0, 9 * DAY, [told("a", 9 * DAY)])
-    clock.now = 2 * IDLE_SECONDS
-    assert aligner.released() == []  # perhaps everything stood still
-    for _ in range(IDLE_MESSAGES):
-        aligner.hear(0, 9 * DAY, ())
+    for _ in range(IDLE_LOOKS - 1):
+        aligner.look()
+        assert aligner.released() == []
+    aligner.look()
     assert [c.id for c in aligner.released()] == ["a"]
     aligner.hear(1, DAY, ())  # it has begun, and is behind
     aligner.hear(0, 9 * DAY, [told("b", 9 * DAY)])
     assert aligner.released() == []
-    clock.now += QUIET_SECONDS
+    aligner.hear(1, 9 * DAY, ())
     assert [c.id for c in aligner.released()] == ["b"]
 
 
 def test_damaged_state_is_named() -> None:
     for damaged in (b"\xff", b"\x81\x07\x92\x00\x90", b"\x81\x00\x92\x01\x90"):
         with pytest.raises(StateError, match="waits for other partitions is damaged"):
-            Aligner(2, lambda: 0.0).restore(damaged, [])
+            Aligner(2).restore(damaged, [])
+
+
+def test_a_look_is_not_put_off_by_what_comes(tmp_path: Path) -> None:
+    stopped = [False]
+    step = AlignStep(2, Settings(data_dir=tmp_path), lambda: stopped[0], None)
+    assert step.notify_at() is None
+    assert step.on_batch([Credits([told("a", 9 * DAY)], 0)])[0] == []
+    first = step.notify_at()
+    step.on_batch([Credits([told("b", 9 * DAY)], 0)])
+    assert step.notify_at() == first is not None
+    step.on_notify()
+    assert step.notify_at() != first
+    stopped[0] = True  # the next run goes on
+    assert step.on_eof()[0] == []
+    again = AlignStep(2, Settings(data_dir=tmp_path), lambda: False, step.snapshot())
+    [out] = again.on_eof()[0]
+    assert [credit.id for credit in out.told] == ["a", "b"]
+    assert again.notify_at() is None
