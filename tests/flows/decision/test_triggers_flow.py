@@ -62,6 +62,10 @@ def test_an_abandoned_cart_is_written_to_once(
     assert message["offers"][0]["content"] == {"title": "Your cart"}
     assert (message["trigger"], message["cause"]) == ("abandoned", f"{message['customer']}-2")
     world.run()  # and what the log has of decisions asks for none
+    world.put(visit("later", began))
+    world.run(acting=False)
+    world.put([said("after", "buyer", "view", now())])
+    world.run()  # it goes on, acting or not
     assert world.counts["sent"] == len(world.sent("push")) == 9
 
 

@@ -126,14 +126,14 @@ class World:
                 line = one if isinstance(one, bytes) else json.dumps(one).encode()
                 publish_events(client, "log", [line], self.partitions, SHARDS)
 
-    def run(self) -> None:
-        """Read what there is; breaks once if it is to."""
+    def run(self, *, acting: bool = True) -> None:
+        """Read what there is, and act or only learn; breaks once if it is to."""
         settings = Settings(data_dir=self.home, shards=SHARDS, epoch_seconds=0.05)
         source = ValkeyStreamSource(self.url, "log", partitions=self.partitions, drain=True)
         flow = build_flow(
             source, catalog, settings, self.url,
             loop=Loop.compile(self.loaded, catalog),
-            acting=Acting.of(self.loaded, catalog, lambda: self.log),
+            acting=Acting.of(self.loaded, catalog, (lambda: self.log) if acting else None),
             observers=Observers(acted=self._acted),
         )  # fmt: skip
         run_flow(flow, settings)
