@@ -176,6 +176,7 @@ def as_json(found: Evaluation) -> bytes:
             "missing_why": found.missing_why,
             "versions": found.versions,
             "notes": found.notes,
+            "unseen": found.unseen,
             "several_offers": found.several,
             "positions": {one.rank + 1: _reported(one.report) for one in found.positions},
             "control": None if found.check is None else _checked(found.check),

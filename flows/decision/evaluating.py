@@ -86,6 +86,7 @@ class Evaluator:
         self._window = max(microseconds(each.window) for each in objectives)
         self._terms: dict[str, Terms | None] = {engine.loaded.version: None}
         self._check = ControlCheck()
+        self._unseen: Counter[tuple[str, ...]] = Counter()
         self._versions: Counter[str] = Counter()
         self._notes: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
@@ -162,6 +163,8 @@ class Evaluator:
             self._notes["of a version whose text is not kept: read as if it meant the same"] += 1
         for name in () if read is None else read.otherwise:
             self._notes[f"when {name!r} was another event or window: counted as it was then"] += 1
+        if read is not None and read.unseen:
+            self._unseen[read.unseen] += 1
         if len(record.offers) > 1:
             self._several += 1
             self._take_below(record, found, row[:2], below, read)
@@ -305,6 +308,7 @@ class Evaluator:
             dict(self._notes.most_common()),
             self._check.finish(),
             Rules() if rules is None else rules,
+            {" and ".join(names): count for names, count in self._unseen.most_common()},
         )
 
     def _judged_below(self, method: Method, alpha: float, rules: Rules | None) -> list[Position]:

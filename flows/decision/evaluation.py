@@ -11,8 +11,9 @@ from .control_check import Check
 
 SCORE = "weighted score"
 """The name of what all objectives together are worth."""
-_MOST_TIMES = 100
-"""So many times the decisions there are is more than anybody waits for."""
+_MOST_TIMES = 20
+"""An interval that so many times the decisions would still hold 0 says that the gain is noise."""
+_SAME = 1e-9
 _NAMED = 3
 
 
@@ -73,6 +74,8 @@ class Evaluation:
         Against the control group; None: there was none.
     rules
         When a log is fit for a verdict.
+    unseen
+        Rules of the strategy that need contacts which were not kept → of how many decisions.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -86,13 +89,23 @@ class Evaluation:
     notes: dict[str, int] = field(default_factory=dict)
     check: Check | None = None
     rules: Rules = field(default_factory=Rules)
+    unseen: dict[str, int] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Word:
-        """Of the weighted score; ``cannot tell`` also if the control group contradicts the log."""
-        if self.check is not None and self.check.said == "differs":
+        """Of the weighted score.
+
+        ``cannot tell`` also if the control group contradicts the log, or rules of the strategy
+        need to know more of customers than was kept.
+        """
+        contradicted = self.check is not None and self.check.said == "differs"
+        if contradicted or self._blind:
             return "cannot tell"
         return self.verdicts[0].report.verdict
+
+    @property
+    def _blind(self) -> bool:
+        return sum(self.unseen.values()) > self.rules.max_unsupported * self.judged
 
     def sentence(self) -> str:
         """Say it plainly."""
@@ -118,7 +131,13 @@ class Evaluation:
                 f"±{check.error:.2g}, where the other decisions foretell {check.foretold:.4g} "
                 f"±{check.foretold_error:.2g}; propensities or outcomes are not as logged"
             )
-        if found.verdict != "cannot tell":
+        if self._blind:
+            named = "; ".join(self.unseen)
+            why.append(
+                f"it has {named}, for which the strategies of the log kept no contacts: what "
+                "they would leave out is not known, and the figures are without them"
+            )
+        if found.verdict != "cannot tell" or self._blind:
             return why
         rules, covered = self.rules, found.overlap
         never = sum(self.missing.values()) > rules.max_unsupported
@@ -131,6 +150,8 @@ class Evaluation:
             )
         if not never:
             why += [reason for reason in found.reasons if reason.startswith("the mean weight")]
+        if not why and covered.largest <= 1.0 + _SAME and covered.effective >= covered.n - _SAME:
+            why.append("it would have chosen as the log did, each action with the same chance")
         if not why:
             low, high = found.interval
             why += [self._too_near()] if low <= 0.0 <= high < math.inf else found.reasons

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .cap_tables import longest, span
 from .goals import longest_window
 from .strategy import Objective, Strategy
 
@@ -25,12 +26,15 @@ class Terms(NamedTuple):
         For how long after a decision something may come of it, microseconds.
     otherwise
         The objectives for which something else counted: what and from which window.
+    unseen
+        The rules of the other that need contacts which the older did not keep.
     """
 
     begins: F64
     slopes: F64
     window: int
     otherwise: tuple[str, ...]
+    unseen: tuple[str, ...]
 
     def read(self, shares: F64) -> F64:
         """Return shares of the older ranges, float64[objectives, n], as those of the other's."""
@@ -62,10 +66,40 @@ def terms(older: Strategy, other: Strategy) -> Terms:
             otherwise.append(name)
     return Terms(
         np.array(begins)[:, None], np.array(slopes)[:, None], longest_window(older),
-        tuple(otherwise),
+        tuple(otherwise), _unseen(older, other),
     )  # fmt: skip
 
 
 def _meaning(objective: Objective) -> tuple[object, ...]:
     one = objective
     return one.response, one.event, one.where, one.value, one.window
+
+
+def _unseen(older: Strategy, other: Strategy) -> tuple[str, ...]:
+    found = []
+    if any(
+        _kept(other, name, channel) > _kept(older, name, channel)
+        for name, action in other.actions.items()
+        for channel in action.channels
+    ):
+        found.append("caps that reach back further")
+    found += [
+        f"a cool-down after {rest.after!r}"
+        for rest in other.cool_downs
+        if not any(
+            (known.after, known.of) == (rest.after, rest.of)
+            and span("cool-down", known.pause) >= span("cool-down", rest.pause)
+            for known in older.cool_downs
+        )
+    ]
+    return tuple(found)
+
+
+def _kept(strategy: Strategy, action: str, channel: str) -> int:
+    """Return for how long a strategy keeps an offer among a customer's contacts, microseconds."""
+    caps = [strategy.caps]
+    if action in strategy.actions:
+        caps.append(strategy.actions[action].caps)
+    if channel in strategy.channels:
+        caps.append(strategy.channels[channel].caps)
+    return max(map(longest, caps))

@@ -51,6 +51,7 @@ def test_the_strategy_that_made_the_log_earned_what_was_logged():
     assert score.report.verdict == "cannot tell"
     assert score.report.overlap.effective == pytest.approx(len(RECORDS))
     assert found.missing == {}
+    assert "because it would have chosen as the log did" in found.sentence()
     assert [each.name for each in found.verdicts] == [SCORE, "accept"]
 
 

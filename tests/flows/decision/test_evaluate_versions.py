@@ -88,6 +88,26 @@ def test_a_decision_is_open_as_long_as_its_own_version_says():
         assert evaluator.finish().judged == 1 + judged
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("caps: [{most: 1, per: 1h}]", "caps that reach back further"),
+        ("cool_downs: [{after: refuse, pause: 7d}]", "a cool-down after 'refuse'"),
+    ],
+    ids=["cap", "cool-down"],
+)
+def test_rules_for_which_no_contacts_were_kept_stop_the_verdict(change, named):
+    records = logged(300)[0]
+    better = (("pot: {", "pot: {lever: 3, "), ("0.9", "0.2"))
+    stricter = strategy(*better, ("exploration:", f"{change}\nexploration:"))
+    found = evaluated(stricter, records, came(records), OLD.strategy)
+    assert found.unseen == {named: 300}
+    assert found.verdict == "cannot tell"
+    assert f"because it has {named}, for which the strategies of the log" in found.sentence()
+    kept = evaluated(BETTER, records, came(records), stricter.strategy)
+    assert kept.unseen == {}
+
+
 def test_a_control_group_shows_whether_the_log_can_be_relied_on():
     records = logged(1500, by=CONTROLLED)[0]
     found = evaluated(CONTROLLED, records, came(records)).check
