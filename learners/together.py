@@ -17,10 +17,11 @@ from .published import LARGEST_SERVED, PublishedArms
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Indices = NDArray[np.int64]
+Words = NDArray[np.uint32]
 
 _KNOWN = MAGIC + bytes([VERSION])
 _CHECKSUM = Struct("<I")
-_NO_BLOCKS = np.frombuffer(b"", np.uint32), np.frombuffer(b"", np.float32)
+_NO_WORDS = np.frombuffer(b"", np.uint32)
 _Rows = tuple[int, ...]
 
 
@@ -79,7 +80,6 @@ class Together:
         """What `kernels.believe` takes first."""
         self.scratch = kernels.scratch(self._shape[0], int(self.arrays[0][kernels.MOST]))
         """How many singles and doubles of working memory it needs."""
-        self._nobody = np.full((1, len(self.models), 2), -1, np.int64)
 
     def probabilities(
         self,
@@ -123,68 +123,71 @@ class Together:
         matrix = self._features if features is None else features
         if matrix.shape != self._shape or matrix.dtype.char != "d":
             raise LearnerError(f"features must be float64{self._shape}, got {matrix.shape}")
-        out: Floats = np.empty((1, len(self.models), self._shape[0]))
-        self.believe(
-            np.array([rows], np.int64),
-            np.array([x], np.float32),
-            matrix[None],
-            None if persons is None else [persons],
+        n = len(self.models)
+        where, words = [-1, 0] * n, _NO_WORDS
+        if persons is not None:
+            where, words = self.blocks([persons])
+        singles, doubles = self.scratch
+        out: Floats = np.empty((1, n, self._shape[0]))
+        refused = kernels.believe(
+            *self.arrays, np.array([rows], np.int64), np.array([x], np.float32),
+            matrix.reshape(1, -1), LARGEST_SERVED, persons is not None,
+            np.array([where], np.int64), words, np.empty(singles, np.float32), np.empty(doubles),
             out,
-        )
+        )  # fmt: skip
+        if refused == kernels.BAD_FEATURES:
+            raise LearnerError(f"a served number of features must not be beyond {LARGEST_SERVED:g}")
+        if refused == kernels.BAD_PERSON:
+            for block in persons or ():
+                unpack_person(block)  # says what is wrong
         found: Floats = out[0]
         return found
 
-    def believe(
-        self,
-        rows: Indices,
-        x: Singles,
-        features: Floats,
-        persons: Sequence[Sequence[bytes] | None] | None,
-        out: Floats,
-        work: tuple[Singles, Floats] | None = None,
-    ) -> None:
-        """Write what `probabilities` returns of n contexts, whose categories were looked up.
+    def blocks(self, persons: Sequence[Sequence[bytes] | None]) -> tuple[list[int], Words]:
+        """Return where n persons' blocks are, and the blocks, as the kernels take them.
 
         Parameters
         ----------
-        rows
-            int64[n, lookups x models], what `lookups` says of each.
-        x
-            float32[n, 1 + numbers], with 1 first; magnitudes up to `LARGEST_SERVED`.
-        features
-            float64[n, arms, action features].
         persons
-            Each one's blocks, None where none of them is known; None: nobody in particular.
-        out
-            float64[n, models, arms].
-        work
-            As many singles and doubles as `scratch` says, at least; None: they are made.
+            Each one's blocks, of each model; None where nothing is known of the person.
+
+        Returns
+        -------
+        Of each person and model the first word of the block, and for how many arms it has room; all
+        blocks end to end, as uint32.
 
         Raises
         ------
         LearnerError
-            If a person's block cannot be used, or a number of features is too large.
+            If a block is damaged, or the models have no weights of persons.
         """
-        where, words, numbers = self._nobody, *_NO_BLOCKS
-        if persons is not None:
-            if not self.leveled:
-                raise LearnerError("a model that was published without weights of persons got one")
-            if len(persons) > 1 or persons[0] is not None:
-                where, words, numbers = _blocks(persons, len(self.models))
-        if work is None:
-            singles, doubles = self.scratch
-            work = np.empty(singles, np.float32), np.empty(doubles)
-        refused = kernels.believe(
-            *self.arrays, rows, x, features, LARGEST_SERVED, persons is not None,
-            where, words, numbers, *work, out,
-        )  # fmt: skip
-        if not refused:
-            return
-        if refused == kernels.BAD_FEATURES:
-            raise LearnerError(f"a served number of features must not be beyond {LARGEST_SERVED:g}")
-        for blocks in persons or ():
-            for block in blocks or ():
-                unpack_person(block)  # says what is wrong
+        if not self.leveled:
+            raise LearnerError("a model that was published without weights of persons got one")
+        where: list[int] = []
+        found: list[bytes] = []
+        nobody = (-1, 0) * len(self.models)
+        start = 0
+        for blocks in persons:
+            if blocks is None:
+                where += nobody
+                continue
+            for block in blocks:
+                if not block:
+                    where += (-1, 0)
+                    continue
+                room, odd = divmod(len(block) - HEAD, 16)
+                if (
+                    odd
+                    or room < 0
+                    or block[:3] != _KNOWN
+                    or block[3] > room
+                    or _CHECKSUM.unpack_from(block, 4)[0] != crc32(block[8:], crc32(block[:4]))
+                ):
+                    unpack_person(block)  # says what is wrong
+                where += (start, room)
+                start += len(block) // 4
+                found.append(block)
+        return where, np.frombuffer(b"".join(found), np.uint32) if found else _NO_WORDS
 
     def _find_rows(self) -> list[tuple[str, dict[str, _Rows], _Rows]]:
         """Return for every context and segment the rows of each category in the models."""
@@ -291,39 +294,3 @@ def _merged(known: Sequence[Mapping[str, int]], others: Sequence[int]) -> tuple[
         for category in categories
     }
     return merged, tuple(others)
-
-
-def _blocks(
-    persons: Sequence[Sequence[bytes] | None], models: int
-) -> tuple[Indices, NDArray[np.uint32], Singles]:
-    """Return where each person's blocks begin and their room, and the blocks end to end."""
-    where: list[int] = []
-    found: list[bytes] = []
-    nothing = (-1, 0) * models
-    start = 0
-    for blocks in persons:
-        if blocks is None:
-            where += nothing
-            continue
-        for block in blocks:
-            if not block:
-                where += (-1, 0)
-                continue
-            room, odd = divmod(len(block) - HEAD, 16)
-            if (
-                odd
-                or room < 0
-                or block[:3] != _KNOWN
-                or block[3] > room
-                or _CHECKSUM.unpack_from(block, 4)[0] != crc32(block[8:], crc32(block[:4]))
-            ):
-                unpack_person(block)  # says what is wrong
-            where += (start, room)
-            start += len(block) // 4
-            found.append(block)
-    joined = b"".join(found)
-    return (
-        np.array(where, np.int64).reshape(-1, models, 2),
-        np.frombuffer(joined, np.uint32),
-        np.frombuffer(joined, np.float32),
-    )

@@ -25,18 +25,28 @@ _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"
 _njit: Any = numba.njit  # its types know neither the options as a dict nor `_nrt`
 
 
-def _compiled(function: _F, **options: Any) -> _F:
+def _compiled(function: _F, *sources: str, **options: Any) -> _F:
     dispatcher = _njit(**_OPTIONS, **options)(function)
     # Absent without just-in-time compilation.
     file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if file is not None:
-        file._source_stamp = (file._source_stamp, _SOURCES)
+        file._source_stamp = (file._source_stamp, _SOURCES, *sources)
     return dispatcher  # type: ignore[no-any-return]  # the function, as far as types go
 
 
 def kernel(function: _F) -> _F:
     """Compile a kernel: it works on the arrays that it is given and allocates none."""
     return _compiled(function, _nrt=False)
+
+
+def kernel_of(*files: str) -> Callable[[_F], _F]:
+    """Return `kernel` for one that calls kernels of these files, which are not of this package."""
+    sources = [hashlib.blake2b(Path(file).read_bytes()).hexdigest() for file in files]
+
+    def compiled(function: _F) -> _F:
+        return _compiled(function, *sources, _nrt=False)
+
+    return compiled
 
 
 def inline(function: _F) -> _F:

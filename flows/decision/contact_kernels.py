@@ -94,32 +94,6 @@ def open_actions(words: I64, rules: I64, at: Int, slack: Int, codes: I64) -> Int
     return room
 
 
-@kernel
-def open_rows(
-    words: I64, ends: I64, rules: I64, begins: I64, at: I64, slack: Int, codes: I64, room: I64
-) -> None:
-    """As `open_actions`, for the contacts of n customers.
-
-    Parameters
-    ----------
-    words, ends
-        The contacts end to end, and int64[n], where each one's end.
-    rules, begins
-        Those of all channels end to end, and int64[n], where each customer's begin.
-    at
-        int64[n].
-    codes
-        int64[n, K + 1].
-    room
-        int64[n], receives how many offers each answer may have.
-    """
-    start = 0
-    for i in range(len(ends)):
-        own = words[start : ends[i]]
-        room[i] = open_actions(own, rules[begins[i] :], at[i], slack, codes[i])
-        start = ends[i]
-
-
 @inline
 def _need(needs: I64, action: Int, channel: Int) -> Int:
     found: Int = needs[0]

@@ -66,21 +66,3 @@ class Reply(NamedTuple):
     channel: str
     offered_at: int
     corrects: str | None = None
-
-
-class CheckedMany(NamedTuple):
-    """What the contacts of n customers leave open.
-
-    Attributes
-    ----------
-    allowed
-        bool[n, K]; None: every action of every one.
-    reasons
-        As of `Checked`, of each customer.
-    room
-        As of `Checked`, of each customer.
-    """
-
-    allowed: npt.NDArray[np.bool_] | None
-    reasons: list[dict[str, str]]
-    room: list[int]

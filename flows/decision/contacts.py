@@ -44,8 +44,8 @@ from .contact_bytes import (
     sealed,
     tag_key,
 )
-from .contact_kernels import add_offers, open_actions, open_rows
-from .contact_types import Checked, CheckedMany, Reply, Update
+from .contact_kernels import add_offers, open_actions
+from .contact_types import Checked, Reply, Update
 from .strategy import Strategy
 
 __all__ = [
@@ -54,7 +54,6 @@ __all__ = [
     "UNDELIVERED",
     "CapRules",
     "Checked",
-    "CheckedMany",
     "Reply",
     "Update",
 ]
@@ -64,8 +63,7 @@ FAIL, UNDELIVERED = "fail", "undelivered"
 SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_BYTES = bytes(32)
-_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(_NO_BYTES, np.int64)
+_NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
 _NOTE = hashed("note:")
 """What rests after an offer that was not delivered: nothing; the note lets it be corrected."""
 
@@ -86,6 +84,8 @@ class CapRules:
     ----------
     names
         The actions, in the strategy's order.
+    words, begins
+        int64, what the kernel reads of all channels; by channel, where its part begins.
 
     Examples
     --------
@@ -134,7 +134,8 @@ class CapRules:
                 span(f"channel {name}", channel.blocked_for),
             )
             begin += len(words)
-        self._words = np.concatenate([channel.words for channel in self._channels.values()])
+        self.begins = {name: channel.begin for name, channel in self._channels.items()}
+        self.words = np.concatenate([channel.words for channel in self._channels.values()])
         self._general_need = longest(strategy.caps)
         self._channel_needs = {
             hashed(name): longest(channel.caps) for name, channel in strategy.channels.items()
@@ -186,48 +187,11 @@ class CapRules:
         reasons = self._reasons(codes[:-1].tolist(), contacts, through)
         return Checked(codes[:-1] == 0, reasons, int(room))
 
-    def check_many(
-        self, contacts: Sequence[bytes], channels: Sequence[str], at_us: Sequence[int]
-    ) -> CheckedMany:
-        """As `check`, for n customers.
+    def reasons(self, coded: Sequence[int], contacts: bytes, channel: str) -> dict[str, str]:
+        """Return which actions codes of the kernel exclude, and by which rule."""
+        return self._reasons(coded, contacts, self._through(channel))
 
-        Parameters
-        ----------
-        contacts, channels, at_us
-            n of each.
-
-        Raises
-        ------
-        SettingsError, StateError
-            See `check`.
-        """
-        n, k = len(contacts), len(self.names)
-        through = [self._through(name) for name in channels]
-        for at in at_us:
-            _check_time(at)
-        words: list[bytes] = []
-        end = 0
-        places: list[int] = []
-        for own, channel, at in zip(contacts, through, at_us, strict=True):
-            if own:
-                check(own)
-            words.append(own or _NO_BYTES)
-            end += len(words[-1]) // 8
-            places += end, channel.begin, at
-        given = np.array(places, np.int64).reshape(n, 3).T.copy()
-        codes, room = np.empty((n, k + 1), np.int64), np.empty(n, np.int64)
-        joined = np.frombuffer(b"".join(words), np.int64)
-        open_rows(joined, given[0], self._words, given[1], given[2], SLACK_US, codes, room)
-        closed = codes[:, k].tolist()
-        if not any(closed):
-            return CheckedMany(None, [{}] * n, room.tolist())
-        reasons = [
-            self._reasons(codes[i, :k].tolist(), contacts[i], through[i]) if some else {}
-            for i, some in enumerate(closed)
-        ]
-        return CheckedMany(codes[:, :k] == 0, reasons, room.tolist())
-
-    def _reasons(self, coded: list[int], contacts: bytes, through: _Channel) -> dict[str, str]:
+    def _reasons(self, coded: Sequence[int], contacts: bytes, through: _Channel) -> dict[str, str]:
         told = {code: self._told(code, contacts, through) for code in {*coded} - {0}}
         return {n: told[code] for n, code in zip(self.names, coded, strict=True) if code}
 

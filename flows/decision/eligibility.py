@@ -52,6 +52,12 @@ class Rules:
         The names of the actions, in the order of the strategy.
     names
         What a person reads of a rule; the first, an empty text, stands for no rule.
+    table, constants, work
+        What the kernels read, and how many doubles of working memory they need.
+    extras
+        What the conditions read that is no feature.
+    columns
+        How many numbers a row has.
 
     Examples
     --------
@@ -85,10 +91,10 @@ class Rules:
     ) -> None:
         self.actions, self.names = tuple(actions), tuple(names)
         self._channels = {name: i for i, name in enumerate(channels)}
-        self._table, self._constants = table, programs.tables().constants
-        self._columns = programs.columns
-        self._extras = programs.extras
-        self._work = len(programs.extras) + len(programs) + programs.depth
+        self.table, self.constants = table, programs.tables().constants
+        self.columns = programs.columns
+        self.extras = programs.extras
+        self.work = len(programs.extras) + len(programs) + programs.depth
 
     @classmethod
     def compile(cls, strategy: Strategy, catalog: Catalog) -> Rules:
@@ -128,14 +134,14 @@ class Rules:
         SettingsError
             If there is no such channel, or the row is of another catalog.
         """
-        if len(values) != self._columns or len(state) != self._columns:
+        if len(values) != self.columns or len(state) != self.columns:
             raise self._shape(len(values))
-        place = self._channel(channel)
-        work: F64 = np.empty(self._work, np.float64)
-        self._extras.fill(work, context, channel, at_us)
+        place = self.channel(channel)
+        work: F64 = np.empty(self.work, np.float64)
+        self.extras.fill(work, context, channel, at_us)
         eligible: Flags = np.empty(len(self.actions), np.bool_)
         excluded = np.empty(len(self.actions), np.uint16)
-        k.judge(self._table, self._constants, place, at_us, values, state, work, eligible, excluded)
+        k.judge(self.table, self.constants, place, at_us, values, state, work, eligible, excluded)
         return Verdicts(eligible, excluded)
 
     def check_many(
@@ -161,7 +167,7 @@ class Rules:
             As `check`, or if the lengths differ.
         """
         n = len(values)
-        if values.shape != (n, self._columns) or state.shape != values.shape:
+        if values.shape != (n, self.columns) or state.shape != values.shape:
             raise self._shape(values.shape[-1])
         given = [contexts] * n if isinstance(contexts, Mapping) else contexts
         names = [channels] * n if isinstance(channels, str) else channels
@@ -169,20 +175,27 @@ class Rules:
         if len(given) != n or len(names) != n or np.shape(at_us) not in ((), (n,)):
             raise SettingsError(f"{n} rows, but {len(given)} contexts and {len(names)} channels")
         times[:] = at_us
-        extras: F64 = np.empty((n, len(self._extras)), np.float64)
-        if len(self._extras):
+        extras: F64 = np.empty((n, len(self.extras)), np.float64)
+        if len(self.extras):
             for row, context in enumerate(given):
-                self._extras.fill(extras[row], context, names[row], int(times[row]))
+                self.extras.fill(extras[row], context, names[row], int(times[row]))
         eligible: Flags = np.empty((n, len(self.actions)), np.bool_)
         excluded = np.empty((n, len(self.actions)), np.uint16)
-        places: I64 = np.array([self._channel(name) for name in names], np.int64)
+        places: I64 = np.array([self.channel(name) for name in names], np.int64)
         k.judge_rows(
-            self._table, self._constants, places, times, values, state, extras,
-            np.empty(self._work), eligible, excluded,
+            self.table, self.constants, places, times, values, state, extras,
+            np.empty(self.work), eligible, excluded,
         )  # fmt: skip
         return Verdicts(eligible, excluded)
 
-    def _channel(self, name: str) -> int:
+    def channel(self, name: str) -> int:
+        """Return the place of a channel.
+
+        Raises
+        ------
+        SettingsError
+            If there is none of that name.
+        """
         found = self._channels.get(name)
         if found is None:
             raise SettingsError(f"no channel {name!r}; there are: {', '.join(self._channels)}")
@@ -190,7 +203,7 @@ class Rules:
 
     def _shape(self, columns: int) -> SettingsError:
         return SettingsError(
-            f"a row of {columns} columns, where the catalog's customer has {self._columns}"
+            f"a row of {columns} columns, where the catalog's customer has {self.columns}"
         )
 
 

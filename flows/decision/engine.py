@@ -246,7 +246,9 @@ class Engine:
             record.models, record.clock, record.persons, record.cause, record.trigger, record.stale
         )
         asked = Asked([request], [served], [record.contacts], [persons], [record.at], [record.id])
-        return self._making.records(asked, record if models is None else models, [about])[0]
+        if models is None:
+            return self._making.records(asked, self._models, [about], record)[0]
+        return self._making.records(asked, models, [about])[0]
 
     def fallback(
         self,

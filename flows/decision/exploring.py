@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ...learners.base import Belief
 from ...learners.kernels import arbitrate, squarecb
 from ...learners.policies import Budget, ControlGroup, EpsilonGreedy, Greedy, Policy, SquareCB
 from ...learners.policies.explorers import Explorer
-from .ids import draw_of, number_of, seed_of
+from .ids import draw_of, seed_of
 from .strategy import Exploration, Strategy
 
 F64 = npt.NDArray[np.float64]
@@ -36,23 +34,6 @@ class Pick(NamedTuple):
     draw: float
 
 
-class Ranked(NamedTuple):
-    """The actions of n answers, and what is logged of all eligible ones.
-
-    Attributes
-    ----------
-    picks
-        Of each answer, in order: the action's place, propensity, draw and worth; then its chances
-        by objective, and its features.
-    kept
-        float64[n, (1 + objectives) K] as bytes: of each answer the worths of its eligible actions,
-        then their chances by objective, end to end; the rest of its numbers say nothing.
-    """
-
-    picks: list[list[list[float]]]
-    kept: bytes
-
-
 class Exploring:
     """Chooses actions for the answers of one strategy; a function of its arguments alone.
 
@@ -73,7 +54,6 @@ class Exploring:
         self._wanted = strategy.exploration
         self._method = _METHODS[self._wanted.method]
         self._floor, self._share = self.policy.floor, self._wanted.budget
-        self._none = np.zeros(len(self.arms))
 
     @property
     def version(self) -> str:
@@ -85,70 +65,9 @@ class Exploring:
         group = self.policy.control
         return group is not None and group.holds(customer)
 
-    def rank(
-        self,
-        chances: F64,
-        prices: F64,
-        boosts: F64,
-        eligible: Bools,
-        features: F64,
-        wanted: Sequence[int],
-        controls: Sequence[str | None],
-        *,
-        clock: int,
-        decision_ids: Sequence[str],
-    ) -> Ranked:
-        """Find what the actions of n answers are worth, and choose as `choose` does.
-
-        Parameters
-        ----------
-        chances
-            float64[n, objectives, K].
-        prices, boosts
-            Of `Worth`, and float64[n, K] of `Inputs`.
-        eligible, features
-            bool[n, K] and float64[n, K, features].
-        wanted
-            How many actions of each answer; at most as many as are eligible.
-        controls
-            Each customer who is in the control group.
-        clock, decision_ids
-            As of `choose`.
-        """
-        n, models, k = chances.shape
-        numbers: list[int] = []
-        ends: list[int] = []
-        for many, control, name in zip(wanted, controls, decision_ids, strict=True):
-            if control is None:
-                numbers += [number_of(name, i) for i in range(many)]
-            ends.append(len(numbers))
-        worths, kept = np.empty((n, k)), np.empty((n, (1 + models) * k))
-        picks = np.empty((len(numbers), 4 + models + features.shape[2]))
-        found = np.empty(n, np.int64)
-        arbitrate.rank_rows(
-            chances, prices, boosts, eligible, features, self._method, self._strength(clock),
-            self._floor, self._share, self.seed, np.array(ends, np.int64),
-            np.array(numbers, np.int64), worths, kept, picks, found,
-        )  # fmt: skip
-        listed, start = picks.tolist(), 0
-        chosen: list[list[list[float]]] = []
-        for end, own in zip(ends, found.tolist(), strict=True):
-            chosen.append(listed[start : start + own])
-            start = end
-        for i, control in enumerate(controls):
-            if control is not None and wanted[i]:
-                by_lot = self.choose(
-                    worths[i], eligible[i], wanted[i],
-                    control=control, clock=clock, decision_id=decision_ids[i],
-                )  # fmt: skip
-                chosen[i] = [
-                    [
-                        place, propensity, draw, float(worths[i, place]),
-                        *chances[i, :, place].tolist(), *features[i, place].tolist(),
-                    ]
-                    for place, propensity, draw in by_lot
-                ]  # fmt: skip
-        return Ranked(chosen, kept.tobytes())
+    def settings(self, clock: int) -> tuple[int, float, float, float, int]:
+        """Return what `arbitrate.rank` takes: method, strength, floor, share and seed."""
+        return self._method, self._strength(clock), self._floor, self._share, self.seed
 
     def choose(
         self,
@@ -182,7 +101,7 @@ class Exploring:
                 left[chosen[-1]] = False
             draw = draw_of(self.seed, decision_id, rank)
             if control is not None:
-                place = self._by_lot(scores, left, control, draw, relatives, chances)
+                place = self._by_lot(left, draw, chances)
             else:
                 place = arbitrate.pick(
                     scores, left, self._method, strength, self._floor, self._share, draw,
@@ -206,7 +125,7 @@ class Exploring:
         """
         relatives, chances = np.empty(len(scores)), np.zeros(len(scores))
         if control is not None:
-            self._by_lot(scores, eligible, control, 0.0, relatives, chances)
+            self._by_lot(eligible, 0.0, chances)
         else:
             arbitrate.pick(
                 scores, eligible, self._method, self._strength(clock), self._floor, self._share,
@@ -220,15 +139,12 @@ class Exploring:
             return float(wanted.gamma * max(clock, 1) ** wanted.exponent)
         return wanted.epsilon
 
-    def _by_lot(
-        self, scores: F64, left: Bools, customer: str, draw: float, relatives: F64, chances: F64
-    ) -> int:
+    def _by_lot(self, left: Bools, draw: float, chances: F64) -> int:
         """Choose for a customer of the control group, as the policy does."""
-        if not left.any():
+        group = self.policy.control
+        if group is None or not left.any():
             return -1
-        arbitrate.relative(scores, left, relatives)
-        belief = Belief(relatives, self._none, relatives)
-        chances[:] = self.policy.propensities(belief, left, customer=customer, arms=self.arms)
+        group.write(self.arms, left, chances)
         return squarecb.sample(chances, draw)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +22,14 @@ from .strategy import Strategy
 
 Flags = npt.NDArray[np.bool_]
 
+_GIVEN, _OTHER, _NUMBER, _WORD, _FLAG, _PLAIN = range(6)
+"""How an input is named: what the app gave, any expression, a number, or a category of a kind."""
 LARGEST = 1e9
 """What a number counts as at most, for the models; they want a scale of about 1."""
+
+
+_Named = tuple[str, int, int, Any]
+"""A name, how it is named, its program, and what it is of."""
 
 
 class Seen(NamedTuple):
@@ -48,24 +54,6 @@ class Seen(NamedTuple):
     boosts: F64
 
 
-class Looking(NamedTuple):
-    """What `Inputs.look_many` writes of n decisions.
-
-    Attributes
-    ----------
-    features
-        float64[n, actions, action features]; NaN where one is missing.
-    boosts
-        float64[n, actions].
-    x
-        float32[n, 1 + numbers]: 1, then the numbers; 0 where one is missing.
-    """
-
-    features: F64
-    boosts: F64
-    x: npt.NDArray[np.float32]
-
-
 class Inputs:
     """The expressions of a strategy's `model` and `boosts`, compiled.
 
@@ -77,7 +65,13 @@ class Inputs:
     actions, action_features
         The names of the rows and columns of `Seen.features`.
     numbers
-        The names of the numbers.
+        int64: the programs of the numbers.
+    wanted
+        How many programs there are of contexts, numbers and segments; they come first.
+    table, constants, work
+        What the kernel reads, and how many doubles of working memory it needs.
+    extras
+        What the expressions read that is no feature.
     """
 
     def __init__(self, read: Reader) -> None:
@@ -87,13 +81,13 @@ class Inputs:
         self.action_features = tuple(strategy.model.action_features)
         self._contexts = self._categories(read, strategy.model.contexts)
         self._segments = self._categories(read, strategy.model.segments)
-        self._numbers = [
-            (name, self._programs.add(_number(read, text)))
+        self._numbers: list[_Named] = [
+            (name, _NUMBER, self._programs.add(_number(read, text)), None)
             for name, text in strategy.model.numbers.items()
         ]
-        self._seen: I64 = np.array([program for _, program in self._numbers], np.int64)
-        self.numbers = tuple(strategy.model.numbers)
-        named = len(self._programs)
+        self.numbers: I64 = np.array([place for _, _, place, _ in self._numbers], np.int64)
+        self._plan = [*self._contexts, *self._numbers, *self._segments]
+        self.wanted = named = len(self._programs)
         self._features: I64 = np.zeros((len(self.actions), len(self.action_features)), np.int64)
         for j, text in enumerate(strategy.model.action_features.values()):
             node = _number(read, text)
@@ -110,12 +104,12 @@ class Inputs:
                     if concerns(boost, name, action)
                 ]
             )
-        self._extras = self._programs.extras
-        self._table, self._constants = self._tables([boost.times for boost in strategy.boosts])
-        self._first = len(self._extras)
+        self.extras = self._programs.extras
+        self.table, self.constants = self._tables([boost.times for boost in strategy.boosts])
+        self._first = len(self.extras)
         self._named = self._first + named
         self._end = self._first + len(self._programs)
-        self._work = self._end + self._programs.depth
+        self.work = self._end + self._programs.depth
 
     def _tables(self, times: list[float]) -> tuple[I64, F64]:
         """Return the arrays of `kernel.look`."""
@@ -157,62 +151,27 @@ class Inputs:
         SettingsError
             If the row is of another catalog.
         """
-        contexts: dict[str, str] = {}
-        segments: dict[str, str] = {}
-        numbers: dict[str, float] = {}
         work, features, boosts, unknown = self._run(values, state, context, channel, at_us)
         results = work[self._first : self._named].tolist()
-        self._name(self._contexts, results, unknown, context, contexts)
-        self._number(results, math.inf, numbers)
-        self._name(self._segments, results, unknown, context, segments)
+        contexts, numbers, segments = (
+            self._spelled(plan, results, unknown, context, math.inf)
+            for plan in (self._contexts, self._numbers, self._segments)
+        )
         return Seen(contexts, numbers, segments, features, boosts)
 
-    def look_many(
-        self,
-        values: F64,
-        state: U8,
-        contexts: Sequence[Mapping[str, Value]],
-        channels: Sequence[str],
-        at_us: Sequence[int],
-        room: Looking,
-    ) -> list[dict[str, Value]]:
-        """Return contexts, numbers and segments of n decisions, in one dict each.
-
-        Numbers and features are bounded by `LARGEST` in magnitude.
+    def named(
+        self, results: Sequence[float], unknown: Mapping[str, float], context: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        """Return contexts, numbers and segments in one dict; numbers bounded by `LARGEST`.
 
         Parameters
         ----------
-        values, state
-            float64[n, columns], uint8[n, columns].
-        contexts, channels, at_us
-            n of each, as of `Rules.check`.
-        room
-            Receives all else, see there.
+        results
+            Of the first `wanted` programs.
+        unknown
+            The words that no program knows, as `extras` numbered them.
         """
-        n = len(values)
-        named = self._named - self._first
-        extras: list[float] = []
-        unknown: list[dict[str, float]] = []
-        for context, channel, at in zip(contexts, channels, at_us, strict=True):
-            own = [math.nan] * self._first
-            words: dict[str, float] = {}
-            self._extras.fill(own, context, channel, at, words)
-            extras += own
-            unknown.append(words)
-        results = np.empty((n, named))
-        k.look_rows(
-            self._table, self._constants, values, state,
-            np.array(extras, np.float64).reshape(n, self._first), np.empty(self._work), LARGEST,
-            self._seen, results, room.features, room.boosts, room.x,
-        )  # fmt: skip
-        found: list[dict[str, Value]] = []
-        for own, words, context in zip(results.tolist(), unknown, contexts, strict=True):
-            inputs: dict[str, Value] = {}
-            self._name(self._contexts, own, words, context, inputs)
-            self._number(own, LARGEST, inputs)
-            self._name(self._segments, own, words, context, inputs)
-            found.append(inputs)
-        return found
+        return self._spelled(self._plan, results, unknown, context, LARGEST)
 
     def held(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
@@ -240,69 +199,65 @@ class Inputs:
                 f"a row of {len(values)} columns, where the catalog's customer has {columns}"
             )
         unknown: dict[str, float] = {}
-        work: F64 = np.empty(self._work)
+        work: F64 = np.empty(self.work)
         features: F64 = np.empty(self._features.shape)
         boosts: F64 = np.empty(len(self.actions))
-        self._extras.fill(work, context, channel, at_us, unknown)
-        k.look(self._table, self._constants, values, state, work, math.inf, features, boosts)
+        self.extras.fill(work, context, channel, at_us, unknown)
+        k.look(
+            self.table, self.constants, values, state, work, math.inf, features.reshape(-1), boosts
+        )
         return work, features, boosts, unknown
 
-    def _categories(
-        self, read: Reader, expressions: Mapping[str, str]
-    ) -> list[tuple[str, str, int, Node]]:
-        """Return name, kind, program and expression; what is of any kind has no program."""
-        found: list[tuple[str, str, int, Node]] = []
+    def _categories(self, read: Reader, expressions: Mapping[str, str]) -> list[_Named]:
+        """Return how each is named; what is of any kind has no program."""
+        found: list[_Named] = []
         for name, text in expressions.items():
             node = read.node(text, "any")
             kind = kind_of(node)
-            place = -1 if kind == "any" else self._programs.add(node)
-            found.append((name, kind, place, node))
+            if kind != "any":
+                what = {"string": _WORD, "bool": _FLAG}.get(kind, _PLAIN)
+                found.append((name, what, self._programs.add(node), None))
+            elif isinstance(node, Given) and node.source == "context":
+                found.append((name, _GIVEN, -1, node.name))
+            else:
+                found.append((name, _OTHER, -1, node))
         return found
 
-    def _name(
+    def _spelled(
         self,
-        categories: list[tuple[str, str, int, Node]],
-        results: list[float],
+        plan: Sequence[_Named],
+        results: Sequence[float],
         unknown: Mapping[str, float],
         context: Mapping[str, Value],
-        found: MutableMapping[str, Any],
-    ) -> None:
-        """Write the categories that are there to ``found``."""
-        spelled = self._extras.spelled
-        for name, kind, place, node in categories:
-            if kind == "any":
-                value = _given(node, context)
+        largest: float,
+    ) -> dict[str, Any]:
+        """Return what is there of a plan: categories, and numbers bounded by ``largest``."""
+        found: dict[str, Any] = {}
+        words = self.extras.spelled
+        for name, kind, place, source in plan:
+            if kind == _GIVEN:
+                value = context.get(source)
                 if value.__class__ is str:
                     found[name] = value
-                elif value is not None:
+                elif value is not None and fits(value, "any"):
+                    found[name] = category(value)
+                continue
+            if kind == _OTHER:
+                value = evaluate(source, Scope(context=context))
+                if value is not None:
                     found[name] = category(value)
                 continue
             number = results[place]
             if number != number:
                 continue
-            if kind == "string":
-                known = number >= 0.0
-                found[name] = (
-                    spelled[int(number)] if known else self._programs.text(number, unknown)
-                )
-            else:
-                found[name] = category(bool(number) if kind == "bool" else number)
-
-    def _number(
-        self, results: list[float], largest: float, found: MutableMapping[str, Any]
-    ) -> None:
-        """Write the numbers that are there to ``found``."""
-        for name, place in self._numbers:
-            number = results[place]
-            if number == number:
+            if kind == _NUMBER:
                 found[name] = max(-largest, min(largest, number))
-
-
-def _given(node: Node, context: Mapping[str, Value]) -> Value:
-    if isinstance(node, Given) and node.source == "context":  # by far the most
-        value = context.get(node.name)
-        return value if fits(value, node.kind) else None
-    return evaluate(node, Scope(context=context))
+            elif kind == _WORD:
+                known = number >= 0.0
+                found[name] = words[int(number)] if known else self._programs.text(number, unknown)
+            else:
+                found[name] = category(bool(number) if kind == _FLAG else number)
+        return found
 
 
 def category(value: str | float | bool) -> str:

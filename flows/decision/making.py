@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import compress
+from collections.abc import Sequence
 from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.rows import FeatureRows
+from .concluding import Concluding
 from .contacts import CapRules
 from .eligibility import Rules
 from .errors import ModelError
 from .exploring import Exploring
-from .inputs import Inputs, Looking
+from .inputs import Inputs
 from .loading import Loaded
 from .models import Models
-from .record import Offer, Record, Served
+from .record import Offer, Record, Served, Value
 from .request import Request, Row
+from .room import Room, Shape
+from .survey import Survey
 from .worth import Worth
-
-F64 = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 BLOCK = 64
 """How many decisions are made at a time: their arrays stay in the cache, and memory is bounded."""
-_MOST_KEPT = 4096
 
 
 class About(NamedTuple):
@@ -100,70 +95,94 @@ class Making:
         self.inputs = Inputs.compile(strategy, catalog)
         self.exploring = Exploring(strategy)
         self.worth = Worth(strategy)
+        self._survey = Survey(self.rules, self.caps, self.inputs)
         self._version, self._policy = loaded.version, self.exploring.version
         self._actions, self._objectives = tuple(strategy.actions), tuple(strategy.objectives)
-        self._columns, self._features = len(nobody.values), len(strategy.model.action_features)
-        self._nobody = nobody
-        self._names: dict[bytes, list[str]] = {}
-        self._excluded: dict[bytes, dict[str, str]] = {}
+        self._columns, self._nobody = len(nobody.values), nobody
+        seen, objectives = strategy.model, len(self._objectives)
+        features = len(seen.action_features)
+        self._concluding = Concluding(self.exploring, self.worth, self._survey, features)
+        self._shape = Shape(
+            columns=self._columns,
+            extras=self._survey.extras,
+            seen=self._survey.width,
+            work=self._survey.work,
+            actions=len(self._actions),
+            objectives=objectives,
+            told=(len(seen.contexts) + len(seen.segments) + 2) * objectives + 1,
+            pick=4 + objectives + features,
+        )
+        self._rooms: list[Room] = []
+        """For one decision at a time; as many as were made at the same time."""
 
     def records(
-        self, asked: Asked, believing: Models | Record, about: Sequence[About]
+        self, asked: Asked, models: Models, about: Sequence[About], logged: Record | None = None
     ) -> list[Record]:
         """Return the records of some decisions, at most `BLOCK`.
 
         Parameters
         ----------
-        believing
-            Who foretells: models, or the record of the one decision that is asked for.
         about
             One of each; the clock is the same.
+        logged
+            The record of the one decision that is asked for: what it says was foretold.
         """
-        n, k, objectives = len(asked.requests), len(self._actions), len(self._objectives)
-        values, state, served = self._served(asked.rows)
-        contexts = [request.context for request in asked.requests]
-        channels = [request.channel for request in asked.requests]
-        eligible, codes = self.rules.check_many(
-            values, state, contexts, channels, np.array(asked.at, np.int64)
-        )
-        capped = self.caps.check_many(asked.contacts, channels, asked.at)
-        if capped.allowed is not None:
-            eligible &= capped.allowed
-        names = self._eligible(eligible)
-        excluded = self._rules(codes, capped.reasons)
-        looking = Looking(
-            np.empty((n, k, self._features)),
-            np.empty((n, k)),
-            np.empty((n, 1 + len(self.inputs.numbers)), np.float32),
-        )
-        inputs = self.inputs.look_many(values, state, contexts, channels, asked.at, looking)
-        chances = np.empty((n, objectives, k))
-        if not isinstance(believing, Record):
-            # Of whom there is nothing to foretell, the weights are not looked at.
-            persons = [p if own else b"" for p, own in zip(asked.persons, names, strict=True)]
-            believing.foretell(inputs, looking.x, looking.features, persons, chances)
-        elif names[0]:
-            chances[0] = self._logged(believing, eligible[0])
+        n = len(asked.requests)
+        room = self._rooms.pop() if n == 1 and self._rooms else Room(n, self._shape)
+        try:
+            return self._made(room, asked, models, about, logged)
+        finally:
+            if n == 1:
+                self._rooms.append(room)
+
+    def _made(
+        self,
+        room: Room,
+        asked: Asked,
+        models: Models,
+        about: Sequence[About],
+        logged: Record | None,
+    ) -> list[Record]:
+        requests, contacts, survey = asked.requests, asked.contacts, self._survey
+        served = self._served(room, asked.rows)
+        unknown = survey.look(room, requests, contacts, asked.at)
         holds = self.exploring.control
-        control = [holds(request.customer) for request in asked.requests]
-        ranked = self.exploring.rank(
-            chances,
-            self.worth.prices,
-            looking.boosts,
-            eligible,
-            looking.features,
-            [
-                min(request.n, room, len(own))
-                for request, room, own in zip(asked.requests, capped.room, names, strict=True)
-            ],
-            [r.customer if c else None for r, c in zip(asked.requests, control, strict=True)],
-            clock=about[0].clock,
-            decision_ids=asked.ids,
-        )
+        names: list[list[str]] = []
+        inputs: list[dict[str, Value]] = []
+        excluded: list[dict[str, str]] = []
+        rows: list[list[int]] = []
+        persons: list[bytes] = []
+        wanted: list[int] = []
+        controls: list[str | None] = []
+        for i, request in enumerate(requests):
+            own, (closed, most) = survey.eligible(room, i), survey.most(room, i)
+            names.append(own)
+            # Of whom there is nothing to foretell, nothing more is looked at.
+            seen = survey.inputs(room, i, request, unknown[i]) if own else {}
+            inputs.append(seen)
+            rows.append(models.rows(seen))
+            persons.append(asked.persons[i] if own else b"")
+            whole = len(own) == len(self._actions)
+            excluded.append({} if whole else survey.excluded(room, i, closed, request, contacts[i]))
+            wanted.append(min(request.n, most, len(own)))
+            controls.append(request.customer if holds(request.customer) else None)
+        if logged is not None:
+            self._recall(room, logged, len(names[0]))
+        chosen = self._concluding.conclude(
+            room, models, rows, persons, wanted, controls, asked.ids,
+            clock=about[0].clock, foretold=logged is not None,
+        )  # fmt: skip
         found = []
-        for i, request in enumerate(asked.requests):
-            own, told, first = names[i], about[i], 8 * i * (1 + objectives) * k
-            size = 8 * len(own)
+        kept, stride = room.kept_bytes, 8 * room.kept.shape[1]
+        for i, request in enumerate(requests):
+            own, told = names[i], about[i]
+            at, size = stride * i, 8 * len(own)
+            scores = bytes(kept[at : at + size])
+            chances = {}
+            if own:
+                for name in self._objectives:
+                    at += size
+                    chances[name] = bytes(kept[at : at + size])
             found.append(
                 Record(
                     id=asked.ids[i],
@@ -177,19 +196,14 @@ class Making:
                     clock=told.clock,
                     context=request.context,
                     served=served[i],
-                    contacts=asked.contacts[i],
-                    inputs=inputs[i] if own else {},
-                    offers=[self._offer(pick) for pick in ranked.picks[i]],
+                    contacts=contacts[i],
+                    inputs=inputs[i],
+                    offers=[self._offer(pick) for pick in chosen[i]],
                     eligible=own,
-                    scores=ranked.kept[first : first + size],
-                    chances={
-                        name: ranked.kept[first + o * size : first + (o + 1) * size]
-                        for o, name in enumerate(self._objectives, 1)
-                    }
-                    if own
-                    else {},
+                    scores=scores,
+                    chances=chances,
                     excluded=excluded[i],
-                    control=control[i],
+                    control=controls[i] is not None,
                     persons=told.persons,
                     trigger=told.trigger,
                     cause=told.cause,
@@ -198,88 +212,36 @@ class Making:
             )
         return found
 
-    def _served(
-        self, rows: FeatureRows | Sequence[Row | None]
-    ) -> tuple[F64, npt.NDArray[np.uint8], list[Served | None]]:
-        """Return the features as matrices, and as they are logged."""
-        columns = self._columns
+    def _served(self, room: Room, rows: FeatureRows | Sequence[Row | None]) -> list[Served | None]:
+        """Put the features into the room; return them as they are logged."""
+        columns, found = self._columns, list[Served | None]()
         if isinstance(rows, FeatureRows):
-            values, state = np.ascontiguousarray(rows.values), np.ascontiguousarray(rows.state)
-            if values.ndim != 2 or values.shape[1] != columns or state.shape != values.shape:
-                raise _other(values.shape[-1], columns)
-            places = list(zip(rows.positions.tolist(), rows.age_ms.tolist(), strict=True))
-            known = [True] * len(values)
-        else:
-            n = len(rows)
-            values, state = np.empty((n, columns)), np.empty((n, columns), np.uint8)
-            places = []
-            for i, row in enumerate(rows):
-                own = self._nobody if row is None else row
-                if len(own.values) != columns or len(own.state) != columns:
-                    raise _other(len(own.values), columns)
-                values[i], state[i] = own.values, own.state
-                places.append((own.position, own.age_ms))
-            known = [row is not None for row in rows]
-        all_values, all_state = values.tobytes(), state.tobytes()
-        return (
-            values,
-            state,
-            [
-                Served(
-                    position=position,
-                    age_ms=age_ms,
-                    values=all_values[8 * columns * i : 8 * columns * (i + 1)],
-                    state=all_state[columns * i : columns * (i + 1)],
-                )
-                if known[i]
-                else None
-                for i, (position, age_ms) in enumerate(places)
-            ],
-        )
-
-    def _eligible(self, eligible: Bools) -> list[list[str]]:
-        """Return the names of the eligible actions of each customer."""
-        k, flags = len(self._actions), eligible.tobytes()
-        found = []
-        for i in range(len(eligible)):
-            mask = flags[i * k : (i + 1) * k]
-            names = self._names.get(mask)
-            if names is None:
-                if len(self._names) >= _MOST_KEPT:
-                    self._names.clear()
-                names = self._names[mask] = list(compress(self._actions, mask))
-            found.append(names.copy())
+            if rows.values.shape[1:] != (columns,) or rows.state.shape != rows.values.shape:
+                raise _other(rows.values.shape[-1], columns)
+            values, state = rows.values.tobytes(), rows.state.tobytes()
+            room.values_bytes[: len(values)] = values
+            room.state_bytes[: len(state)] = state
+            places = zip(rows.positions.tolist(), rows.age_ms.tolist(), strict=True)
+            for i, (position, age_ms) in enumerate(places):
+                own = values[8 * columns * i : 8 * columns * (i + 1)]
+                told = state[columns * i : columns * (i + 1)]
+                found.append(Served(position=position, age_ms=age_ms, values=own, state=told))
+            return found
+        for i, row in enumerate(rows):
+            known = self._nobody if row is None else row
+            own, told = known.values.tobytes(), known.state.tobytes()
+            if len(own) != 8 * columns or len(told) != columns:
+                raise _other(len(known.values), columns)
+            room.values_bytes[8 * columns * i : 8 * columns * (i + 1)] = own
+            room.state_bytes[columns * i : columns * (i + 1)] = told
+            found.append(
+                None
+                if row is None
+                else Served(position=row.position, age_ms=row.age_ms, values=own, state=told)
+            )
         return found
 
-    def _rules(
-        self, codes: npt.NDArray[np.uint16], capped: Sequence[Mapping[str, str]]
-    ) -> list[dict[str, str]]:
-        """Return for each customer the excluded actions, and the rules that excluded them."""
-        width, packed = 2 * len(self._actions), codes.tobytes()
-        found = []
-        for i, reasons in enumerate(capped):
-            coded = packed[i * width : (i + 1) * width]
-            excluded = self._excluded.get(coded)
-            if excluded is None:
-                if len(self._excluded) >= _MOST_KEPT:
-                    self._excluded.clear()
-                own, names = codes[i].tolist(), self.rules.names
-                excluded = self._excluded[coded] = {
-                    a: names[code] for a, code in zip(self._actions, own, strict=True) if code
-                }
-            if reasons:
-                found.append(
-                    {
-                        action: excluded.get(action) or reasons[action]
-                        for action in self._actions
-                        if action in excluded or action in reasons
-                    }
-                )
-            else:
-                found.append(excluded.copy())
-        return found
-
-    def _offer(self, pick: list[float]) -> Offer:
+    def _offer(self, pick: Sequence[float]) -> Offer:
         place, propensity, draw, score = pick[:4]
         first = 4 + len(self._objectives)
         return Offer(
@@ -291,16 +253,13 @@ class Making:
             features=[None if x != x else x for x in pick[first:]],
         )
 
-    def _logged(self, record: Record, eligible: Bools) -> F64:
-        """Return the chances of a record where the eligible actions are."""
-        full = np.zeros((len(self._objectives), len(self._actions)))
-        places = np.flatnonzero(eligible)
-        for o, name in enumerate(self._objectives):
-            chances = np.frombuffer(record.chances.get(name, b""), "<f8")
-            if len(chances) != len(places):
-                raise ModelError(f"the record has {len(chances)} chances of {name!r}")
-            full[o, places] = chances
-        return full
+    def _recall(self, room: Room, record: Record, eligible: int) -> None:
+        """Put the chances of a record where the kernel keeps them."""
+        for o, name in enumerate(self._objectives if eligible else (), 1):
+            chances = record.chances.get(name, b"")
+            if len(chances) != 8 * eligible:
+                raise ModelError(f"the record has {len(chances) / 8:g} chances of {name!r}")
+            room.kept_bytes[8 * o * eligible : 8 * (o + 1) * eligible] = chances
 
 
 def _other(columns: int, wanted: int) -> SettingsError:

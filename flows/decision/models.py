@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from struct import Struct
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from ...learners import BayesianRanker, LearnerError, SegmentOfOne
 from ...learners.arranging import arranged as arrange
 from ...learners.context import MISSING
+from ...learners.person import unpack_person
 from ...learners.published import PublishedArms
 from ...learners.together import Together, inputs_of
 from .errors import ModelError
@@ -19,9 +21,8 @@ from .persons import unpack_persons
 from .record import Value
 from .strategy import Model, Strategy
 
-F64 = npt.NDArray[np.float64]
-
 _FREE = "(free)"
+_NO_WORDS = np.frombuffer(b"", np.uint32)
 MOST_WEIGHTS = 4_000_000
 
 
@@ -44,6 +45,12 @@ class Models:
         By objective, how many outcomes were learned.
     clock
         The most of these.
+    arrays
+        What `learners.kernels.conclude` takes first.
+    personal
+        Whether customers have weights of their own.
+    told
+        A row of what it is told: `rows`, `blocks`, and one more number.
 
     Raises
     ------
@@ -75,6 +82,11 @@ class Models:
             self._together = Together(tuple(arranged.values()))
         except LearnerError as error:
             raise ModelError(str(error)) from error
+        self.arrays = self._together.arrays
+        self._lookups = self._together.lookups
+        self._nobody = (-1, 0) * len(arranged)
+        self.personal = strategy.model.personal
+        self.told = Struct(f"<{(len(self._lookups) + 2) * len(arranged) + 1}q")
         self.published = MappingProxyType(dict(given))
         self.arranged = MappingProxyType(arranged)
         self.versions = {name: model.version for name, model in arranged.items()}
@@ -94,50 +106,58 @@ class Models:
             raise ModelError(f"the strategy has no objective {objective!r}")
         return Models(self._strategy, {**self.published, objective: model})
 
-    def foretell(
-        self,
-        inputs: Sequence[Mapping[str, Value]],
-        x: npt.NDArray[np.float32],
-        features: F64,
-        persons: Sequence[bytes],
-        out: F64,
-    ) -> None:
-        """Write what the models foretell of every action in n decisions.
+    def rows(self, inputs: Mapping[str, Value]) -> list[int]:
+        """Return the row of every context and segment in each model.
 
         Parameters
         ----------
         inputs
-            Of each: contexts and segments by name, missing ones left out.
-        x
-            float32[n, 1 + numbers]: 1, then the numbers; 0 for a missing one.
-        features
-            float64[n, actions, action features].
+            Contexts and segments by name, missing ones left out.
+        """
+        found: list[int] = []
+        for name, places, others in self._lookups:
+            found += places.get(inputs.get(name, MISSING), others)  # type: ignore[arg-type]
+        return found
+
+    def blocks(self, persons: Sequence[bytes]) -> tuple[Sequence[int], npt.NDArray[np.uint32]]:
+        """Return where the own weights of n customers are, and these: see `Together.blocks`.
+
+        Parameters
+        ----------
         persons
             Each customer's own weights, see `persons`; empty: nothing is known of them.
-        out
-            float64[n, objectives, actions].
 
         Raises
         ------
         ModelError
-            If something cannot be used.
+            If weights cannot be used.
         """
-        lookups = self._together.lookups
-        rows: list[int] = []
-        for known in inputs:
-            for name, places, others in lookups:
-                rows += places.get(known.get(name, MISSING), others)  # type: ignore[arg-type]
-        blocks: list[list[bytes] | None] | None = None
-        if self._strategy.model.personal:
-            blocks = [self._blocks(own) if own else None for own in persons]
+        if not self.personal or (self._together.leveled and not any(persons)):
+            return self._nobody * len(persons), _NO_WORDS
+        found = [self._unpacked(own) if own else None for own in persons]
         try:
-            self._together.believe(
-                np.array(rows, np.int64).reshape(len(inputs), -1), x, features, blocks, out
-            )
+            return self._together.blocks(found)
         except LearnerError as error:
-            raise ModelError(f"{', '.join(self.arranged)}: {error}") from error
+            raise self._error(error) from error
 
-    def _blocks(self, persons: bytes) -> list[bytes]:
+    def refuse(self, persons: bytes) -> None:
+        """Say what is wrong with a customer's own weights.
+
+        Raises
+        ------
+        ModelError
+            If something is.
+        """
+        try:
+            for block in self._unpacked(persons):
+                unpack_person(block)
+        except LearnerError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: LearnerError) -> ModelError:
+        return ModelError(f"{', '.join(self.arranged)}: {error}")
+
+    def _unpacked(self, persons: bytes) -> list[bytes]:
         own = unpack_persons(persons)
         return [own.get(name, b"") for name in self.arranged]
 

@@ -168,7 +168,23 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     corrects: str | None = None
 
 
+class _Properties(msgspec.Struct, gc=False, omit_defaults=True):
+    nextbest: Record
+    action: str | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    event_id: str
+    event_timestamp: int
+    customer_id: str
+    type: str
+    channel: str
+    properties: _Properties
+
+
 _JSON = msgspec.json.Encoder()
+_USUAL = 4096
+"""Bytes of an event that most are shorter than."""
 
 
 def event_of(record: Record) -> bytes:
@@ -185,20 +201,42 @@ def event_of(record: Record) -> bytes:
     >>> record_of(event_of(record)) == record
     True
     """
-    first = record.offers[0].action if record.offers else None
-    return _event(record.id, record.at, record.customer, DECISION, record.channel, first, record)
+    return events_of([record])[0]
 
 
 def events_of(records: Sequence[Record]) -> list[bytes]:
     """Return the events of decisions: what `event_of` returns of each."""
-    return [event_of(record) for record in records]
+    found = []
+    line = bytearray(_USUAL)  # which grows once, not with every event
+    for record in records:
+        first = record.offers[0].action if record.offers else None
+        own = _Properties(record, first)
+        event = _Event(record.id, record.at, record.customer, DECISION, record.channel, own)
+        _JSON.encode_into(event, line)
+        found.append(bytes(line))
+    return found
 
 
 def outcome_event(
     event_id: str, at: int, customer: str, channel: str | None, outcome: Response
 ) -> bytes:
     """Return the event of an outcome, as one line of JSON."""
-    return _event(event_id, at, customer, OUTCOME, channel, outcome.action, outcome)
+    properties: dict[str, Any] = {FIELD: outcome}
+    if outcome.action is not None:
+        properties["action"] = outcome.action
+    properties["response"] = outcome.response
+    if outcome.value is not None:
+        properties["value"] = outcome.value
+    return _JSON.encode(
+        {
+            "event_id": event_id,
+            "event_timestamp": at,
+            "customer_id": customer,
+            "type": OUTCOME,
+            "channel": channel,
+            "properties": properties,
+        }
+    )
 
 
 def record_of(event: bytes) -> Record:
@@ -218,31 +256,3 @@ class _Own(msgspec.Struct):
 
 class _Line(msgspec.Struct):
     properties: _Own
-
-
-def _event(
-    event_id: str,
-    at: int,
-    customer: str,
-    kind: str,
-    channel: str | None,
-    action: str | None,
-    own: Any,
-) -> bytes:
-    properties: dict[str, Any] = {FIELD: own}
-    if action is not None:
-        properties["action"] = action
-    if isinstance(own, Response):
-        properties["response"] = own.response
-        if own.value is not None:
-            properties["value"] = own.value
-    return _JSON.encode(
-        {
-            "event_id": event_id,
-            "event_timestamp": at,
-            "customer_id": customer,
-            "type": kind,
-            "channel": channel,
-            "properties": properties,
-        }
-    )

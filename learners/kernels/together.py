@@ -55,14 +55,14 @@ BAD_FEATURES, BAD_PERSON = 1, 2
 _EIGHTH_OF_PI = np.float32(math.pi / 8.0)
 _ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
-_ARMS, _NUMBERS, _CONTEXTS, _SEGMENTS = ARMS, NUMBERS, CONTEXTS, SEGMENTS
 _BLOCK_HEAD = 5
 """32-bit words before the keys of a person's block."""
 
 
+@inline
 def scratch(arms: int, experts: int) -> tuple[int, int]:
     """Return how many singles and doubles of working memory `believe` needs."""
-    return (3 * experts + 1) * arms, 7 * arms
+    return (3 * experts + 1) * arms, 6 * arms
 
 
 @inline
@@ -138,15 +138,14 @@ def _gather(
 
 @inline
 def _add_features(
-    action: Singles, experts: int, features: Floats, sums: Singles, column: Singles
+    action: Singles, experts: int, n: int, features: Floats, sums: Singles, column: Singles
 ) -> None:
-    """Add what the arms' own features say; one that is NaN is missing."""
-    k = features.shape[0]
-    n = features.shape[1]
+    """Add what the arms' own n features say; one that is NaN is missing."""
+    k = column.shape[0]
     half = experts * k
     for f in range(n):
         for a in range(k):
-            column[a] = features[a, f]
+            column[a] = features[a * n + f]
         for e in range(experts):
             m = action[2 * n * e + f]
             v = action[2 * n * e + n + f]
@@ -208,9 +207,7 @@ def _find(table: Indices, slots: int, key: np.int64) -> int:
 
 
 @inline
-def _evidence(
-    table: Indices, slots: int, words: Words, numbers: Singles, start: int, room: int, out: Floats
-) -> bool:
+def _evidence(table: Indices, slots: int, words: Words, start: int, room: int, out: Floats) -> bool:
     """Write a person's information and precision by arm, `out` float64[2 K]; False if unusable.
 
     Of the block only `start`, in words, is known to be right, and that it is as long as its room.
@@ -221,8 +218,8 @@ def _evidence(
     keys = start + _BLOCK_HEAD
     first = keys + 2 * room
     for i in range(n):
-        information = numbers[first + i]
-        precision = numbers[first + room + i]
+        information = np.uint32(words[first + i]).view(np.float32)
+        precision = np.uint32(words[first + room + i]).view(np.float32)
         if not (math.isfinite(information) and _ZERO <= precision < np.inf):
             return False
         low = np.uint64(words[keys + 2 * i])
@@ -231,6 +228,125 @@ def _evidence(
         if arm >= 0:
             out[arm] = information
             out[k + arm] = precision
+    return True
+
+
+@inline
+def _add_segments(
+    table: Indices,
+    singles: Singles,
+    doubles: Floats,
+    at: int,
+    rows: Indices,
+    models: int,
+    shift: Floats,
+    more: Floats,
+) -> None:
+    """Add what the segments say; `rows` begins at this model's row of the first of them."""
+    k = shift.shape[0]
+    for s in range(table[SEGMENTS]):
+        row = rows[s * models]
+        if row >= 0:
+            means = table[at + MOMENTS] + row * k
+            spreads = means + table[at + HEIGHT] * k
+            for a in range(k):
+                shift[a] += singles[means + a]
+                more[a] += singles[spreads + a]
+        else:
+            unseen = doubles[table[at + UNSEEN] + s]
+            for a in range(k):
+                more[a] += unseen
+
+
+@inline
+def _add_person(
+    table: Indices,
+    doubles: Floats,
+    persons: int,
+    slots: int,
+    words: Words,
+    start: int,
+    room: int,
+    evidence: Floats,
+    shift: Floats,
+    more: Floats,
+) -> bool:
+    """Add what a person's block says, which begins at `start`; False if it is unusable."""
+    k = shift.shape[0]
+    candidates = table[CANDIDATES]
+    information = 0.0
+    precision = 0.0
+    evidence[:] = 0.0
+    if start >= 0:
+        information = float(np.uint32(words[start + 3]).view(np.float32))
+        precision = float(np.uint32(words[start + 4]).view(np.float32))
+        if not (math.isfinite(information) and 0.0 <= precision < np.inf):
+            return False
+        if not _evidence(table, slots, words, start, room, evidence):
+            return False
+    middle, spread = _mixture(information, precision, doubles, persons, candidates)
+    arm = persons + candidates
+    _, nothing = _mixture(0.0, 0.0, doubles, arm, candidates)
+    for a in range(k):
+        own_mean = 0.0
+        own_spread = nothing
+        if evidence[k + a] != 0.0 or evidence[a] != 0.0:
+            own_mean, own_spread = _mixture(evidence[a], evidence[k + a], doubles, arm, candidates)
+        shift[a] += middle
+        shift[a] += own_mean
+        more[a] += spread
+        more[a] += own_spread
+    return True
+
+
+@bare
+def believe_one(
+    table: Indices,
+    singles: Singles,
+    doubles: Floats,
+    rows: Indices,
+    x: Singles,
+    features: Floats,
+    known: bool,
+    blocks: Indices,
+    words: Words,
+    work: Singles,
+    memory: Floats,
+    out: Floats,
+) -> bool:
+    """As `believe` for one context; False if the person's numbers cannot be used."""
+    k = table[ARMS]
+    models = out.shape[0]
+    n = table[FEATURES]
+    mean = memory[:k]
+    variance = memory[k : 2 * k]
+    shift = memory[2 * k : 3 * k]
+    more = memory[3 * k : 4 * k]
+    for m in range(models):
+        at = HEAD + PLACE * m
+        experts = table[at + EXPERTS]
+        sums = work[: 2 * experts * k]
+        chances = work[2 * experts * k : 3 * experts * k]
+        column = work[3 * experts * k : 3 * experts * k + k]
+        found = out[m]
+        _gather(table, singles, at, rows[m:], models, x, sums)
+        first = table[at + ACTION]
+        _add_features(singles[first : first + 2 * experts * n], experts, n, features, sums, column)
+        first = table[at + WEIGHTS]
+        _mix(sums, doubles[first : first + experts], chances, mean, variance, found)
+        if table[at + HEIGHT] < 0:
+            continue
+        shift[:] = 0.0
+        more[:] = 0.0
+        own = rows[table[CONTEXTS] * models + m :]
+        _add_segments(table, singles, doubles, at, own, models, shift, more)
+        if known and not _add_person(
+            table, doubles, table[at + PERSONS], HEAD + PLACE * models, words,
+            blocks[2 * m], blocks[2 * m + 1], memory[4 * k : 6 * k], shift, more,
+        ):  # fmt: skip
+            return False
+        for a in range(k):
+            found[a] = _moved(mean[a], variance[a], found[a], shift[a], more[a])
     return True
 
 
@@ -246,7 +362,6 @@ def believe(
     known: bool,
     blocks: Indices,
     words: Words,
-    numbers: Singles,
     work: Singles,
     memory: Floats,
     out: Floats,
@@ -265,92 +380,25 @@ def believe(
     x
         float32[N, 1 + numbers], with 1 first.
     features
-        float64[N, K, A], magnitudes up to `largest`; NaN for missing.
+        float64[N, K A], magnitudes up to `largest`; NaN for missing.
     known
-        Whether there are persons: of each model, `blocks` int64[N, O, 2] says where a person's
-        block begins in `words` uint32, which `numbers` shows as float32, and for how many arms it
-        has room; -1: nothing is known of the person.
+        Whether there are persons: of each model, `blocks` int64[N, 2 O] says where a person's
+        block begins in `words` uint32, and for how many arms it has room; -1: nothing is known of
+        the person.
     work, memory
         As many singles and doubles as `scratch` says, at least.
 
     Returns
     -------
-    0; or what is refused, plus 4 times the context's ordinal.
+    0; or what is refused.
     """
-    k = table[ARMS]
-    models = out.shape[1]
-    slots = HEAD + PLACE * models
-    candidates = table[CANDIDATES]
     for i in range(out.shape[0]):
-        own = features[i]
-        for a in range(k):
-            for f in range(own.shape[1]):
-                if abs(own[a, f]) > largest:
-                    return BAD_FEATURES + 4 * i
-        for m in range(models):
-            at = HEAD + PLACE * m
-            experts = table[at + EXPERTS]
-            sums = work[: 2 * experts * k]
-            chances = work[2 * experts * k : 3 * experts * k]
-            column = work[3 * experts * k : 3 * experts * k + k]
-            mean = memory[:k]
-            variance = memory[k : 2 * k]
-            found = out[i, m]
-            _gather(table, singles, at, rows[i, m:], models, x[i], sums)
-            first = table[at + ACTION]
-            _add_features(
-                singles[first : first + 2 * experts * own.shape[1]], experts, own, sums, column
-            )
-            first = table[at + WEIGHTS]
-            _mix(sums, doubles[first : first + experts], chances, mean, variance, found)
-            height = table[at + HEIGHT]
-            if height < 0:
-                continue
-            shift = memory[2 * k : 3 * k]
-            more = memory[3 * k : 4 * k]
-            shift[:] = 0.0
-            more[:] = 0.0
-            for s in range(table[SEGMENTS]):
-                row = rows[i, (table[CONTEXTS] + s) * models + m]
-                if row >= 0:
-                    means = table[at + MOMENTS] + row * k
-                    spreads = means + height * k
-                    for a in range(k):
-                        shift[a] += singles[means + a]
-                        more[a] += singles[spreads + a]
-                else:
-                    unseen = doubles[table[at + UNSEEN] + s]
-                    for a in range(k):
-                        more[a] += unseen
-            if known:
-                information = 0.0
-                precision = 0.0
-                evidence = memory[4 * k : 6 * k]
-                evidence[:] = 0.0
-                start = blocks[i, m, 0]
-                if start >= 0:
-                    information = float(numbers[start + 3])
-                    precision = float(numbers[start + 4])
-                    if not (math.isfinite(information) and 0.0 <= precision < np.inf):
-                        return BAD_PERSON + 4 * i
-                    room = blocks[i, m, 1]
-                    if not _evidence(table, slots, words, numbers, start, room, evidence):
-                        return BAD_PERSON + 4 * i
-                persons = table[at + PERSONS]
-                middle, spread = _mixture(information, precision, doubles, persons, candidates)
-                arm = persons + candidates
-                _, nothing = _mixture(0.0, 0.0, doubles, arm, candidates)
-                for a in range(k):
-                    own_mean = 0.0
-                    own_spread = nothing
-                    if evidence[k + a] != 0.0 or evidence[a] != 0.0:
-                        own_mean, own_spread = _mixture(
-                            evidence[a], evidence[k + a], doubles, arm, candidates
-                        )
-                    shift[a] += middle
-                    shift[a] += own_mean
-                    more[a] += spread
-                    more[a] += own_spread
-            for a in range(k):
-                found[a] = _moved(mean[a], variance[a], found[a], shift[a], more[a])
+        for j in range(features.shape[1]):
+            if abs(features[i, j]) > largest:
+                return BAD_FEATURES
+        if not believe_one(
+            table, singles, doubles, rows[i], x[i], features[i], known, blocks[i], words,
+            work, memory, out[i],
+        ):  # fmt: skip
+            return BAD_PERSON
     return 0

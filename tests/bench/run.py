@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
     scenario_commit,
+    scenario_decide_batch,
     scenario_decide_http,
     scenario_decide_inprocess,
     scenario_decide_kernel,
@@ -51,6 +52,7 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "decide-kernel": scenario_decide_kernel.run,
     "decide-http": scenario_decide_http.run,
     "decide-inprocess": scenario_decide_inprocess.run,
+    "decide-batch": scenario_decide_batch.run,
     "ingest-parquet": scenario_ingest_parquet.run,
     "recovery": scenario_recovery.run,
     "replay": scenario_replay.run,

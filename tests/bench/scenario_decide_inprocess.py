@@ -43,7 +43,7 @@ def run(*, quick: bool) -> Result:
     """
     runs, n, plain_n = (3, 2000, 40) if quick else (7, 10_000, 100)
     world = World()
-    ours, plain = _Ours(world), _Plain(world)
+    ours, plain = Ours(world), _Plain(world)
     ours.one(0), ours.one(1), plain.one(0)
     assert plain.agrees_with(ours)
     rates: list[float] = []
@@ -75,7 +75,7 @@ def _seconds(step: Callable[[int], object], n: int) -> float:
     return time.thread_time() - began
 
 
-class _Ours:
+class Ours:
     def __init__(self, world: World) -> None:
         self.world, self.engine = world, world.engine
         self.contacts = self.engine.caps.offered(b"", ["a1", "a2"], "web", AT - DAY).contacts
@@ -201,7 +201,7 @@ class _Plain:
             }
         ).encode()
 
-    def agrees_with(self, ours: _Ours) -> bool:
+    def agrees_with(self, ours: Ours) -> bool:
         """Whether both find the same actions eligible and rank them nearly alike."""
         for i in range(5):
             eligible, scores, _ = self.scores(i)

@@ -15,8 +15,6 @@ import numpy.typing as npt
 from ....features.kernels._jit import inline, kernel
 from ....features.kernels.layout import F64, I64, U8, Int
 
-F32 = npt.NDArray[np.float32]
-
 # Instructions; a and b are their operands. What follows IS_PRESENT takes two from the stack.
 (
     LOAD,  # a: column
@@ -218,7 +216,7 @@ def look(
     largest
         What the magnitude of a feature counts as at most.
     features, boosts
-        float64[actions, action features] and float64[actions].
+        float64[actions x action features] and float64[actions].
     """
     tables = ProgramTables(
         table[table[I_CODE] : table[I_BOUNDS]],
@@ -231,57 +229,13 @@ def look(
     results = work[len(work) - depth - programs : len(work) - depth]
     run_all(tables, values, state, extras, work[len(work) - depth :], results)
     at = table[I_FEATURES]
-    for action in range(features.shape[0]):
-        for j in range(features.shape[1]):
-            v = results[table[at]]
-            features[action, j] = largest if v > largest else -largest if v < -largest else v
-            at += 1
+    for j in range(len(features)):
+        v = results[table[at + j]]
+        features[j] = largest if v > largest else -largest if v < -largest else v
     boosts[:] = 1.0
     for at in range(table[I_BOOSTS], table[I_END], 3):
         if results[table[at + 1]] == 1.0:
             boosts[table[at]] *= constants[table[at + 2]]
-
-
-@kernel
-def look_rows(
-    table: I64,
-    constants: F64,
-    values: F64,
-    state: U8,
-    extras: F64,
-    work: F64,
-    largest: float,
-    numbers: I64,
-    results: F64,
-    features: F64,
-    boosts: F64,
-    x: F32,
-) -> None:
-    """As `look`, for many rows; what it writes of each has one more axis in front.
-
-    Parameters
-    ----------
-    extras
-        float64[rows, extras].
-    numbers
-        int64[N]: which programs are numbers that the models see.
-    results
-        float64[rows, n], receives the results of the first n programs.
-    x
-        float32[rows, 1 + N], receives 1 and the numbers; 0 where one is missing.
-    """
-    first = extras.shape[1]
-    for row in range(len(values)):
-        for place in range(first):
-            work[place] = extras[row, place]
-        look(table, constants, values[row], state[row], work, largest, features[row], boosts[row])
-        for program in range(results.shape[1]):
-            results[row, program] = work[first + program]
-        x[row, 0] = 1.0
-        for i in range(len(numbers)):
-            v = work[first + numbers[i]]
-            bounded = largest if v > largest else -largest if v < -largest else v
-            x[row, 1 + i] = bounded if v == v else 0.0
 
 
 @kernel

@@ -103,25 +103,29 @@ class Extras:
         channel: str,
         at_us: int,
         unknown: dict[str, float] | None = None,
+        first: int = 0,
     ) -> None:
-        """Write every place; words that no program knows get numbers below 0, in ``unknown``."""
+        """Write every place, the first to ``first``.
+
+        Words that no program knows get numbers below 0, in ``unknown``.
+        """
         if unknown is None:
             unknown = {}
         words = self.words
         for place, name, kind in self._context:
             value = context.get(name)
             if value is None or not fits(value, kind):
-                out[place] = _MISSING
+                out[first + place] = _MISSING
             elif isinstance(value, str):
                 number = words.get(value)
-                out[place] = (
+                out[first + place] = (
                     unknown.setdefault(value, -1.0 - len(unknown)) if number is None else number
                 )
             else:
-                out[place] = value
+                out[first + place] = value
         if self._channel is not None:
             number = words.get(channel)
-            out[self._channel] = (
+            out[first + self._channel] = (
                 unknown.setdefault(channel, -1.0 - len(unknown)) if number is None else number
             )
         if self._now:
@@ -131,7 +135,7 @@ class Extras:
                 numbers = [float(found[name] or 0) for _, name in self._now]
                 self._moment = (at_us // _QUARTER_US, numbers)
             for (place, _), moment_number in zip(self._now, numbers, strict=True):
-                out[place] = moment_number
+                out[first + place] = moment_number
 
 
 class Programs:

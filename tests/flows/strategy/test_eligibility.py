@@ -82,7 +82,7 @@ def test_suppressions_are_of_named_or_tagged_actions_and_say_their_number(row: A
 def test_equal_conditions_are_one_program() -> None:
     text = LEAST + "suppress:\n" + "- {when: visits.views > 3 and context.a == 'x'}\n" * 20
     made = rules(text)
-    assert made._work == len(made._extras) + 2 + 2
+    assert made.work == len(made.extras) + 2 + 2
 
 
 def test_a_foreign_row_or_channel_is_refused(row: Any) -> None:

@@ -1,0 +1,164 @@
+"""What is open to customers, and what the models see of them: rules, caps, inputs in one step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import compress
+from struct import Struct
+
+import numpy as np
+
+from ...features.kernels.layout import F64, I64
+from . import survey_kernels as k
+from .contact_bytes import check
+from .contacts import SLACK_US, CapRules
+from .eligibility import Rules
+from .inputs import LARGEST, Inputs
+from .record import Value
+from .request import Request
+from .room import Room
+
+_ASKED = Struct("<4q")
+_CAPPED = Struct("<2q")
+_NO_CONTACTS = bytes(32)
+_MOST_KEPT = 4096
+
+
+class Survey:
+    """The first step of decisions.
+
+    Attributes
+    ----------
+    first, numbers
+        In `Room.seen`, where the results of the inputs end, and how many numbers come then; the
+        actions' features and boosts follow.
+    width, work, extras
+        How many numbers `Room.seen`, `Room.work` and `Room.extras` have.
+    """
+
+    def __init__(self, rules: Rules, caps: CapRules, inputs: Inputs) -> None:
+        self._rules, self._caps, self._inputs = rules, caps, inputs
+        self._actions, numbers = len(rules.actions), inputs.numbers
+        features = self._actions * len(inputs.action_features)
+        self.first, self.numbers = inputs.wanted, len(numbers)
+        self.width = self.first + self.numbers + features + self._actions
+        tables = [rules.table, inputs.table, caps.words]
+        begins = k.S_HEAD + len(numbers) + np.cumsum([0, *map(len, tables)])[:-1]
+        head = [0] * k.S_HEAD
+        head[k.S_RULES], head[k.S_LOOKS], head[k.S_CAPS] = begins.tolist()
+        head[k.S_CONSTANTS], head[k.S_EXTRAS] = len(rules.constants), len(rules.extras)
+        head[k.S_NAMED], head[k.S_NUMBERS] = self.first, self.numbers
+        head[k.S_FEATURES] = features
+        head[k.S_RULES_WORK], head[k.S_LOOKS_WORK] = rules.work, inputs.work
+        self._table: I64 = np.concatenate([np.array(head, np.int64), numbers, *tables])
+        self._constants: F64 = np.concatenate([rules.constants, inputs.constants])
+        self.work = rules.work + inputs.work
+        self._mine, self._theirs = len(rules.extras), len(inputs.extras)
+        self.extras = self._mine + self._theirs
+        self._extras = Struct(f"<{self.extras}d")
+        self._results = Struct(f"<{self.first}d")
+        self._channels = {name: (rules.channel(name), begin) for name, begin in caps.begins.items()}
+        self._names: dict[bytes, list[str]] = {}
+        self._reasons: dict[bytes, dict[str, str]] = {}
+
+    def look(
+        self,
+        room: Room,
+        requests: Sequence[Request],
+        contacts: Sequence[bytes],
+        at: Sequence[int],
+    ) -> list[dict[str, float]]:
+        """Ask rules, caps and inputs of n customers, whose features are in the room.
+
+        Parameters
+        ----------
+        requests, contacts, at
+            n of each; the requests are checked.
+
+        Returns
+        -------
+        Of each, the words that no expression knows, by number.
+
+        Raises
+        ------
+        StateError
+            If contacts are damaged.
+        """
+        mine, theirs, extras = self._rules.extras, self._inputs.extras, self._extras
+        unknown: list[dict[str, float]] = []
+        words: list[bytes] = []
+        end = 0
+        for i, request in enumerate(requests):
+            time, own = at[i], contacts[i]
+            if own:
+                check(own)
+                words.append(own)
+                end += len(own) // 8
+            else:
+                words.append(_NO_CONTACTS)
+                end += 4
+            place, begin = self._channels[request.channel]
+            _ASKED.pack_into(room.asked_bytes, 32 * i, place, time, end, begin)
+            new: dict[str, float] = {}
+            if self.extras:
+                filled = [math.nan] * self.extras
+                theirs.fill(filled, request.context, request.channel, time, new, self._mine)
+                if self._mine:
+                    mine.fill(filled, request.context, request.channel, time)
+                extras.pack_into(room.extras_bytes, extras.size * i, *filled)
+            unknown.append(new)
+        joined = words[0] if len(words) == 1 else b"".join(words)
+        k.survey(
+            self._table, self._constants, len(requests), room.asked, room.values, room.state,
+            room.extras, np.frombuffer(joined, np.int64), LARGEST, SLACK_US, room.work,
+            room.eligible, room.excluded, room.capped, room.seen,
+        )  # fmt: skip
+        return unknown
+
+    def eligible(self, room: Room, i: int) -> list[str]:
+        """Return the names of the eligible actions of a customer."""
+        mask = bytes(room.eligible_bytes[i * self._actions : (i + 1) * self._actions])
+        names = self._names.get(mask)
+        if names is None:
+            if len(self._names) >= _MOST_KEPT:
+                self._names.clear()
+            names = self._names[mask] = list(compress(self._rules.actions, mask))
+        return names.copy()
+
+    def inputs(
+        self, room: Room, i: int, request: Request, unknown: dict[str, float]
+    ) -> dict[str, Value]:
+        """Return what the models see of a customer: contexts, numbers and segments by name."""
+        results = self._results.unpack_from(room.seen_bytes, 8 * self.width * i)
+        return self._inputs.named(results, unknown, request.context)
+
+    def most(self, room: Room, i: int) -> tuple[int, int]:
+        """Return how many actions caps close, and how many offers an answer may have."""
+        closed, most = _CAPPED.unpack_from(
+            room.capped_bytes, 8 * ((self._actions + 2) * i + self._actions)
+        )
+        return closed, most
+
+    def excluded(
+        self, room: Room, i: int, closed: int, request: Request, contacts: bytes
+    ) -> dict[str, str]:
+        """Return the rule that excluded each action of a customer that is not eligible."""
+        width = 2 * self._actions
+        codes = bytes(room.excluded_bytes[width * i : width * (i + 1)])
+        found = self._reasons.get(codes)
+        if found is None:
+            if len(self._reasons) >= _MOST_KEPT:
+                self._reasons.clear()
+            coded, names = room.excluded[i].tolist(), self._rules.names
+            pairs = zip(self._rules.actions, coded, strict=True)
+            found = self._reasons[codes] = {action: names[code] for action, code in pairs if code}
+        if not closed:
+            return found.copy()
+        capped = room.capped[i, : self._actions].tolist()
+        reasons = self._caps.reasons(capped, contacts, request.channel)
+        return {
+            action: found.get(action) or reasons[action]
+            for action in self._rules.actions
+            if action in found or action in reasons
+        }

@@ -1,0 +1,115 @@
+"""What is open to N customers and what models see of them, in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...features.kernels._jit import kernel_of
+from ...features.kernels.layout import F64, I64, U8, Int
+from . import contact_kernels
+from .contact_kernels import open_actions
+from .expressions import kernel as k
+from .expressions.kernel import judge, look
+
+(
+    S_RULES,  # where the rules' table begins; then that of what models see, and the caps
+    S_LOOKS,
+    S_CAPS,
+    S_CONSTANTS,  # how many of the constants are the rules'
+    S_EXTRAS,  # how many of the extras are the rules'
+    S_NAMED,  # programs whose results are wanted
+    S_NUMBERS,  # how many of them are numbers of the models; which ones stands behind the head
+    S_FEATURES,  # actions x action features
+    S_RULES_WORK,  # doubles of working memory that the rules need
+    S_LOOKS_WORK,
+    S_HEAD,
+) = range(11)
+A_CHANNEL, A_TIME, A_WORDS, A_CAPS, A_ALL = range(5)
+"""What is asked of each customer: the channel's place, when, where the words of their contacts end,
+and where the channel's caps begin."""
+
+
+@kernel_of(contact_kernels.__file__, k.__file__)
+def survey(
+    table: I64,
+    constants: F64,
+    n: Int,
+    asked: I64,
+    values: F64,
+    state: U8,
+    extras: F64,
+    words: I64,
+    largest: float,
+    slack: Int,
+    work: F64,
+    eligible: npt.NDArray[np.bool_],
+    excluded: npt.NDArray[np.uint16],
+    capped: I64,
+    seen: F64,
+) -> None:
+    """Ask the rules, the caps and the models' expressions; as `judge`, `open_actions` and `look`.
+
+    Parameters
+    ----------
+    table, constants
+        Head, numbers, and the tables of the three; the constants of the rules, then the models'.
+    n
+        How many customers: as many rows of all that follows are read and written.
+    asked
+        int64[N, A_ALL].
+    values, state
+        float64[N, columns], uint8[N, columns].
+    extras
+        float64[N, .]: those of the rules, then the models'.
+    words
+        All contacts end to end; each has at least a head.
+    work
+        As many doubles as the head says.
+    eligible, excluded
+        bool[N, K] and uint16[N, K], what the rules say; what caps close is not eligible.
+    capped
+        int64[N, K + 2]: codes of the caps, how many actions they close, and the room.
+    seen
+        float64[N, .], receives results, numbers (0 where one is missing), features and boosts.
+    """
+    rules = table[table[S_RULES] : table[S_LOOKS]]
+    looks = table[table[S_LOOKS] : table[S_CAPS]]
+    caps = table[table[S_CAPS] :]
+    judging = work[: table[S_RULES_WORK]]
+    looking = work[table[S_RULES_WORK] : table[S_RULES_WORK] + table[S_LOOKS_WORK]]
+    first = table[S_EXTRAS]
+    more = extras.shape[1] - first
+    actions = eligible.shape[1]
+    named = table[S_NAMED]
+    features = named + table[S_NUMBERS]
+    boosts = features + table[S_FEATURES]
+    start = 0
+    for i in range(n):
+        at = asked[i, A_TIME]
+        for place in range(first):
+            judging[place] = extras[i, place]
+        judge(
+            rules, constants[: table[S_CONSTANTS]], asked[i, A_CHANNEL], at, values[i], state[i],
+            judging, eligible[i], excluded[i],
+        )  # fmt: skip
+        capped[i, actions + 1] = open_actions(
+            words[start : asked[i, A_WORDS]], caps[asked[i, A_CAPS] :], at, slack, capped[i]
+        )
+        start = asked[i, A_WORDS]
+        if capped[i, actions]:
+            for action in range(actions):
+                if capped[i, action] != 0:
+                    eligible[i, action] = False
+        for place in range(more):
+            looking[place] = extras[i, first + place]
+        look(
+            looks, constants[table[S_CONSTANTS] :], values[i], state[i], looking, largest,
+            seen[i, features:boosts], seen[i, boosts : boosts + actions],
+        )  # fmt: skip
+        for program in range(named):
+            seen[i, program] = looking[more + program]
+        for j in range(table[S_NUMBERS]):
+            v = looking[more + table[S_HEAD + j]]
+            bounded = largest if v > largest else -largest if v < -largest else v
+            seen[i, named + j] = bounded if v == v else 0.0
