@@ -44,8 +44,8 @@ from .record import Record, Response
 AT_ONCE = 64
 """Decisions of one call: while it runs the store does nothing else."""
 
-Decision = tuple[Record, Update, bytes | None]
-"""What `Committer.commit` takes: the record, the contacts that are to be, and what goes out."""
+Decision = tuple[Record, Update, bytes | None, int]
+"""A record, the contacts that are to be, what goes out, and the customer's `ids.customer_hash`."""
 Done = Committed | Conflict | NextbestError
 _T = TypeVar("_T")
 

@@ -158,8 +158,10 @@ class Committing:
         self._keep_ms = round(record_seconds * 1000)
         self._outbound_length = outbound_length
 
-    def line_of(self, record: Record, update: Update, outbound: bytes | None) -> Line:
-        """Return what is to be written of a decision.
+    def line_of(
+        self, record: Record, update: Update, outbound: bytes | None, first: int | None = None
+    ) -> Line:
+        """Return what is to be written of a decision; ``first`` is the customer's hash, if known.
 
         Raises
         ------
@@ -169,7 +171,7 @@ class Committing:
         _check_ids({"event_id": record.id, "customer_id": record.customer})
         return Line(
             event_of(record), self.keys.decision(record.id), record.customer, record.channel,
-            _hash(record.customer), record.contacts, update, outbound,
+            _hash(record.customer) if first is None else first, record.contacts, update, outbound,
         )  # fmt: skip
 
     def commit(

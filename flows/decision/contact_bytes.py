@@ -38,6 +38,7 @@ MAX_RESTS = 256
 MAX_NOTES = 64
 """As many notes of offers that were not delivered are kept; the oldest go first."""
 _COUNT = (1 << 24) - 1
+_FIRST = struct.Struct("<qq")
 
 
 class Offered(NamedTuple):
@@ -161,7 +162,7 @@ def check(packed: bytes) -> tuple[int, int]:
     size = len(packed)
     if size < 8 * HEAD or size % 8:
         raise StateError(f"packed contacts of {size} bytes: they are cut off")
-    first, checksum = struct.unpack_from("<qq", packed)
+    first, checksum = _FIRST.unpack_from(packed)
     if first >> 48 != FORMAT:
         raise StateError(f"packed contacts of the unknown format {first >> 48 & 0xFFFF:#06x}")
     offers, rests = first & _COUNT, first >> 24 & _COUNT
@@ -169,11 +170,10 @@ def check(packed: bytes) -> tuple[int, int]:
         raise StateError(
             f"packed contacts of {size} bytes: not what {offers} + {rests} entries need"
         )
-    view = memoryview(packed)
-    if checksum != _sum(view[:8], view[16:]):
+    if checksum != _sum(packed[:8], packed[16:]):
         raise StateError("packed contacts are damaged (checksum)")
     return offers, rests
 
 
-def _sum(head: bytes | memoryview, body: bytes | memoryview) -> int:
+def _sum(head: bytes, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(head))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...learners.base import Belief
 from ...learners.kernels import arbitrate, squarecb
 from ...learners.policies import Budget, ControlGroup, EpsilonGreedy, Greedy, Policy, SquareCB
 from ...learners.policies.explorers import Explorer
@@ -55,7 +54,6 @@ class Exploring:
         self._wanted = strategy.exploration
         self._method = _METHODS[self._wanted.method]
         self._floor, self._share = self.policy.floor, self._wanted.budget
-        self._none = np.zeros(len(self.arms))
 
     @property
     def version(self) -> str:
@@ -103,7 +101,7 @@ class Exploring:
                 left[chosen[-1]] = False
             draw = draw_of(self.seed, decision_id, rank)
             if control is not None:
-                place = self._by_lot(scores, left, control, draw, relatives, chances)
+                place = self._by_lot(left, draw, chances)
             else:
                 place = arbitrate.pick(
                     scores, left, self._method, strength, self._floor, self._share, draw,
@@ -127,7 +125,7 @@ class Exploring:
         """
         relatives, chances = np.empty(len(scores)), np.zeros(len(scores))
         if control is not None:
-            self._by_lot(scores, eligible, control, 0.0, relatives, chances)
+            self._by_lot(eligible, 0.0, chances)
         else:
             arbitrate.pick(
                 scores, eligible, self._method, self._strength(clock), self._floor, self._share,
@@ -141,15 +139,12 @@ class Exploring:
             return float(wanted.gamma * max(clock, 1) ** wanted.exponent)
         return wanted.epsilon
 
-    def _by_lot(
-        self, scores: F64, left: Bools, customer: str, draw: float, relatives: F64, chances: F64
-    ) -> int:
+    def _by_lot(self, left: Bools, draw: float, chances: F64) -> int:
         """Choose for a customer of the control group, as the policy does."""
-        if not left.any():
+        group = self.policy.control
+        if group is None or not left.any():
             return -1
-        arbitrate.relative(scores, left, relatives)
-        belief = Belief(relatives, self._none, relatives)
-        chances[:] = self.policy.propensities(belief, left, customer=customer, arms=self.arms)
+        group.write(self.arms, left, chances)
         return squarecb.sample(chances, draw)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .patience import Patience
 from .problems import PROBLEM_TYPE, ProblemError
+from .protocol import send_whole
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -16,6 +17,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 NDJSON = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
+_HEAD = (
+    b"content-type: %b\r\ncontent-length: %d\r\n"
+    b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+)
 _CLOSE = ((b"connection", b"close"),)
 """What is left of a body that was not read to its end cannot be told from a next request."""
 
@@ -136,6 +141,8 @@ async def send_answer(
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Send a whole answer."""
+    if not headers and send_whole(send, status, _HEAD % (kind, len(body)), body):
+        return
     await send(
         {
             "type": "http.response.start",

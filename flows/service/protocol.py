@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 HEAD_BYTES = 64 << 10
 HEAD_SECONDS = 10.0
@@ -90,6 +94,12 @@ class _OneWrite:
         else:
             self._transport.write(data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Send an answer's head and its body."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
     def close(self) -> None:
         """Close when all is sent."""
         self._flush()
@@ -103,3 +113,37 @@ class _OneWrite:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def send_whole(send: Any, status: int, head: bytes, body: bytes) -> bool:
+    """Send an answer at once, if nothing is special about it; return whether it was.
+
+    The server's own way is for answers in any number of parts, and costs more than most answers.
+
+    Parameters
+    ----------
+    send
+        What the application was given to send with.
+    head
+        The lines of the headers, among them the body's length.
+    """
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle):
+        return False
+    transport: Any = cycle.transport
+    if (
+        cycle.response_started
+        or cycle.disconnected
+        or not cycle.keep_alive
+        or cycle.flow.write_paused
+        or cycle.scope["method"] == "HEAD"
+        or not isinstance(transport, _OneWrite)
+    ):
+        return False
+    own = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    transport.write_whole(b"%b%b%b\r\n%b" % (STATUS_LINE[status], own, head, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True

@@ -178,7 +178,12 @@ class Together:
             with self._patience.limit():
                 answers = await live.committer.commit_many(
                     [
-                        (record, _update(live, record), self._outbound(live, record))
+                        (
+                            record,
+                            _update(live, record),
+                            self._outbound(live, record),
+                            int(record.id[17:33], 16),  # the id was made from it
+                        )
                         for record, _ in made
                     ]
                 )

@@ -186,3 +186,16 @@ def test_damaged_weights_make_the_fallback_be_logged(
     found = decide(client, "odd")
     assert found["fallback"].startswith("models: ")
     assert found["receipt"] is not None
+
+
+def test_an_answer_has_the_same_head_however_it_is_sent(client: httpx.Client) -> None:
+    kept = client.post("/v1/decide", json=ASKED)
+    # The server's own way, as the connection is not kept.
+    closed = client.post("/v1/decide", json=ASKED, headers={"connection": "close"})
+    heads = [dict(found.headers) for found in (kept, closed)]
+    for head, found in zip(heads, (kept, closed), strict=True):
+        assert head.pop("content-length") == str(len(found.content))
+        head.pop("date")
+    assert heads[1].pop("connection") == "close"
+    assert heads[0] == heads[1]
+    assert heads[0]["cache-control"] == "no-store"
