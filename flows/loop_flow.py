@@ -3,7 +3,7 @@
 whole chunks ─► attribute (one key a partition) ─┬─► refused ─► dead letters
                                                  ├─► archive of decisions, of credits
                                                  └─► align (one key, of several partitions)
-                                                       └─► learn (one key) ─► models, persons ─► store
+                                                      └► learn (one key) ─► models, persons ─► store
 """
 
 from __future__ import annotations
