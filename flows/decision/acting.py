@@ -46,8 +46,9 @@ from .triggering import Found, Occasions, Task, Triggering
 
 COUNTED = ("triggered", "sent", "rerouted", "late", "nothing", "repeated", "fallback", "refused")
 """What is told: conditions that held, messages sent at them, and in place of others that were not
-delivered; what came too late; decisions without an eligible action; those that had been made
-before; those that the declared fallback answered; those that could not be made at all."""
+delivered; what came too late, or is of a time to come; decisions without an eligible action; those
+that had been made before; those that the declared fallback answered; those that could not be made
+at all."""
 _AT_ONCE = 256
 _SOON, _PAUSE = 4, 0.005
 _LONGEST_OF_TRIGGERS = 7200.0

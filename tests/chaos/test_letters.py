@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ triggers:
 _SHORT: list[tuple[int, Sequence[str]]] = [(2, ("server", "worker"))]
 _LONG = [(1, ("worker", "run")), (2, ("worker", "both")), (1, ("server", "early"))]
 _KEYS = Keys("chaos", "letters")
+_MOST = 6_000
+"""Messages; of more than 10,000 in an outbound stream the oldest go."""
 
 
 class Letters:
@@ -48,12 +51,13 @@ class Letters:
         self.left: list[str] = []
         self.failed: list[str] = []
         self._seen = "0-0"
+        self._others = count()
 
     def blobs(self) -> Iterator[list[bytes]]:
         """Yield lines without end; some are sent again."""
         while True:
-            lines = []
-            for _ in range(5):
+            lines = [_event(f"d{next(self._others)}", "view")]
+            for _ in range(5 if len(self.left) < _MOST else 0):
                 name = f"c{len(self.left)}"
                 self.left.append(f"{name}-leave")
                 lines += [_event(name, kind) for kind in ("view", "leave")]
