@@ -111,7 +111,7 @@ class LoopArchive:
             For how long to look, at most; what was found by then is returned.
         """
         until = deadline(seconds)
-        begin, end = record.at - NEAR_US, record.at + window_us + NEAR_US
+        begin, end = record.at, record.at + window_us + NEAR_US
         outcomes: dict[str, OutcomeSeen] = {}
         told: dict[tuple[str, str], tuple[int, CreditTold]] = {}
         with self._searching():
