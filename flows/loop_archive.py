@@ -111,7 +111,7 @@ class LoopArchive:
             For how long to look, at most; what was found by then is returned.
         """
         until = deadline(seconds)
-        begin, end = record.at - NEAR_US, record.at + window_us + NEAR_US
+        begin, end = record.at, record.at + window_us + NEAR_US
         outcomes: dict[str, OutcomeSeen] = {}
         told: dict[tuple[str, str], tuple[int, CreditTold]] = {}
         with self._searching():
@@ -190,25 +190,27 @@ def _rows(file: Any, groups: list[int], columns: list[str]) -> Iterator[Any]:
         yield from file.iter_batches(_ROWS, row_groups=groups, columns=columns)
 
 
-def _equal(column: Any, text: str) -> Any:
-    return pc.equal(column, pa.scalar(text))
+def _like(column: Any, text: str) -> Any:
+    """Return where a text is, or holds this one: a comparison would bring pandas."""
+    return pc.match_substring(column, pattern=text)
 
 
 def _decision(file: Any, at: int, identifier: str) -> tuple[int, str] | None:
     groups = _groups(file, "event_timestamp", at, at, raw=True)
     groups = [group for group in groups if _has(file, group, identifier)]
     for part in _rows(file, groups, ["position", "event_id", "type", "record"]):
-        chosen = part.filter(_equal(part["event_id"], identifier))
-        chosen = chosen.filter(_equal(chosen["type"], DECISION))
-        if chosen.num_rows:
-            return chosen["position"][0].as_py(), chosen["record"][0].as_py()
+        chosen = part.filter(_like(part["event_id"], identifier))
+        columns = [chosen[name].to_pylist() for name in ("position", "event_id", "type", "record")]
+        for position, name, kind, text in zip(*columns, strict=True):
+            if name == identifier and kind == DECISION:
+                return position, text
     return None
 
 
 def _has(file: Any, group: int, identifier: str) -> bool:
     """Records are large: the ids are looked through first."""
     ids: Any = file.read_row_group(group, columns=["event_id"])["event_id"]
-    return bool(pc.any(_equal(ids, identifier)).as_py())
+    return bool(pc.any(_like(ids, identifier)).as_py())
 
 
 def _credits(
@@ -240,11 +242,14 @@ def _outcomes(file: Any, record: Record, found: dict[str, OutcomeSeen]) -> None:
         return
     for part in _rows(file, groups, ["event_id", "event_timestamp", "customer_id", "type",
                                      "record"]):  # fmt: skip
-        chosen = part.filter(_equal(part["customer_id"], record.customer))
-        chosen = chosen.filter(_equal(chosen["type"], OUTCOME))
+        chosen = part.filter(_like(part["customer_id"], record.customer))
+        columns = [
+            chosen[name].to_pylist() for name in ("event_id", "customer_id", "type", "record")
+        ]
         times = chosen["event_timestamp"].cast(pa.int64()).to_pylist()
-        texts = chosen["record"].to_pylist()
-        for name, at, text in zip(chosen["event_id"].to_pylist(), times, texts, strict=True):
+        for at, name, customer, kind, text in zip(times, *columns, strict=True):
+            if customer != record.customer or kind != OUTCOME:
+                continue
             with contextlib.suppress(msgspec.DecodeError):
                 own = _RESPONSE.decode(text)
                 if own.decision_id == record.id:

@@ -1,7 +1,8 @@
 """The loop's part of the dataflow: whole chunks → credits → models, and what is archived.
 
 whole chunks ─► attribute (one key a partition) ─┬─► refused ─► dead letters
-                                                 ├─► archive of decisions, of credits
+                                                 ├─► archive of decisions, credits, strategies
+                                                 ├─► customers' newest decisions ─► store
                                                  └─► align (one key, of several partitions)
                                                        └─► learn (one key) ─► models, persons
                                                                                 └─► store

@@ -9,14 +9,17 @@ what somebody who talks with the customer is shown at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .errors import RequestError
 from .ids import parse_id
-from .loop_events import LoopEvent
-from .open_decisions import Credit
 from .record import Record
+
+if TYPE_CHECKING:  # these bring Arrow, which the service does without
+    from .loop_events import LoopEvent
+    from .open_decisions import Credit
 
 MOST = 128
 """Members that a customer has at most."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -153,3 +155,23 @@ def test_of_what_came_the_last_word_counts(tmp_path: Path) -> None:
     assert not nothing.there
     assert nothing.came(mine, HOUR).credits == []
     assert nothing.decision(mine.id) is None
+
+
+def test_reading_an_archive_brings_no_pandas(tmp_path: Path) -> None:
+    made = filled(tmp_path, 3)
+    refuse = Response(decision_id=made[0].id, response="refuse")
+    put_decisions(tmp_path, 0, [event_of(refuse, made[0].at + 5, made[0].customer, "o-1", 9)], 1)
+    put_credits(tmp_path, 0, [told(made[0], 1.0, after=5)])
+    code = f"""
+import sys
+from pathlib import Path
+from nextbest.flows.loop_archive import LoopArchive
+archive = LoopArchive(Path({str(tmp_path)!r}))
+record = archive.decision({made[0].id!r}).record
+came = archive.came(record, {HOUR})
+print(len(came.outcomes), len(came.credits), "pandas" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "1 1 False\n"
