@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .context import MISSING, OTHER
 from .errors import LearnerError
 from .kernels import together as kernels
+from .kernels.together_layout import MOST
 from .person import HEAD, MAGIC, VERSION, arm_key, unpack_person
 from .published import LARGEST_SERVED, PublishedArms
 
@@ -78,7 +79,7 @@ class Together:
         models, and those of any other category. A missing one is the category `MISSING`."""
         self.arrays = self._stacked()
         """What `kernels.believe` takes first."""
-        self.scratch = kernels.scratch(self._shape[0], int(self.arrays[0][kernels.MOST]))
+        self.scratch = kernels.scratch(self._shape[0], int(self.arrays[0][MOST]))
         """How many singles and doubles of working memory it needs."""
 
     def probabilities(

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from . import arbitrate, together
 from ._jit import kernel
+from .together_layout import FEATURES, MOST, NUMBERS
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -77,13 +78,13 @@ def conclude(
     """
     k = eligible.shape[1]
     models = prices.shape[0] - 3
-    wide, doubled = together.scratch(k, table[together.MOST])
+    wide, doubled = together.scratch(k, table[MOST])
     work = np.empty(wide, np.float32)
     memory = np.empty(doubled)
     chances = np.empty((models, k))
     worths = np.empty(k)
-    x = np.empty(table[together.NUMBERS], np.float32)
-    n = table[together.FEATURES]
+    x = np.empty(table[NUMBERS], np.float32)
+    n = table[FEATURES]
     blocks = asked.shape[1] - 1 - 2 * models
     features = first + len(x) - 1
     boosts = features + k * n

@@ -1,8 +1,8 @@
 """What several published models believe of the same arms, for many contexts in one pass.
 
 The models' arrays lie in three, as each array that a kernel is given costs more than an arm does.
-A table of integers says where everything is: `HEAD` words (see `ARMS` and so on), `PLACE` words a
-model (see `EXPERTS` and so on), and a hash table of the arms' keys: `SLOTS` keys, and as many arms.
+A table of integers (`together_layout`) says where everything is: `HEAD` words, `PLACE` words a
+model, and a hash table of the arms' keys: `SLOTS` keys, and as many arms.
 
 Of a model with E experts the singles have: `table` float32[R + 1, 2, E, K], the rows of categories;
 `dense` float32[D (D + 1) / 2, 2, E, K]; `action` float32[E, 2, A]; `moments` float32[2, S, K] of
@@ -18,6 +18,24 @@ from numpy.typing import NDArray
 
 from . import adf
 from ._jit import bare, inline
+from .together_layout import (
+    ACTION,
+    ARMS,
+    CONTEXTS,
+    DENSE,
+    EXPERTS,
+    FEATURES,
+    HEAD,
+    HEIGHT,
+    MOMENTS,
+    PERSONS,
+    PLACE,
+    SEGMENTS,
+    TABLE,
+    UNSEEN,
+    WEIGHTS,
+)
+from .together_persons import add_person
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -28,35 +46,9 @@ Bools = NDArray[np.bool_]
 BAD_FEATURES, BAD_PERSON = 1, 2
 """What `believe` refuses."""
 
-(
-    ARMS,
-    NUMBERS,  # with the intercept
-    CONTEXTS,
-    SEGMENTS,
-    FEATURES,
-    CANDIDATES,
-    SLOTS,
-    MOST,  # the most experts of a model
-    HEAD,
-) = range(9)
-(
-    EXPERTS,
-    TABLE,
-    DENSE,
-    ACTION,
-    MOMENTS,
-    HEIGHT,  # rows of segments; -1: the model has no levels
-    WEIGHTS,
-    UNSEEN,
-    PERSONS,
-    PLACE,
-) = range(10)
-
 _EIGHTH_OF_PI = np.float32(math.pi / 8.0)
 _ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
-_BLOCK_HEAD = 5
-"""32-bit words before the keys of a person's block."""
 
 
 @inline
@@ -75,23 +67,6 @@ def _add(out: Singles, part: Singles) -> None:
 def _add_times(out: Singles, part: Singles, value: np.float32) -> None:
     for j in range(out.shape[0]):
         out[j] += part[j] * value
-
-
-@inline
-def _mixture(
-    information: float, precision: float, candidates: Floats, at: int, n: int
-) -> tuple[float, float]:
-    """As `levels.mixture`; the variances are at `at`, the weights 2 n behind."""
-    mean = 0.0
-    for c in range(n):
-        variance = candidates[at + c]
-        mean += candidates[at + 2 * n + c] * (variance / (1.0 + variance * precision) * information)
-    spread = 0.0
-    for c in range(n):
-        v = candidates[at + c] / (1.0 + candidates[at + c] * precision)
-        distance = v * information - mean
-        spread += candidates[at + 2 * n + c] * (v + distance * distance)
-    return mean, spread
 
 
 @inline
@@ -195,43 +170,6 @@ def _mix(
 
 
 @inline
-def _find(table: Indices, slots: int, key: np.int64) -> int:
-    """Return the arm with a key, -1 if there is none."""
-    n = table[SLOTS]
-    slot = key & (n - 1)
-    while table[slots + slot] != 0:
-        if table[slots + slot] == key:
-            return int(table[slots + n + slot])
-        slot = (slot + 1) & (n - 1)
-    return -1
-
-
-@inline
-def _evidence(table: Indices, slots: int, words: Words, start: int, room: int, out: Floats) -> bool:
-    """Write a person's information and precision by arm, `out` float64[2 K]; False if unusable.
-
-    Of the block only `start`, in words, is known to be right, and that it is as long as its room.
-    """
-    k = table[ARMS]
-    told = int(words[start] >> np.uint32(24))
-    n = min(told, room)
-    keys = start + _BLOCK_HEAD
-    first = keys + 2 * room
-    for i in range(n):
-        information = np.uint32(words[first + i]).view(np.float32)
-        precision = np.uint32(words[first + room + i]).view(np.float32)
-        if not (math.isfinite(information) and _ZERO <= precision < np.inf):
-            return False
-        low = np.uint64(words[keys + 2 * i])
-        key = np.int64(low | (np.uint64(words[keys + 2 * i + 1]) << np.uint64(32)))
-        arm = _find(table, slots, key)
-        if arm >= 0:
-            out[arm] = information
-            out[k + arm] = precision
-    return True
-
-
-@inline
 def _add_segments(
     table: Indices,
     singles: Singles,
@@ -256,47 +194,6 @@ def _add_segments(
             unseen = doubles[table[at + UNSEEN] + s]
             for a in range(k):
                 more[a] += unseen
-
-
-@inline
-def _add_person(
-    table: Indices,
-    doubles: Floats,
-    persons: int,
-    slots: int,
-    words: Words,
-    start: int,
-    room: int,
-    evidence: Floats,
-    shift: Floats,
-    more: Floats,
-) -> bool:
-    """Add what a person's block says, which begins at `start`; False if it is unusable."""
-    k = shift.shape[0]
-    candidates = table[CANDIDATES]
-    information = 0.0
-    precision = 0.0
-    evidence[:] = 0.0
-    if start >= 0:
-        information = float(np.uint32(words[start + 3]).view(np.float32))
-        precision = float(np.uint32(words[start + 4]).view(np.float32))
-        if not (math.isfinite(information) and 0.0 <= precision < np.inf):
-            return False
-        if not _evidence(table, slots, words, start, room, evidence):
-            return False
-    middle, spread = _mixture(information, precision, doubles, persons, candidates)
-    arm = persons + candidates
-    _, nothing = _mixture(0.0, 0.0, doubles, arm, candidates)
-    for a in range(k):
-        own_mean = 0.0
-        own_spread = nothing
-        if evidence[k + a] != 0.0 or evidence[a] != 0.0:
-            own_mean, own_spread = _mixture(evidence[a], evidence[k + a], doubles, arm, candidates)
-        shift[a] += middle
-        shift[a] += own_mean
-        more[a] += spread
-        more[a] += own_spread
-    return True
 
 
 @bare
@@ -340,7 +237,7 @@ def believe_one(
         more[:] = 0.0
         own = rows[table[CONTEXTS] * models + m :]
         _add_segments(table, singles, doubles, at, own, models, shift, more)
-        if known and not _add_person(
+        if known and not add_person(
             table, doubles, table[at + PERSONS], HEAD + PLACE * models, words,
             blocks[2 * m], blocks[2 * m + 1], memory[4 * k : 6 * k], shift, more,
         ):  # fmt: skip
