@@ -39,7 +39,7 @@ from .committing import (
 )
 from .contacts import CapRules, Update
 from .keys import Keys
-from .record import Record, Response
+from .record import Record, Response, events_of
 
 AT_ONCE = 64
 """Decisions of one call: while it runs the store does nothing else."""
@@ -127,7 +127,8 @@ class AsyncCommitter:
             If the log is known to be away: then nothing is written.
         """
         self._check()
-        made = [self._line(decision) for decision in decisions]
+        events = events_of([decision[0] for decision in decisions])
+        made = list(map(self._line, decisions, events))
         lines = [one for one in made if isinstance(one, Line)]
         found: list[Done] = []
         for begin in range(0, len(lines), AT_ONCE):
@@ -205,9 +206,9 @@ class AsyncCommitter:
             for _, done in waiting:
                 done.cancel()  # those that nothing was said to, as this was cancelled
 
-    def _line(self, decision: Decision) -> Line | NextbestError:
+    def _line(self, decision: Decision, event: bytes) -> Line | NextbestError:
         try:
-            return self._steps.line_of(*decision)
+            return self._steps.line_of(*decision, event)
         except NextbestError as error:
             return error
 

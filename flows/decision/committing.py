@@ -6,9 +6,7 @@ So they are the same with and without ``await``; see `commit` for what they prom
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -19,127 +17,42 @@ from ...features.kernels.hashing import hash_string
 from ...features.receipts import Receipt
 from ..partitions import LINE_BITS
 from ..publisher import log_keys
+from .commit_types import (
+    Appended,
+    Called,
+    Committed,
+    Conflict,
+    Kept,
+    Line,
+    Log,
+    Responded,
+    Step,
+)
 from .contacts import CapRules, Reply, Update
 from .keys import Keys
-from .record import Record, Response, event_of, outcome_event, record_of, response_of
-from .scripts import AGAIN, COMMIT, CONFLICT, DONE, FINISH, PENDING, Script
+from .record import Record, Response, event_of, outcome_event, response_of
+from .scripts import AGAIN, COMMIT, CONFLICT, DONE, FINISH, PENDING
 
 ENTRY_BYTES = 1 << 14
 """How large an entry of the log with several decisions may become; a receipt costs the store a look
 at the last one."""
+__all__ = [
+    "TRIES",
+    "Appended",
+    "Called",
+    "Committed",
+    "Committing",
+    "Conflict",
+    "Kept",
+    "Line",
+    "Log",
+    "Responded",
+    "Step",
+]
+
 TRIES = 100
 """How often an outcome is tried while others change the same contacts."""
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 366 * 86_400.0
-
-
-class Log(NamedTuple):
-    """A log in the store: its stream, and how many partitions and shards it has.
-
-    As `Publisher` takes them.
-    """
-
-    stream: str
-    partitions: int | None
-    shards: int
-
-
-class Called(NamedTuple):
-    """A step: call a script."""
-
-    script: Script
-    keys: tuple[str, ...]
-    arguments: tuple[bytes | str | int, ...]
-
-
-class Appended(NamedTuple):
-    """A step: append a line to the log that is not in the store; the reply is its receipt."""
-
-    line: bytes
-    customer: str
-
-
-Step = Called | Appended | tuple[Any, ...]
-"""The last: a command."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What is kept of a decision: the line of its event, and its receipt.
-
-    There is no receipt while it is not known whether the line is in a log outside the store.
-    """
-
-    event: bytes
-    receipt: Receipt | None
-
-    @cached_property
-    def record(self) -> Record:
-        """The decision.
-
-        Raises
-        ------
-        StateError
-            If the line is none of a decision.
-        """
-        try:
-            return record_of(self.event)
-        except msgspec.DecodeError as error:
-            raise StateError(f"what is kept is no decision: {error}") from None
-
-
-class Committed(NamedTuple):
-    """A decision that is in the log.
-
-    Attributes
-    ----------
-    event
-        Its line; `record.record_of` reads it.
-    receipt
-        Its place in the log.
-    repeated
-        Whether it was there before: then it is what was decided then. So it may be, too, where
-        the connection was lost and all was sent again.
-    """
-
-    event: bytes
-    receipt: Receipt
-    repeated: bool
-
-
-class Conflict(NamedTuple):
-    """The contacts that are there in place of those that a decision was made from."""
-
-    contacts: bytes
-
-
-class Responded(NamedTuple):
-    """An outcome's place in the log, and whether it had been taken in before."""
-
-    receipt: Receipt
-    repeated: bool
-
-
-class Line(NamedTuple):
-    """A line on its way into the log, and what goes with it.
-
-    Attributes
-    ----------
-    text, key, customer, channel, hash
-        The line, where it is kept, and whose it is.
-    before, update
-        The contacts as they have to be, and are to be; None: they are not looked at.
-    outbound
-        What goes out through the channel; None: nothing.
-    """
-
-    text: bytes
-    key: str
-    customer: str
-    channel: str
-    hash: int
-    before: bytes = b""
-    update: Update | None = None
-    outbound: bytes | None = None
 
 
 class Committing:
@@ -159,9 +72,21 @@ class Committing:
         self._outbound_length = outbound_length
 
     def line_of(
-        self, record: Record, update: Update, outbound: bytes | None, first: int | None = None
+        self,
+        record: Record,
+        update: Update,
+        outbound: bytes | None,
+        first: int | None = None,
+        event: bytes | None = None,
     ) -> Line:
-        """Return what is to be written of a decision; ``first`` is the customer's hash, if known.
+        """Return what is to be written of a decision.
+
+        Parameters
+        ----------
+        first, event
+            The customer's hash and the line, if they are known.
+        record, update, outbound
+            See `commit.Committer.commit`.
 
         Raises
         ------
@@ -170,8 +95,9 @@ class Committing:
         """
         _check_ids({"event_id": record.id, "customer_id": record.customer})
         return Line(
-            event_of(record), self.keys.decision(record.id), record.customer, record.channel,
-            _hash(record.customer) if first is None else first, record.contacts, update, outbound,
+            event or event_of(record), self.keys.decision(record.id), record.customer,
+            record.channel, _hash(record.customer) if first is None else first, record.contacts,
+            update, outbound,
         )  # fmt: skip
 
     def commit(

@@ -67,6 +67,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in [n for n in os.environ if n.startswith("NEXTBEST_")]:
         monkeypatch.delenv(name)
     (tmp_path / "shop.py").write_text(SHOP)
+    for name in ("shop", "broken"):  # another test of this process may have had one
+        sys.modules.pop(name, None)
     yield tmp_path
     for name in (".nextbest", "new"):
         stop_server(tmp_path / name)
