@@ -20,8 +20,8 @@ from ..decision.record import Offer, Record, Value
 from ..decision.request import MOST_OFFERS, Request, Row, row_of
 from ..decision.request import check as check_request
 from ..decision.why import Excluded, FeatureSeen
-from .deciding import Live
 from .http import Scope
+from .live import Live
 from .loop_wire import (
     MOST_RECENT,
     Context,

@@ -15,8 +15,9 @@ from ..decision.outbound import outbound_message
 from ..decision.reasons import Reason, reasons
 from ..decision.record import Record
 from ..decision.request import Request
-from .deciding import Asked, Decided, Decider, Live
+from .deciding import Decider
 from .http import Receive, Scope, read_typed
+from .live import Asked, Decided, Live
 from .loop_wire import DecideAnswer, DecideRequest, OfferAnswer
 from .paths import invalid
 from .problems import ProblemError, explained

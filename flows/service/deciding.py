@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,55 +12,22 @@ from typing import NamedTuple
 import msgspec
 
 from ...features.errors import EventError, RowError, StateError, StoreError
-from ...features.receipts import Receipt
-from ..decision.commit import Conflict, Kept
+from ..decision.commit import Kept
 from ..decision.errors import ModelError, RequestError
 from ..decision.ids import customer_hash, new_id, parse_id
-from ..decision.record import Record, record_of
+from ..decision.record import Record
 from ..decision.request import Request, Row, check, row_of
 from .live import Asked, Decided, Live, Seen
 from .patience import Patience
 from .together import AT_ONCE, Away, Done, Together
+from .turns import Progress, Turns
 
-__all__ = ["Asked", "Decided", "Decider", "Live"]
-
-TRIES = 64
-"""How often a decision is made anew when others for the same customer come first."""
-_SOON = 4
-"""So many times at once; then after a pause, so that not all come again together."""
-_LONGEST_PAUSE = 0.02
 GIVEN_PAST_US, GIVEN_AHEAD_US = 600_000_000, 60_000_000
 """How old the id of a decision that is not yet made may be, and how far ahead of our clock."""
 _SILENT_SECONDS = 1.0
 _LEAST = 4
 """Decisions that are made together if so many are asked for: fewer are not worth it."""
 _log = logging.getLogger("nextbest.service")
-
-
-class _Turn:
-    """Whose turn it is among the decisions for one customer in this process.
-
-    Attributes
-    ----------
-    contacts
-        As the last of them left them; None: it is not known.
-    """
-
-    __slots__ = ("contacts", "lock", "many")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.contacts: bytes | None = None
-        self.many = 0
-
-
-class _Progress:
-    """Whether others for the same customer were in the way."""
-
-    __slots__ = ("contended",)
-
-    def __init__(self, contended: bool) -> None:
-        self.contended = contended
 
 
 class _Group(NamedTuple):
@@ -95,7 +61,7 @@ class Decider:
         self._outbound = outbound
         self._clock = clock
         self._said = 0.0
-        self._turns: dict[str, _Turn] = {}
+        self._turns = Turns(outbound)
         self._group: _Group | None = None
         self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -282,11 +248,11 @@ class Decider:
         """Decide from what was read, and commit."""
         customer, contacts = asked.request.customer, seen.contacts
         make = partial(self._record, live, asked.request, seen)
-        progress = _Progress(contended)
+        progress = Progress(contended)
         given = asked.decision_id is not None
         try:
             with self._patience.limit():
-                done = await self._in_turn(live, customer, make, contacts, progress)
+                done = await self._turns.commit(live, customer, make, contacts, progress)
         except (TimeoutError, StoreError) as error:
             if not progress.contended:
                 return self._away(live, asked, contacts, error)
@@ -316,57 +282,6 @@ class Decider:
                 self._say(f"{seen.id}: {error}")
                 reason = f"models: {error}"
         return live.engine.fallback(request, reason, contacts, seen.at, seen.id)
-
-    async def _in_turn(
-        self,
-        live: Live,
-        customer: str,
-        make: Callable[[bytes], Record],
-        contacts: bytes,
-        progress: _Progress,
-    ) -> tuple[Record, Receipt, bool] | None:
-        """Commit one after the other for a customer: else all but one would be made in vain."""
-        turn = self._turns.get(customer)
-        if turn is None:
-            turn = self._turns[customer] = _Turn()
-        turn.many += 1
-        try:
-            progress.contended = progress.contended or turn.lock.locked()
-            async with turn.lock:
-                return await self._commit(live, make, contacts, progress, turn)
-        finally:
-            turn.many -= 1
-            if not turn.many:
-                del self._turns[customer]
-
-    async def _commit(
-        self,
-        live: Live,
-        make: Callable[[bytes], Record],
-        contacts: bytes,
-        progress: _Progress,
-        turn: _Turn,
-    ) -> tuple[Record, Receipt, bool] | None:
-        """Commit what is made from the contacts as they are; None: they changed all the time."""
-        if turn.contacts is not None:
-            contacts = turn.contacts
-        for again in range(TRIES):
-            record = make(contacts)
-            names = [offer.action for offer in record.offers]
-            update = live.engine.caps.offered(record.contacts, names, record.channel, record.at)
-            outbound = self._outbound(live, record)
-            done = await live.committer.commit(record, update, outbound=outbound)
-            if not isinstance(done, Conflict):
-                if done.repeated:  # by us, where the connection was lost, or by the app
-                    turn.contacts = None
-                    return record_of(done.event), done.receipt, True
-                turn.contacts = update.contacts
-                return record, done.receipt, False
-            contacts, progress.contended = done.contacts, True
-            if again >= _SOON:
-                pause = random.random() * _LONGEST_PAUSE  # noqa: S311  # guards nothing
-                await asyncio.sleep(pause)
-        return None
 
     def _away(self, live: Live, asked: Asked, contacts: bytes | None, error: Exception) -> Decided:
         why = str(error) or f"the store does not answer within {self._patience.seconds:g} s"

@@ -16,8 +16,8 @@ from ..decision.ids import customer_hash, parse_id
 from ..decision.outbound import outbound_message
 from ..decision.record import Record, Response
 from ..decision.strategy import Strategy
-from .deciding import Live
 from .http import JSON, Receive, Scope, read_typed
+from .live import Live
 from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
 from .moments import microseconds_at
 from .problems import Fault, ProblemError, explained

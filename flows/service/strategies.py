@@ -23,7 +23,7 @@ from ..decision.loading import Loaded, load
 from ..decision.models import Models
 from ..decision.published import PublishedModels
 from ..decision.request import Request
-from .deciding import Live
+from .live import Live
 from .problems import ProblemError
 from .strategy_store import StrategyStore
 

@@ -15,8 +15,8 @@ from ..decision.ids import parse_id
 from ..decision.record import Record
 from ..decision.why import why
 from .archive import ArchiveSearch
-from .deciding import Live
 from .http import Scope
+from .live import Live
 from .outcomes import unknown
 from .paths import invalid, no_query, unescaped
 from .problems import ProblemError

@@ -11,7 +11,8 @@ from nextbest.features.online import AsyncFeatureClient
 from nextbest.flows.decision.commit import AsyncCommitter, Log
 from nextbest.flows.decision.request import Request
 from nextbest.flows.service import deciding
-from nextbest.flows.service.deciding import Asked, Decided, Decider
+from nextbest.flows.service.deciding import Decider
+from nextbest.flows.service.live import Asked, Decided
 from nextbest.flows.service.strategies import Strategies
 from nextbest.flows.service.strategy_store import StrategyStore
 from tests.flows.service import shop
