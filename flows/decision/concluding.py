@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct, pack_into
+from struct import Struct
 
 import numpy as np
-import numpy.typing as npt
 
 from ...learners.kernels.conclude import conclude
 from .exploring import Exploring
@@ -16,7 +15,7 @@ from .room import Room, bytes_of
 from .survey import Survey
 from .worth import Worth
 
-F64 = npt.NDArray[np.float64]
+_NUMBER = Struct("<q")
 
 
 class Concluding:
@@ -85,7 +84,8 @@ class Concluding:
                 room.told_bytes, width * i, *own, *blocks[step * i : step * (i + 1)], len(numbers)
             )
         if len(numbers) <= room.rows:
-            pack_into(f"<{len(numbers)}q", room.numbers_bytes, 0, *numbers)
+            for place, number in enumerate(numbers):
+                _NUMBER.pack_into(room.numbers_bytes, 8 * place, number)
             drawn, picks, picked = room.numbers, room.picks, room.picks_bytes
         else:
             drawn = np.array(numbers, np.int64)

@@ -53,6 +53,7 @@ class Exploring:
         self.policy = _policy(strategy, self.seed)
         self._wanted = strategy.exploration
         self._method = _METHODS[self._wanted.method]
+        self._known = -1, 0.0
         self._floor, self._share = self.policy.floor, self._wanted.budget
 
     @property
@@ -135,9 +136,13 @@ class Exploring:
 
     def _strength(self, clock: int) -> float:
         wanted = self._wanted
-        if wanted.method == "squarecb":
-            return float(wanted.gamma * max(clock, 1) ** wanted.exponent)
-        return wanted.epsilon
+        if wanted.method != "squarecb":
+            return wanted.epsilon
+        known, strength = self._known
+        if known != clock:
+            strength = float(wanted.gamma * max(clock, 1) ** wanted.exponent)
+            self._known = clock, strength  # it changes with the models only
+        return strength
 
     def _by_lot(self, left: Bools, draw: float, chances: F64) -> int:
         """Choose for a customer of the control group, as the policy does."""
