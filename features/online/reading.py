@@ -200,7 +200,7 @@ class Reader:
         """Decode rows, and fetch the declarations that they need."""
         for _ in range(_MOST_SCHEMAS):
             try:
-                if len(stored) > 1 or stored[0] is None:
+                if len(stored) != 1 or stored[0] is None:
                     return part.decoder.decode(stored, at)
                 values, state, position, age_ms = part.decoder.decode_one(stored[0], at)
                 return FeatureRows(
