@@ -27,7 +27,7 @@ from .unserved import Unserved
 
 
 class Engine:
-    """Makes the decisions of one version of a strategy.
+    """Makes the decisions of one version of a strategy; any number of threads may use it.
 
     Parameters
     ----------

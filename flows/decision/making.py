@@ -128,12 +128,16 @@ class Making:
             The record of the one decision that is asked for: what it says was foretold.
         """
         n = len(asked.requests)
-        room = self._rooms.pop() if n == 1 and self._rooms else Room(n, self._shape)
+        if n > 1:
+            return self._made(Room(n, self._shape), asked, models, about, logged)
+        try:
+            room = self._rooms.pop()  # which no other thread can take then
+        except IndexError:
+            room = Room(1, self._shape)
         try:
             return self._made(room, asked, models, about, logged)
         finally:
-            if n == 1:
-                self._rooms.append(room)
+            self._rooms.append(room)
 
     def _made(
         self,

@@ -1,5 +1,7 @@
 """Many decisions at once are those that one makes after the other, bit for bit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,14 @@ def test_weights_that_are_not_needed_are_not_looked_at():
 def test_parts_of_other_lengths_are_refused():
     with pytest.raises(SettingsError, match=r"2 requests, but other parts of \[1\]"):
         ENGINE.decide_many([request()] * 2, [None], [b""] * 2, [b""] * 2, AT, ["a", "b"])
+
+
+def test_threads_may_decide_with_one_engine():
+    given = asked(np.random.default_rng(8), 40)
+    alone = ENGINE.decide_many(*given)
+
+    def one(i):
+        return ENGINE.decide(*[part[i % 40] for part in given])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(one, range(400))) == alone * 10
