@@ -1,7 +1,7 @@
 """The dataflow's part that decides by itself: at events, and where a delivery failed.
 
-features right after marked events ─┬─► act (a part a shard) ─► decisions: log, store, outbound
-outcomes in the log: failures ──────┘
+features right after marked events ───┬─► act (a part a shard) ─► decisions: log, store, outbound
+outcomes in the log: failures, refusals ┘                     └─► contacts: blocks, cool-downs
 
 It is a sink, because only what ends in a sink's part is sure to be done before an epoch is
 committed; what a crash leaves undone, or done but not committed, comes again.
@@ -29,8 +29,9 @@ from .connection import explained, passes
 from .decision.acting import Actor
 from .decision.appending import Appender
 from .decision.committing import Log
+from .decision.contacts import CapRules
 from .decision.loading import Loaded
-from .decision.rerouting import Failure, failure_of
+from .decision.reported import Reported, reported_in
 from .decision.triggering import Occasions, trigger_events
 from .featurize import ReadFeatures
 from .marking import EventMarker
@@ -62,8 +63,9 @@ class Acting:
 
     @classmethod
     def of(cls, loaded: Loaded, catalog: Catalog, log: MakeLog | None) -> Acting | None:
-        """Return it; None: the strategy never decides by itself, or the log is only read."""
-        return cls(loaded, catalog, log) if log is not None and acts(loaded) else None
+        """Return it; None: there is nothing to do for the strategy, or the log is only read."""
+        needed = acts(loaded) or loaded.strategy.cool_downs
+        return cls(loaded, catalog, log) if log is not None and needed else None
 
     def marker(self) -> EventMarker | None:
         """Return what finds the events of triggers; None: there are no triggers."""
@@ -112,8 +114,9 @@ def attach_acting(
         See `Actor`.
     """
     occasions = op.flat_map("occasions", shards, _occasions)
-    failures = op.flat_map("failures", tables, partial(_failures, keys))
-    both = op.merge("act_in", occasions, failures)
+    rules = CapRules.compile(acting.loaded.strategy)
+    reported = op.flat_map("reported", tables, partial(_reported, keys, rules))
+    both = op.merge("act_in", occasions, reported)
     sink = ActSink(acting, keys, url, settings, patience, tell)
     op.output("act", both, place.sink(sink, place.of_key))
 
@@ -126,14 +129,16 @@ def _occasions(item: tuple[str, Any]) -> Iterator[tuple[str, Occasions]]:
             yield key, found
 
 
-def _failures(keys: Sequence[str], chunk: ChunkTable) -> Iterator[tuple[str, Failure]]:
+def _reported(
+    keys: Sequence[str], rules: CapRules, chunk: ChunkTable
+) -> Iterator[tuple[str, Reported]]:
     for event in chunk.loop:
-        failure = failure_of(event)
-        if failure is not None:
-            yield keys[int(hash_string(failure.customer)[0]) % len(keys)], failure
+        one = reported_in(event, rules)
+        if one is not None:
+            yield keys[int(hash_string(one.customer)[0]) % len(keys)], one
 
 
-class ActSink(KeyedSink[Occasions | Failure, int]):
+class ActSink(KeyedSink[Occasions | Reported, int]):
     """Decides, and commits what was decided: a part a shard, all of a worker on one connection.
 
     When an epoch ends, all that came in it is done. A store that is away is waited for.
@@ -186,7 +191,8 @@ class ActSink(KeyedSink[Occasions | Failure, int]):
             record_seconds=settings.decision_seconds, tell=self._tell,
             patiently=partial(_patiently, self._url, self._patience),
         )  # fmt: skip
-        actor.warm()
+        if acts(acting.loaded):
+            actor.warm()
         return actor
 
 
@@ -198,16 +204,16 @@ class _Shared:
         self.users = 0
 
 
-class _ActPartition(StatefulSinkPartition[Occasions | Failure, int]):
+class _ActPartition(StatefulSinkPartition[Occasions | Reported, int]):
     def __init__(self, shared: _Shared, came: int) -> None:
         shared.users += 1
         self._shared = shared
         self._came = came
 
-    def write_batch(self, items: list[Occasions | Failure]) -> None:
+    def write_batch(self, items: list[Occasions | Reported]) -> None:
         self._shared.actor.act(
             [item for item in items if isinstance(item, Occasions)],
-            [item for item in items if isinstance(item, Failure)],
+            [item for item in items if isinstance(item, Reported)],
         )
         self._came += len(items)
 

@@ -38,8 +38,9 @@ from .loading import Loaded
 from .outbound import outbound_message
 from .pipelined import Commit, Pipelined
 from .record import Record, record_of
+from .reported import Reported
 from .request import Request
-from .rerouting import Failure, Rerouting
+from .rerouting import Rerouting
 from .scripts import PENDING
 from .strategy import Strategy
 from .triggering import Found, Occasions, Task, Triggering
@@ -130,8 +131,10 @@ class Actor:
         names = [offer.action for offer in record.offers]
         engine.caps.offered(b"", names, request.channel, at)
 
-    def act(self, occasions: Sequence[Occasions] = (), failures: Sequence[Failure] = ()) -> None:
+    def act(self, occasions: Sequence[Occasions] = (), outcomes: Sequence[Reported] = ()) -> None:
         """Decide what is to be decided at some events and failed deliveries.
+
+        Of outcomes that were put into the log contacts are changed.
 
         Raises
         ------
@@ -140,12 +143,12 @@ class Actor:
         """
         found = self._triggering.find(occasions, self._clock()) if occasions else Found([], 0, 0)
         self._counts.update(triggered=found.triggered, late=found.late)
-        if found.tasks or failures:
+        if found.tasks or outcomes:
             self._patiently(self.followed.start)
         for first in range(0, len(found.tasks), _AT_ONCE):
             self._do(found.tasks[first : first + _AT_ONCE])
-        for first in range(0, len(failures), _AT_ONCE):
-            find = partial(self._rerouting.find, failures[first : first + _AT_ONCE], self._clock())
+        for first in range(0, len(outcomes), _AT_ONCE):
+            find = partial(self._rerouting.find, outcomes[first : first + _AT_ONCE], self._clock())
             again: Found = self._patiently(find)
             self._counts.update(late=again.late)
             self._do(again.tasks)

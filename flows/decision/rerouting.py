@@ -7,47 +7,26 @@ failed decision. No chain of failures tries a channel twice.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from ...features.durations import microseconds
-from ...features.errors import RowError, StateError, StoreError
+from ...features.errors import RowError, StateError
 from ...features.online import FeatureClient
 from .commit import Kept
-from .committing import Called, Step
-from .contacts import FAIL, CapRules, Reply
+from .contacts import FAIL
 from .engine import Engine
 from .errors import RequestError
 from .ids import id_of_cause, parse_id
 from .keys import Keys
-from .loop_events import LoopEvent
 from .pipelined import Commit, Pipelined
-from .record import Record, Response
+from .record import Record
+from .reported import Reported, is_of, taking_in
 from .request import Row, row_of
-from .scripts import CHANGE
 from .strategy import Trigger, otherwise_of
 from .triggering import Found, Task, timely
 
-_TRIES = 100
 _WITHIN = Trigger(event="", channel="any").within
-
-
-class Failure(NamedTuple):
-    """A delivery that failed: an outcome in the log."""
-
-    outcome_id: str
-    at: int
-    customer: str
-    decision_id: str
-    action: str | None
-
-
-def failure_of(event: LoopEvent) -> Failure | None:
-    """Return what an event of the loop tells of a failed delivery; None: it tells of none."""
-    own = event.own
-    if not isinstance(own, Response) or own.response != FAIL:
-        return None
-    return Failure(event.event_id, event.at, event.customer, own.decision_id, own.action)
 
 
 class Rerouting:
@@ -74,8 +53,10 @@ class Rerouting:
         self._engine, self._keys = engine, keys
         self._store, self._features = store, features
 
-    def find(self, failures: Sequence[Failure], now: int) -> Found:
-        """Return what is to be decided; for failures of what we know nothing of: nothing.
+    def find(self, outcomes: Sequence[Reported], now: int) -> Found:
+        """Return what is to be decided; for outcomes of what we know nothing of: nothing.
+
+        Contacts are changed as those outcomes ask that were not posted.
 
         Raises
         ------
@@ -86,7 +67,7 @@ class Rerouting:
         replies = self._store.get(
             [
                 command
-                for one in failures
+                for one in outcomes
                 for command in (
                     ("GET", keys.decision(one.decision_id)),
                     ("EXISTS", keys.outcome(one.customer, one.outcome_id)),
@@ -94,16 +75,19 @@ class Rerouting:
             ]
         )
         late, pairs = 0, []
-        for one, value, taken in zip(failures, replies[::2], replies[1::2], strict=True):
+        for one, value, taken in zip(outcomes, replies[::2], replies[1::2], strict=True):
             record = _record(value)
-            if record is None or not self._fits(one, record):
-                continue
-            if not timely(one.at, now, self._within(record)):
-                late += 1
+            if record is None or not is_of(one, record):
                 continue
             if not taken:  # it was not posted, but put into the log
-                self._block(one, record)
-            pairs.append((one, record))
+                change = Commit(taking_in(keys, self._engine.caps, one, record))
+                self._store.run([change])
+            if one.response != FAIL or not self._is_outbound(record):
+                continue
+            if timely(one.at, now, self._within(record)):
+                pairs.append((one, record))
+            else:
+                late += 1
         pairs = self._first(pairs)
         tasks = []
         rows = self._rows([one.customer for one, _ in pairs])
@@ -111,7 +95,7 @@ class Rerouting:
             tasks.append(self._task(one, record, *self._newer(row, fault, record)))
         return Found(tasks, 0, late)
 
-    def _first(self, pairs: Sequence[tuple[Failure, Record]]) -> list[tuple[Failure, Record]]:
+    def _first(self, pairs: Sequence[tuple[Reported, Record]]) -> list[tuple[Reported, Record]]:
         """Return the failures that were the first report, also if they are read again."""
         commands: list[tuple[Any, ...]] = []
         for one, record in pairs:
@@ -121,23 +105,15 @@ class Rerouting:
         first = self._store.get(commands)[1::2]
         return [pair for pair, name in zip(pairs, first, strict=True) if name == _claim(pair[0])]
 
-    def _fits(self, one: Failure, record: Record) -> bool:
-        """Is it a failure of an outbound offer of ours?"""
-        names = [offer.action for offer in record.offers]
+    def _is_outbound(self, record: Record) -> bool:
         channel = self._engine.loaded.strategy.channels.get(record.channel)
-        return (
-            channel is not None
-            and channel.direction == "outbound"
-            and record.customer == one.customer
-            and bool(names)
-            and (one.action is None or one.action in names)
-        )
+        return channel is not None and channel.direction == "outbound"
 
     def _within(self, record: Record) -> int:
         trigger = self._engine.loaded.strategy.triggers.get(record.trigger)
         return microseconds(_WITHIN if trigger is None else trigger.within)
 
-    def _task(self, one: Failure, record: Record, row: Row | None, fault: str) -> Task:
+    def _task(self, one: Reported, record: Record, row: Row | None, fault: str) -> Task:
         tried = self._tried(record)
         others = otherwise_of(self._engine.loaded.strategy, record.channel)
         return Task(
@@ -188,35 +164,8 @@ class Rerouting:
             return [row for customer in customers for row in self._rows([customer])]
         return [(row_of(found, i), "") for i in range(len(customers))]
 
-    def _block(self, one: Failure, record: Record) -> None:
-        """Change the contacts as the outcome asks."""
-        reply = Reply(
-            one.outcome_id,
-            one.at,
-            FAIL,
-            one.action or record.offers[0].action,
-            record.channel,
-            record.at,
-        )
-        change = Commit(_changed(self._keys, one.customer, self._engine.caps, reply))
-        self._store.run([change])
 
-
-def _changed(
-    keys: Keys, customer: str, rules: CapRules, reply: Reply
-) -> Generator[Step, Any, None]:
-    key = keys.contacts(customer)
-    for _ in range(_TRIES):
-        present: bytes = (yield ("GET", key)) or b""
-        update = rules.responded(present, reply)
-        if update.contacts == present or (
-            yield Called(CHANGE, (key,), (present, update.contacts, max(update.keep_ms, 1)))
-        ):
-            return
-    raise StoreError(f"{key} changed {_TRIES} times meanwhile")
-
-
-def _claim(one: Failure) -> bytes:
+def _claim(one: Reported) -> bytes:
     """What tells a report from others; who sends one again may give it another time."""
     return f"{one.at} {one.outcome_id}".encode()
 
