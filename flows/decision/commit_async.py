@@ -119,14 +119,13 @@ class AsyncCommitter:
         -------
         list[Committed or Conflict or NextbestError]
             What became of each; what `commit` would have raised. Nothing is known of one that a
-            store failed at: it may have been committed.
-
-        Raises
-        ------
-        StoreError
-            If the log is known to be away: then nothing is written.
+            store failed at: it may have been committed. If the log is known to be away, nothing is
+            written.
         """
-        self._check()
+        try:
+            self._check()
+        except StoreError as error:
+            return [error] * len(decisions)
         events = events_of([decision[0] for decision in decisions])
         made = list(map(self._line, decisions, events))
         lines = [one for one in made if isinstance(one, Line)]
