@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -82,16 +83,18 @@ class Ours(Policy):
 
 
 class _Foretelling(ABC):
-    """What the engine needs of models; ``persons`` are the bytes of the customer's id."""
+    """What foretells in the place of our models."""
 
     def __init__(self, engine: Engine) -> None:
         self.actions = engine.actions
-        self.versions = dict.fromkeys(engine.objectives, 0)
-        self.clock = 0
 
     @abstractmethod
-    def chances(self, inputs: Mapping[str, Value], features: F64 | None, persons: bytes) -> F64:
-        """Return what is foretold of each action, float64[1, K]."""
+    def chances(self, inputs: Mapping[str, Value], features: F64, customer: str) -> F64:
+        """Return what is foretold of each action, float64[K]; ``features`` are float64[K, A]."""
+
+    def clock(self, customer: str) -> int:
+        """Return how many outcomes were learned, for the exploration."""
+        return 0
 
     @abstractmethod
     def learn(self, credit: Credit) -> None:
@@ -104,14 +107,18 @@ class _Other(Policy):
     def __init__(self, world: World, variant: Variant, make: type[_Foretelling]) -> None:
         super().__init__(world, variant)
         self._model = make(self.engine)
-        self.engine.models = cast(Models, self._model)
 
     def decide(self, request: Request, row: Row, at: int, decision_id: str) -> Record:
-        """Return what is offered."""
-        customer = request.customer.encode()
-        if isinstance(self._model, _OnePerson):
-            self._model.clock = self._model.known(customer).updates
-        return self.engine.decide(request, row, b"", customer, at, decision_id)
+        """Return what is offered: a decision, made again with what the other model foretells."""
+        record = super().decide(request, row, at, decision_id)
+        if not record.eligible:
+            return record
+        seen = self.engine.inputs.read(row.values, row.state, request.context, request.channel, at)
+        chances = self._model.chances(record.inputs, seen.features, request.customer)
+        places = [self.engine.actions.index(name) for name in record.eligible]
+        foretold = {OBJECTIVE: chances[places].tobytes()}
+        clock = self._model.clock(request.customer)
+        return self.engine.again(msgspec.structs.replace(record, chances=foretold, clock=clock))
 
     def learn(self, credits_: Sequence[Credit]) -> None:
         """Learn each credit once; a silence that is taken back later stays."""
@@ -125,22 +132,26 @@ class _OnePerson(_Foretelling):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._known: dict[bytes, BayesianRanker] = {}
+        self._known: dict[str, BayesianRanker] = {}
 
-    def known(self, customer: bytes) -> BayesianRanker:
+    def known(self, customer: str) -> BayesianRanker:
         """Return a customer's model."""
         if customer not in self._known:
             self._known[customer] = BayesianRanker(self.actions, experts=[Expert(1.0, 0.0)])
         return self._known[customer]
 
-    def chances(self, inputs: Mapping[str, Value], features: F64 | None, persons: bytes) -> F64:
-        """Return float64[1, K]."""
-        return self.known(persons).belief({}).probability[None, :]
+    def chances(self, inputs: Mapping[str, Value], features: F64, customer: str) -> F64:
+        """Return float64[K]."""
+        return self.known(customer).belief({}).probability
+
+    def clock(self, customer: str) -> int:
+        """Return how many outcomes the customer's own model has learned."""
+        return self.known(customer).updates
 
     def learn(self, credit: Credit) -> None:
         """Learn with the customer's own model."""
         place = self.actions.index(credit.action)
-        self.known(credit.customer.encode()).learn({}, None, place, credit.reward)
+        self.known(credit.customer).learn({}, None, place, credit.reward)
 
 
 class _River(_Foretelling):
@@ -154,14 +165,13 @@ class _River(_Foretelling):
             linear_model.LogisticRegression(optim.AdaGrad(learning_rate)) for _ in self.actions
         ]
 
-    def chances(self, inputs: Mapping[str, Value], features: F64 | None, persons: bytes) -> F64:
-        """Return float64[1, K]."""
+    def chances(self, inputs: Mapping[str, Value], features: F64, customer: str) -> F64:
+        """Return float64[K]."""
         x = _one_hot(inputs)
-        found = np.empty((1, len(self.actions)))
+        found = np.empty(len(self.actions))
         for a, model in enumerate(self._models):
-            if features is not None:
-                x["liked"] = _known(features[a, 0])
-            found[0, a] = model.predict_proba_one(x)[True]
+            x["liked"] = _known(features[a, 0])
+            found[a] = model.predict_proba_one(x)[True]
         return found
 
     def learn(self, credit: Credit) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from nextbest.features.plan import Plan
 from nextbest.features.store import ShardStore
-from nextbest.flows.decision.models import load_model
+from nextbest.learners import PublishedArms
 
 from .declared import catalog
 from .log import make_blobs
@@ -179,5 +179,5 @@ def _check_that_offers_were_learned(expected: dict[str, Any]) -> None:
     for key in models:  # each reward was applied once
         name = key.rsplit(":", 1)[1]
         applied = [at for at, withdrawn in gone.items() if at[0] == name and not withdrawn]
-        assert load_model(expected["store"][key]).updates == len(applied), name
+        assert PublishedArms.from_bytes(expected["store"][key]).version == len(applied), name
     assert any(":offers:person:" in key for key in expected["store"])

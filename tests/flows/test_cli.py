@@ -64,6 +64,7 @@ class Nextbest(Protocol):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory with a catalog; the data directory is below it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # before the tests' own directories
     for name in [n for n in os.environ if n.startswith("NEXTBEST_")]:
         monkeypatch.delenv(name)
     (tmp_path / "shop.py").write_text(SHOP)

@@ -23,6 +23,7 @@ from nextbest.flows.commands.inputs import Job
 from nextbest.flows.commands.job import run_job
 from nextbest.flows.commands.rebuild import run_rebuild
 from nextbest.flows.settings import Settings
+from nextbest.learners import PublishedArms
 from tests.chaos import declared
 from tests.chaos.log import make_blobs
 from tests.chaos.offers import STRATEGY
@@ -68,10 +69,17 @@ class Place:
         return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
     def learned(self) -> dict[bytes, bytes]:
-        """The models and the customers' own weights in the store."""
+        """The models, without their stamps, and the customers' own weights in the store."""
         with redis.Redis.from_url(self.url) as client:
             keys: Any = sorted(client.scan_iter("nextbest:chaos:offers:*", count=10_000))
-            return {key: client.get(key) for key in keys if not key.endswith(b":published")}  # type: ignore[misc]
+            keys = [key for key in keys if not key.endswith(b":published")]
+            values: Any = client.mget(keys)
+        return {
+            key: PublishedArms.from_bytes(value).stamped(None).to_bytes()
+            if b":model:" in key
+            else value
+            for key, value in zip(keys, values, strict=True)
+        }
 
 
 def said(work: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 from nextbest.features.online import AsyncFeatureClient
 from nextbest.flows.decision.commit import AsyncCommitter, Log
 from nextbest.flows.decision.request import Request
-from nextbest.flows.service import deciding
+from nextbest.flows.service import turns
 from nextbest.flows.service.deciding import Decider
 from nextbest.flows.service.live import Asked, Decided
 from nextbest.flows.service.strategies import Strategies
@@ -55,7 +55,7 @@ def decide_at_once(url: str, file: Path, many: int, processes: int) -> list[Deci
 def test_nothing_is_offered_that_was_not_counted(
     store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int, processes: int
 ) -> None:
-    monkeypatch.setattr(deciding, "TRIES", tries)
+    monkeypatch.setattr(turns, "TRIES", tries)
     file = tmp_path / "s.yaml"
     file.write_text(TEXT)
     found = decide_at_once(store_url, file, 8, processes)
