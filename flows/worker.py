@@ -139,7 +139,7 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     source = open_source(job, settings, url, stop)
     return build_flow(
         source, catalog, settings, url, decisions=point, loop=loop,
-        acting=acting_of(job, catalog, settings), member=member, stop=stop,
+        acting=acting_of(job, loop, settings), member=member, stop=stop,
     )  # fmt: skip
 
 

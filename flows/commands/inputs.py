@@ -117,15 +117,9 @@ def loop_of(job: Job, catalog: Catalog) -> Loop | None:
     return Loop.compile(load_strategy(job.strategy, catalog), catalog)
 
 
-def acting_of(job: Job, catalog: Catalog, settings: Settings) -> Acting | None:
-    """Return what a job needs to decide by itself; None: its log is files, or it never does.
-
-    Raises
-    ------
-    SettingsError
-        With every fault of the strategy.
-    """
-    if job.strategy is None:
+def acting_of(job: Job, loop: Loop | None, settings: Settings) -> Acting | None:
+    """Return what a job needs to decide by itself; None: its log is files, or it never does."""
+    if loop is None:
         return None
     log: MakeLog | None = None
     if job.stream is not None:
@@ -133,7 +127,7 @@ def acting_of(job: Job, catalog: Catalog, settings: Settings) -> Acting | None:
     elif job.topic is not None:
         brokers = job.kafka or settings.kafka_brokers or ""
         log = partial(KafkaPublisher, brokers, job.topic, settings.kafka_config, settings.shards)
-    return Acting.of(load_strategy(job.strategy, catalog), catalog, log)
+    return Acting.of(loop.loaded, loop.catalog, log)
 
 
 def read_strategy(path: Path) -> str:

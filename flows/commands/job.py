@@ -43,7 +43,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     """
     catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
-    loop, acting = loop_of(job, catalog), acting_of(job, catalog, settings)
+    loop = loop_of(job, catalog)
+    acting = acting_of(job, loop, settings)
     check_input(job, settings)
     member = check_processes(job, settings)
     with stop_on_signals() as stop:

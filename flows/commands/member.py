@@ -121,7 +121,7 @@ def _run(order: Order, supervisor: _Supervisor) -> None:
         order.url,
         decisions=point,
         loop=loop,
-        acting=acting_of(job, catalog, settings),
+        acting=acting_of(job, loop, settings),
         observers=measures.observers(),
         member=member,
         stop=supervisor.stop,

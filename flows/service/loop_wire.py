@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from ...features.kernels.layout import MAX_ID_BYTES
+from ..decision.outbound import OutboundOffer
 from ..decision.reasons import Reason
-from ..decision.record import Value
 from ..decision.request import LONGEST_NAME, LONGEST_TEXT, MOST_CONTEXT, MOST_OFFERS
 from ..decision.why import Excluded, FeatureSeen
 from .wire import MAX_RECEIPTS, MAX_WAIT_SECONDS, Moment, ReceiptText
@@ -59,19 +59,9 @@ class DecideRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class OfferAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+class OfferAnswer(OutboundOffer, frozen=True, omit_defaults=True):
     """An action that was chosen."""
 
-    action: str
-    rank: Annotated[int, Meta(ge=0, description="0 is the first")]
-    score: float
-    propensity: Annotated[
-        float, Meta(description="how likely it was to be chosen at its rank, given those before")
-    ]
-    content: Annotated[dict[str, Value], Meta(description="as the strategy has it")]
-    value: Annotated[
-        float | dict[str, float] | None, Meta(description="what a full response is worth")
-    ] = None
     reasons: Annotated[list[Reason] | None, Meta(description="if they were asked for")] = None
 
 
