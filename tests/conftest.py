@@ -12,9 +12,14 @@ import pytest
 import redis
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
+from hypothesis import settings
 
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.run import run_engine
+
+# The same examples each time, so that a change is judged by itself; the long forms look for others.
+settings.register_profile("same", derandomize=os.environ.get("NEXTBEST_LAWS") != "long")
+settings.load_profile("same")
 
 if sys.dont_write_bytecode:
     # Hundreds of processes are started: with its bytecode kept nowhere, each of them would compile
