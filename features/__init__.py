@@ -6,6 +6,7 @@ features up stays light.
 
 from . import aggregations
 from .catalog import Catalog
+from .columns import Columns
 from .declaration import Entity, Feature, FeatureView, customer
 from .derived import feature, maximum, minimum
 from .errors import (
@@ -23,6 +24,7 @@ from .services import FeatureService
 
 __all__ = [
     "Catalog",
+    "Columns",
     "DeclarationError",
     "Entity",
     "EventError",

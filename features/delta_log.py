@@ -39,7 +39,8 @@ class DeltaLog:
     Raises
     ------
     StateError
-        If the file is missing, shorter than the pointer, or not such a log.
+        If the file is missing, shorter than the pointer, or not such a log, or one of another
+        version.
 
     Examples
     --------
@@ -75,8 +76,15 @@ class DeltaLog:
             raise StateError(f"{path}: cannot be opened: {error.strerror}") from error
         with durable.named_errors(path):
             size = os.fstat(self._file.fileno()).st_size
-            if not len(MAGIC) <= pointer <= size or self._file.read(len(MAGIC)) != MAGIC:
+            head = self._file.read(len(MAGIC))
+            if not len(MAGIC) <= pointer <= size or head != MAGIC:
                 self._file.close()
+                if len(head) == len(MAGIC) and head[:-1] == MAGIC[:-1] and head != MAGIC:
+                    raise StateError(
+                        f"{path}: a state log of version {head[-1]}; this release reads version "
+                        f"{MAGIC[-1]}. Go on with the release that wrote it, or make the state "
+                        "anew from the archive with `nextbest rebuild`"
+                    )
                 raise StateError(
                     f"{path}: not a state log, or cut off ({size} bytes, {pointer} committed)"
                 )

@@ -140,7 +140,7 @@ class ShardFiles:
         StateError
             If the disk is full or fails.
         """
-        if self._log.records:
+        if len(self._log):
             self.sync()
             self._sealed.append(self._log)
             self._log = self._new_log()

@@ -17,7 +17,9 @@ _HUGE_PAGE = 1 << 21
 def reserve_rows(words: int, capacity: int) -> Rows:
     """Reserve address space for ``capacity`` rows of ``words`` 8-byte words, all zero.
 
-    Pages take memory only when they are first written.
+    Pages take memory only when they are first written. The first row is at the beginning of a huge
+    page, so that the first write takes the whole of it: else the system puts huge pages together
+    later, at its leisure, and memory grows for an hour by what was never asked for.
 
     Raises
     ------
@@ -26,12 +28,13 @@ def reserve_rows(words: int, capacity: int) -> Rows:
     """
     size = words * 8 * capacity
     try:
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
+        memory = mmap.mmap(-1, size + _HUGE_PAGE, flags=flags)
     except OSError as error:
         raise StateError(f"cannot reserve {size} bytes for {capacity} rows: {error}") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
-    u64 = np.frombuffer(memory, np.uint64)
+    u64 = np.frombuffer(memory, np.uint64, size // 8, -_address(memory) % _HUGE_PAGE)
     return Rows(u64, u64.view(np.int64), u64.view(np.float64), u64.view(np.uint32))
 
 
@@ -44,4 +47,9 @@ def release_rows(rows: Rows, start: int, stop: int) -> None:
     rows.u64[start : min(stop, page // 8)] = 0
     if 8 * stop > page:
         memory = rows.u64.base.obj  # type: ignore[union-attr]  # what `reserve_rows` mapped
-        memory.madvise(mmap.MADV_DONTNEED, page, 8 * len(rows.u64) - page)
+        first = rows.u64.ctypes.data - _address(memory)
+        memory.madvise(mmap.MADV_DONTNEED, first + page, 8 * len(rows.u64) - page)
+
+
+def _address(memory: mmap.mmap) -> int:
+    return int(np.frombuffer(memory, np.uint8).ctypes.data)

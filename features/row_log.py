@@ -7,6 +7,7 @@ their records (`nextbest.features.kernels.records_log`).
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,12 +47,18 @@ class RowLog:
     def __init__(self, path: Path, pointer: int | None) -> None:
         self.path = path
         self._log = DeltaLog(path, pointer)
-        self.records: list[Rows] = []
+        # Of each record the numbers of its `Rows`: where little changes there are very many.
+        self._records = array("Q")
+        self._rows = 0
         for at, length in self._log.bounds():
             head = self._log.peek(at, _HEAD.size)
             if length < _HEAD.size or len(head) < _HEAD.size:
                 raise StateError(f"{path}: the record at byte {at} is cut off")
-            self.records.append(Rows(at, length, *_HEAD.unpack(head)))
+            self._add(Rows(at, length, *_HEAD.unpack(head)))
+
+    def __len__(self) -> int:
+        """Return how many records it has."""
+        return len(self._records) // len(Rows._fields)
 
     @property
     def pointer(self) -> int:
@@ -61,17 +68,17 @@ class RowLog:
     @property
     def rows(self) -> int:
         """How many rows it holds, every version of them counted."""
-        return sum(record.rows for record in self.records)
+        return self._rows
 
     @property
     def first_version(self) -> int | None:
         """The version of its first rows; None without any."""
-        return self.records[0].version if self.records else None
+        return self._record(0).version if len(self) else None
 
     @property
     def last_version(self) -> int:
         """The version of its last rows; 0 without any."""
-        return self.records[-1].version if self.records else 0
+        return self._record(len(self) - 1).version if len(self) else 0
 
     def append(self, state: ShardState, version: int) -> None:
         """Write the rows that changed, without waiting for the disk.
@@ -86,7 +93,7 @@ class RowLog:
             changes = state.take_changes(version, ROWS_PER_RECORD)
             at = self._log.pointer
             self._log.write(_HEAD.pack(version, rows), changes)
-            self.records.append(Rows(at, _HEAD.size + len(changes), version, rows))
+            self._add(Rows(at, _HEAD.size + len(changes), version, rows))
 
     def sync(self) -> None:
         """Wait until all that was written is on disk.
@@ -106,7 +113,7 @@ class RowLog:
         StateError
             Naming file and offset of what is damaged.
         """
-        for record in self.records:
+        for record in map(self._record, range(len(self))):
             changes = self._log.read(record.at, record.length)[_HEAD.size :]
             try:
                 state.load_changes(changes, record.version)
@@ -124,9 +131,17 @@ class RowLog:
         StateError
             Naming file and offset of what is damaged.
         """
-        for record in reversed(self.records):
+        for record in map(self._record, reversed(range(len(self)))):
             yield record, self._log.read(record.at, record.length)
 
     def close(self) -> None:
         """Close the file."""
         self._log.close()
+
+    def _record(self, number: int) -> Rows:
+        wide = len(Rows._fields)
+        return Rows(*self._records[number * wide : (number + 1) * wide])
+
+    def _add(self, record: Rows) -> None:
+        self._records.extend(record)
+        self._rows += record.rows

@@ -69,6 +69,7 @@ class ShardState:
         self._for_log: I64 = np.zeros(0, np.int64)
         self.stamps: U32 = np.zeros(0, np.uint32)
         self.on_new: Callable[[I64], None] | None = None
+        self.evicted = 0  # rows, ever
         self._dirty: I64 = np.zeros(2, np.int64)
         self._scratch: U64 = np.zeros(plan.words + plan.words // 64 + 8, np.uint64)
         self._grow(512, 0)
@@ -263,6 +264,7 @@ class ShardState:
         stays[0] = False
         stays[slots] = False
         kept = np.flatnonzero(stays)
+        self.evicted += len(slots)
         end = self.plan.words * len(stays)
         self._table = np.zeros((max(1024, 1 << (4 * len(kept)).bit_length()), 4), np.uint64)
         dirty = (self._marks, self._for_store, self._for_log, self._dirty)

@@ -16,6 +16,7 @@ from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, _write_data_so
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.saved_dataset import SavedDatasetStorage
+from feast.utils import _get_requested_on_demand_feature_views
 
 from ..declaration import Feature
 from .entity_frame import ROW, EntityFrame, positions_of
@@ -67,7 +68,10 @@ class HistoryJob(RetrievalJob):
         self._config = config
         self._frame = frame
         self._full_names = full_feature_names
-        demanded = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        # Feast read the views past its cache: from a cache that is older, some would be missing.
+        demanded = _get_requested_on_demand_feature_views(
+            feature_refs, project, registry, allow_cache=False
+        )
         self._in_ibis = [view for view in demanded if view.mode == "substrait"]
         self._on_demand = [view for view in demanded if view.mode != "substrait"]
         self._refs = feature_refs

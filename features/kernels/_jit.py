@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,24 @@ _SOURCES = hashlib.blake2b(
 ).hexdigest()
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _load_without_scipy() -> None:
+    """Let numba believe that BLAS is where SciPy is installed, instead of loading it to see.
+
+    That takes a quarter of a second of each process, and no kernel multiplies matrices.
+    """
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # not to be found
+    try:
+        from numba.np import arraymath
+    finally:
+        del sys.modules["scipy.linalg"]
+    if hasattr(arraymath, "_HAVE_BLAS"):
+        arraymath._HAVE_BLAS = find_spec("scipy") is not None
+
+
+if sys.modules.keys().isdisjoint(("scipy.linalg", "numba.np.arraymath")):
+    _load_without_scipy()
 
 # Kernels allocate nothing that outlives them, and run without the GIL. With ``_nrt=False`` no
 # array is counted in or out of a function: the counting is atomic and, per event, cost more than

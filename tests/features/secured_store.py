@@ -49,7 +49,7 @@ def secured(directory: Path) -> Iterator[int]:
 
 
 def _wait(client: redis.Redis) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 100
     while True:
         try:
             client.ping()
@@ -115,7 +115,7 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(100)
         yield ports[0]
     finally:
         loop.call_soon_threadsafe(ended.set)

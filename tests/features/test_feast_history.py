@@ -202,6 +202,31 @@ def test_an_on_demand_view_over_both_and_a_saved_data_set(
     assert job.metadata.min_event_timestamp == pd.Timestamp(START, unit="us", tz="UTC")
 
 
+@pytest.mark.filterwarnings("ignore:On demand feature view is an experimental:RuntimeWarning")
+def test_an_on_demand_view_that_another_process_applied(
+    embedded_store: str, archive: Path, tmp_path: Path
+) -> None:
+    def transform(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"twice": [2.0 * n for n in inputs["all_events"]]}
+
+    asking = apply(CATALOG, tmp_path, embedded_store, archive=archive)
+    assert not asking.list_on_demand_feature_views(allow_cache=True)
+    elsewhere = apply(CATALOG, tmp_path, embedded_store, archive=archive)
+    udf: Any = transform
+    view = feast.OnDemandFeatureView(
+        name="doubling",
+        sources=[elsewhere.get_feature_view("history")],
+        schema=[feast.Field(name="twice", dtype=Float64)],
+        feature_transformation=PythonTransformation(udf=udf, udf_string="transform"),
+        mode="python",
+    )
+    elsewhere.apply([view])
+    frame = _frame(["ada"], [END])
+    found = asking.get_historical_features(frame, ["doubling:twice", "history:all_events"])
+    row = found.to_df().to_dict("records")[0]
+    assert row["twice"] == 2.0 * row["all_events"] > 0
+
+
 def test_a_join_key_map_asks_of_other_people(shop: feast.FeatureStore) -> None:
     def mapped(view: str) -> Any:
         named = shop.get_feature_view(view).with_name(f"partner_{view}")

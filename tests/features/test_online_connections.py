@@ -77,7 +77,7 @@ def test_a_reply_that_came_too_late_answers_nothing_later() -> None:
                 with peer:
                     peer.recv(1000)
                     if turn < 2:
-                        late.wait(10)
+                        late.wait(60)
                     peer.sendall(b"$3\r\nnew\r\n" if turn == 2 else b"$3\r\nold\r\n")
 
         connections = Connections(f"redis://127.0.0.1:{server.getsockname()[1]}?protocol=2", 0.2)
@@ -87,6 +87,7 @@ def test_a_reply_that_came_too_late_answers_nothing_later() -> None:
         with pytest.raises(StoreError, match=r"feature lookup failed: .*[Tt]ime"):
             connections.execute(["ECHO", "old"])
         late.set()
+        connections._pool.connection_kwargs.update(socket_timeout=60, socket_connect_timeout=60)
         assert connections.execute(["ECHO", "new"]) == b"new"
         thread.join()
         connections.close()

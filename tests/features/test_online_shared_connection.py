@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,7 +25,9 @@ def with_connections(url: str, use: Callable[[AsyncConnections], Awaitable[None]
     asyncio.run(run())
 
 
-def with_server(talk: Talk, use: Callable[[AsyncConnections], Awaitable[None]]) -> None:
+def with_server(
+    talk: Talk, use: Callable[[AsyncConnections], Awaitable[None]], seconds: float = 60.0
+) -> None:
     """A store that says yes to the handshake, and then what it likes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +41,7 @@ def with_server(talk: Talk, use: Callable[[AsyncConnections], Awaitable[None]]) 
     async def run() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        made = AsyncConnections(f"redis://127.0.0.1:{port}?protocol=2", 0.3)
+        made = AsyncConnections(f"redis://127.0.0.1:{port}?protocol=2", seconds)
         try:
             await use(made)
         finally:
@@ -127,29 +129,40 @@ def test_a_store_that_never_answers_is_given_up_by_all() -> None:
         asked = [made.execute(["ECHO", str(i)]) for i in range(20)]
         for error in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(error, StoreError)
-            assert "no reply within 0.3 s" in str(error)
+            # No connection: where the machine stood still just then.
+            assert re.search(r"no (reply|connection) within 0\.3 s", str(error))
 
-    with_server(talk, use)
+    with_server(talk, use, 0.3)
 
 
 def test_a_reply_too_late_answers_no_later_command() -> None:
-    connected = []
+    asked = 0
+    given_up, told = asyncio.Event(), asyncio.Event()
+    used: list[AsyncConnections] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.append(writer)
+        nonlocal asked
         await handshake(reader, writer)
-        if len(connected) == 1:
-            await asyncio.sleep(0.5)
+        asked += 1
+        if asked == 1:
+            used[0]._short._seconds = 60.0  # the next connection has time
+            await given_up.wait()
             writer.write(b"$4\r\nlate\r\n")
-        else:
-            writer.write(b"$3\r\nnew\r\n")
-            await reader.read()
+            told.set()
+            return
+        given_up.set()
+        await told.wait()
+        writer.write(b"$3\r\nnew\r\n")
+        await reader.read(65536)
+        writer.write(b"$5\r\nnewer\r\n")
+        await reader.read()
 
     async def use(made: AsyncConnections) -> None:
+        used.append(made)
         assert await made.execute(["GET", "a"]) == b"new"
-        await asyncio.sleep(0.4)
+        assert await made.execute(["GET", "b"]) == b"newer"
 
-    with_server(talk, use)
+    with_server(talk, use, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -183,15 +196,15 @@ def test_a_reply_that_nobody_asked_for_answers_nobody() -> None:
 
 def test_a_lookup_under_way_is_answered_before_the_end(store: redis.Redis, store_url: str) -> None:
     async def run() -> Any:
-        made = AsyncConnections(store_url, 5.0)
+        made = AsyncConnections(store_url, 60.0)
         assert await made.execute(["ECHO", "a"]) == b"a"
-        asked = asyncio.ensure_future(made.execute(["BLPOP", "nothing", "0.2"]))
+        asked = asyncio.ensure_future(made.execute(["BLPOP", "list", "50"]))
         await asyncio.sleep(0.05)
-        began = time.monotonic()
         await made.close()
-        assert time.monotonic() - began < 0.1
+        assert not asked.done()
         with pytest.raises(SettingsError, match="closed"):
             await made.execute(["ECHO", "a"])
+        store.rpush("list", "b")
         return await asked
 
-    assert asyncio.run(run()) is None
+    assert asyncio.run(run()) == [b"list", b"b"]
