@@ -9,7 +9,8 @@ bit for bit, in micro-batches too.
   weights of a segment and of a person.
 * A `Bandit` explores with such a model by a `Policy`, with exact propensities; `off_policy` says
   from its log what another policy would have earned. `RepairingLearner` takes in late rewards.
-* `RewardDrop` notices when what was learned no longer earns.
+* `RewardDrop` notices when what was learned no longer earns. A `Fleet` tries challengers against
+  a champion, in a `Trial` that may be looked at all the time.
 * `ActionRanker` is the smallest ranker: one diagonal model and SquareCB.
 """
 
@@ -22,6 +23,8 @@ from .columns import Columns
 from .drift import RewardDrop
 from .errors import LearnerError
 from .files import load, save
+from .fleet import Fleet
+from .fleet_parts import FleetSettings
 from .journal import Example
 from .one_person import OnePerson
 from .personal import SegmentOfOne
@@ -31,6 +34,7 @@ from .published_stamp import Stamp
 from .pull import Pull
 from .repair import RepairingLearner, Repairs
 from .teaching import learn_arm, learn_label, learn_person
+from .trial import Evidence, Trial
 
 if TYPE_CHECKING:
     from .adf import ADFLogisticRegression
@@ -65,7 +69,10 @@ __all__ = [
     "Choice",
     "Columns",
     "Decayed",
+    "Evidence",
     "Example",
+    "Fleet",
+    "FleetSettings",
     "LearnerError",
     "LogLoss",
     "LogisticRegression",
@@ -83,6 +90,7 @@ __all__ = [
     "SegmentOfOne",
     "Stamp",
     "TabularLogisticRegression",
+    "Trial",
     "Windowed",
     "learn_arm",
     "learn_label",

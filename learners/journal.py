@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,13 +68,15 @@ class Example(NamedTuple):
         return -self.revision, self.silence, *place, -self.reward, self.arm
 
 
+_ORDER = attrgetter("order")
+
+
 class Journal:
     """A sorted list of examples with distinct ids; edits can be undone until they are kept."""
 
     def __init__(self) -> None:
         self.examples: list[Example] = []
         self.customers: Counter[str] = Counter()
-        self._orders: list[Order] = []
         self._by_id: dict[str, Example] = {}
         self._edits: list[tuple[bool, Example]] = []
 
@@ -86,7 +89,9 @@ class Journal:
 
     def index(self, order: Order) -> int:
         """Return how many examples come before an order."""
-        return bisect_left(self._orders, order)
+        if not self.examples or self.examples[-1].order < order:  # most come in order
+            return len(self.examples)
+        return bisect_left(self.examples, order, key=_ORDER)
 
     def insert(self, example: Example) -> int:
         """Put an example at its place and return the place; its id must be new."""
@@ -116,7 +121,7 @@ class Journal:
     def cut(self, n: int) -> list[Example]:
         """Take the first n examples out for good and return them."""
         gone = self.examples[:n]
-        del self.examples[:n], self._orders[:n]
+        del self.examples[:n]
         for example in gone:
             del self._by_id[example.id]
             self._count(example, -1)
@@ -125,14 +130,13 @@ class Journal:
     def _insert(self, example: Example) -> int:
         at = self.index(example.order)
         self.examples.insert(at, example)
-        self._orders.insert(at, example.order)
         self._by_id[example.id] = example
         self._count(example, 1)
         return at
 
     def _remove(self, example: Example) -> int:
         at = self.index(example.order)
-        del self.examples[at], self._orders[at], self._by_id[example.id]
+        del self.examples[at], self._by_id[example.id]
         self._count(example, -1)
         return at
 

@@ -11,10 +11,12 @@ import numpy as np
 from .checkpoint import pack, reading, unpack
 from .errors import LearnerError
 from .journal import Example, Journal, Order, checked, pack_examples, unpack_examples
+from .settled import Settled
 from .snapshots import Snapshot, Snapshots
 from .teaching import Learn, learn_arm
 
 _KIND = "RepairingLearner"
+_SETTINGS = ("window", "max_examples", "snapshots", "every", "remember")
 _TOTALS = ("learned", "replaced", "ignored", "refused", "replayed")
 
 M = TypeVar("M")
@@ -57,8 +59,8 @@ class RepairingLearner(Generic[M]):
     a model that learned the journal in order.
 
     What comes later than the window is refused and counted. An id is remembered while its example
-    is in the journal and for `max_examples` examples more; its place can be taken only inside the
-    window.
+    is in the journal and for `max_examples` examples more, or as `remember` says; its place can be
+    taken only inside the window.
 
     Memory is at most `max_examples` examples (while a call runs, those given as well), as many
     ids, `snapshots` + 2 models, and the blocks of the customers in the journal. If the window has
@@ -83,6 +85,9 @@ class RepairingLearner(Generic[M]):
         Bounds of memory.
     every
         The fewest examples between two snapshots: less is quicker to repair, and slower to learn.
+    remember
+        For how long an id is remembered, microseconds of event time after its example, where it
+        cannot come again later; None: as long as `max_examples` allows.
 
     Attributes
     ----------
@@ -127,6 +132,7 @@ class RepairingLearner(Generic[M]):
         max_examples: int = 100_000,
         snapshots: int = 16,
         every: int = 256,
+        remember: int | None = None,
     ) -> None:
         if not 0 <= window < 2**63:
             raise LearnerError(f"window must not be negative, got {window}")
@@ -140,14 +146,14 @@ class RepairingLearner(Generic[M]):
             raise LearnerError("save and load go together")
         self.model = model
         self.window, self.max_examples = int(window), int(max_examples)
-        self.snapshots, self.every = int(snapshots), int(every)
+        self.snapshots, self.every, self.remember = int(snapshots), int(every), remember
         self.latest: int | None = None
         self.learned = self.replaced = self.ignored = self.refused = self.replayed = 0
         self._learn, self._save, self._load = learn, save, load
         self._journal = Journal()
         self._people: dict[str, bytes] = {}
         self._floor: Order | None = None
-        self._settled: dict[str, None] = {}
+        self._settled = Settled(self.max_examples)
         self._taken = Snapshots(self._copy(), self.snapshots, self.every)
         self._end = self._first = 0
 
@@ -227,17 +233,11 @@ class RepairingLearner(Generic[M]):
         values, arrays = pack_examples(self._journal.examples)
         people = [self._people, *(snapshot.people for snapshot in self._taken)]
         states = [self._save(self.model), *(snapshot.state for snapshot in self._taken)]
-        values |= {
-            "settings": {
-                "window": self.window,
-                "max_examples": self.max_examples,
-                "snapshots": self.snapshots,
-                "every": self.every,
-            },
+        values |= self._settled.pack() | {
+            "settings": {name: getattr(self, name) for name in _SETTINGS},
             "totals": [getattr(self, name) for name in _TOTALS],
             "latest": self.latest,
             "floor": self._floor,
-            "settled": list(self._settled),
             "places": [snapshot.n for snapshot in self._taken],
             "sizes": [len(state) for state in states],
             "people": [{name: len(block) for name, block in each.items()} for each in people],
@@ -289,7 +289,7 @@ class RepairingLearner(Generic[M]):
             learner._taken.restore([Snapshot(*place) for place in places])
             learner.latest = values["latest"]
             learner._floor = values["floor"] and tuple(values["floor"])
-            learner._settled = dict.fromkeys(values["settled"])
+            learner._settled.restore(values, learner.latest)
             for name, total in zip(_TOTALS, values["totals"], strict=True):
                 setattr(learner, name, total)
         return learner
@@ -387,10 +387,9 @@ class RepairingLearner(Generic[M]):
             gone = self._journal.cut(self._taken.begin(k))
             if short:
                 self._floor = gone[-1].order
-            self._settled.update(dict.fromkeys(example.id for example in gone))
+            self._settled.add(gone)
             k = 0
-        while len(self._settled) > self.max_examples:
-            del self._settled[next(iter(self._settled))]
+        self._settled.forget(self.latest, self.remember)
         self._end = len(self._journal)
 
     def _forget_people(self) -> None:

@@ -7,8 +7,10 @@ from . import explore, squarecb
 from ._jit import kernel
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_63_BITS = (1 << 63) - 1
 LARGEST_FACTOR = 1e100
 """What the product of factors counts as at most, so that every worth is finite."""
 
@@ -96,6 +98,27 @@ def pick(
 
 
 @kernel
+def by_lot(eligible: Bools, fixed: Indices, draw: float, chances: Floats) -> int:
+    """Choose an arm as for a control group; return it, -1 if none is eligible.
+
+    As `ControlGroup.write`, whose fixed arms are given by place, then `squarecb.sample`.
+    """
+    n = eligible.sum()
+    if n == 0:
+        return -1
+    for a in range(chances.shape[0]):
+        chances[a] = 0.0
+    for place in fixed:
+        if eligible[place]:
+            chances[place] = 1.0
+            return squarecb.sample(chances, draw)
+    for a in range(chances.shape[0]):
+        if eligible[a]:
+            chances[a] = 1.0 / n
+    return squarecb.sample(chances, draw)
+
+
+@kernel
 def rank(
     chances: Floats,
     prices: Floats,
@@ -105,15 +128,18 @@ def rank(
     strength: float,
     floor: float,
     share: float,
+    lot: bool,
+    fixed: Indices,
     seed: int,
-    numbers: NDArray[np.int64],
+    numbers: Indices,
     worths: Floats,
     kept: Floats,
     picks: Floats,
-) -> int:
-    """Find the worth of every arm, and choose arms rank by rank, none twice; return how many.
+) -> tuple[int, bool]:
+    """Find the worth of every arm, and choose arms rank by rank, none twice.
 
-    As `worth`, then `pick` for each rank among the arms that are left.
+    As `worth`, then `pick` for each rank among the arms that are left. Return how many, and whether
+    an arm was chosen where one that was left is worth more.
 
     Parameters
     ----------
@@ -121,8 +147,11 @@ def rank(
         float64[O, K].
     prices
         float64[O + 3, K]: each objective's gains, then base, lever and cost, as of `worth`.
+    lot, fixed
+        Whether it is for a control group: then by `by_lot` instead.
     seed, numbers
-        The draw of rank i is `squarecb.uniform(seed, numbers[i])`; int64[as many as are wanted].
+        The draw of rank i is `squarecb.uniform(seed, numbers[i])`, of whose bits the highest does
+        not count; int64[as many as are wanted].
     worths, kept
         float64[K], and float64[(1 + O) K] that receives the worths of the eligible arms, then
         their chances of each objective, end to end.
@@ -146,11 +175,18 @@ def rank(
                 kept[end] = chances[o, a]
                 end += 1
     left, relatives, propensities = eligible.copy(), np.empty(k), np.empty(k)
+    tried = False
     for i in range(numbers.shape[0]):
-        draw = squarecb.uniform(seed, numbers[i])
-        place = pick(worths, left, method, strength, floor, share, draw, relatives, propensities)
+        draw = squarecb.uniform(seed, numbers[i] & _63_BITS)
+        if lot:
+            place = by_lot(left, fixed, draw, propensities)
+        else:
+            place = pick(
+                worths, left, method, strength, floor, share, draw, relatives, propensities
+            )
         if place < 0:
-            return i
+            return i, tried
         picks[i, 0], picks[i, 1], picks[i, 2] = place, propensities[place], draw
+        tried |= worths[place] < worths[explore.best(worths, left)]
         left[place] = False
-    return len(numbers)
+    return len(numbers), tried

@@ -22,7 +22,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from . import squarecb
+from . import single, squarecb
 from ._jit import kernel
 
 Singles = NDArray[np.float32]
@@ -92,7 +92,7 @@ def score(sums: Singles, weight: float, out: Floats) -> None:
     for a in range(k):
         sums[a] = -sums[a] / math.sqrt(_ONE + _EIGHTH_OF_PI * max(sums[k + a], _ZERO))
     for a in range(k):
-        out[a] += weight * (_ONE / (_ONE + math.exp(sums[a])))
+        out[a] += weight * (_ONE / (_ONE + single.exp(sums[a])))
 
 
 @kernel

@@ -33,10 +33,13 @@ def conclude(
     strength: float,
     floor: float,
     share: float,
+    lots: Bools,
+    fixed: Indices,
     seed: int,
     kept: Floats,
     picks: Floats,
     found: Indices,
+    tried: Bools,
 ) -> int:
     """Ask the models, and choose arms by what they are worth; return the first decision refused.
 
@@ -47,7 +50,7 @@ def conclude(
     ----------
     table, singles, doubles
         The models, see `together`.
-    prices, method, strength, floor, share, seed
+    prices, method, strength, floor, share, fixed, seed
         As of `arbitrate.rank`.
     many
         N: as many rows of the others are read and written; they may have more.
@@ -69,8 +72,11 @@ def conclude(
         float64[numbers, 4 + O + A], receives of each choice what `arbitrate.rank` writes; then what
         the arm is worth, its chances and its features. Those of a decision begin where its numbers
         do.
-    found
-        int64[N], receives how many choices each decision has.
+    lots
+        bool[N], which decisions are for the control group.
+    found, tried
+        int64[N], receives how many choices each decision has; bool[N], whether one of them is an
+        arm where another one is worth more.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def conclude(
     start = 0
     for i in range(many):
         end = asked[i, blocks + 2 * models]
-        found[i] = 0
+        found[i], tried[i] = 0, False
         m = 0
         for a in range(k):
             m += eligible[i, a]
@@ -115,9 +121,9 @@ def conclude(
                     if eligible[i, a]:
                         chances[o, a] = kept[i, at]
                         at += 1
-        found[i] = arbitrate.rank(
+        found[i], tried[i] = arbitrate.rank(
             chances, prices, seen[i, boosts : boosts + k], eligible[i], method, strength, floor,
-            share, seed, numbers[start:end], worths, kept[i], picks[start:end],
+            share, lots[i], fixed, seed, numbers[start:end], worths, kept[i], picks[start:end],
         )  # fmt: skip
         for p in range(start, start + found[i]):
             place = np.int64(picks[p, 0])

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from . import adf
+from . import adf, single
 from ._jit import bare, inline
 from .together_layout import (
     ACTION,
@@ -146,7 +146,7 @@ def _mix(
     for j in range(half):
         chances[j] = -sums[j] / math.sqrt(_ONE + _EIGHTH_OF_PI * max(sums[half + j], _ZERO))
     for j in range(half):
-        chances[j] = _ONE / (_ONE + math.exp(chances[j]))
+        chances[j] = _ONE / (_ONE + single.exp(chances[j]))
     mean[:] = 0.0
     variance[:] = 0.0
     out[:] = 0.0

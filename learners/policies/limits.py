@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +103,21 @@ class ControlGroup:
         digest = hashlib.blake2b(customer.encode(), digest_size=8, key=key).digest()
         within: bool = int.from_bytes(digest, "little") < self._below  # type: ignore[attr-defined]
         return within
+
+    def holds_many(self, customers: Iterable[str]) -> list[bool]:
+        """Return what `holds` does of each of many customers, non-empty strings all of them.
+
+        Examples
+        --------
+        >>> ControlGroup(share=0.5, salt="spring").holds_many(["ann", "ben", "cid"])
+        [True, True, False]
+        """
+        key, digest = self._key, hashlib.blake2b  # type: ignore[attr-defined]
+        below, number = self._below, int.from_bytes  # type: ignore[attr-defined]
+        return [
+            number(digest(name.encode(), digest_size=8, key=key).digest(), "little") < below
+            for name in customers
+        ]
 
     def write(self, arms: Sequence[str], eligible: Bools, out: Floats) -> None:
         """Write the propensities of a control customer to `out`, float64[K]."""

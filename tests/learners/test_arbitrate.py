@@ -7,7 +7,7 @@ import pytest
 
 from nextbest.learners.base import Belief
 from nextbest.learners.kernels import arbitrate, squarecb
-from nextbest.learners.policies import Budget, EpsilonGreedy, Greedy, Policy, SquareCB
+from nextbest.learners.policies import Budget, ControlGroup, EpsilonGreedy, Greedy, Policy, SquareCB
 
 
 def naive_relative(worths, eligible):
@@ -112,9 +112,27 @@ def test_one_step_chooses_as_the_policy_bit_for_bit(name, limit):
         assert math.fsum(chances) == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("fixed", [(), ("c",), ("nobody", "e", "a")], ids=["any", "one", "some"])
+def test_a_control_group_gets_what_the_policy_gives_it(fixed):
+    arms, group = tuple("abcdef"), ControlGroup(1.0, fixed=fixed)
+    places = np.array([arms.index(name) for name in fixed if name in arms], np.int64)
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        eligible, draw = rng.random(6) < 0.5, float(rng.random())
+        found, expected = np.zeros(6), np.zeros(6)
+        arm = arbitrate.by_lot(eligible, places, draw, found)
+        if not eligible.any():
+            assert arm == -1
+            continue
+        group.write(arms, eligible, expected)
+        assert found.tolist() == expected.tolist()
+        assert arm == squarecb.sample(expected, draw)
+
+
+@pytest.mark.parametrize("lot", [False, True], ids=["policy", "control"])
 @pytest.mark.parametrize("method", [arbitrate.SQUARECB, arbitrate.EPSILON, arbitrate.GREEDY])
 @pytest.mark.parametrize("wanted", [0, 1, 3, 9])
-def test_ranking_is_worth_and_one_pick_after_the_other(method, wanted):
+def test_ranking_is_worth_and_one_pick_after_the_other(method, wanted, lot):
     rng = np.random.default_rng(wanted)
     k, models = 7, 2
     chances, prices = rng.random((models, k)), rng.random((models + 3, k))
@@ -122,9 +140,11 @@ def test_ranking_is_worth_and_one_pick_after_the_other(method, wanted):
     numbers = rng.integers(0, 2**62, wanted)
     settings = 0.3, 0.02, 0.5
     worths, kept, picks = np.empty(k), np.empty((1 + models) * k), np.empty((wanted, 3))
-    found = arbitrate.rank(
-        chances, prices, boosts, eligible, method, *settings, 5, numbers, worths, kept, picks
-    )
+    fixed = np.array([1])
+    found, tried = arbitrate.rank(
+        chances, prices, boosts, eligible, method, *settings, lot, fixed, 5, numbers, worths, kept,
+        picks,
+    )  # fmt: skip
 
     expected = np.empty(k)
     arbitrate.worth(chances, prices[:2], prices[2], prices[3], boosts,
@@ -135,8 +155,14 @@ def test_ranking_is_worth_and_one_pick_after_the_other(method, wanted):
     assert kept[: 3 * n].tolist() == [x for row in logged for x in row[eligible].tolist()]
     left, relatives, propensities = eligible.copy(), np.empty(k), np.empty(k)
     assert found == min(wanted, n)
+    others = []
     for i in range(found):
         draw = squarecb.uniform(5, numbers[i])
-        place = arbitrate.pick(expected, left, method, *settings, draw, relatives, propensities)
+        if lot:
+            place = arbitrate.by_lot(left, fixed, draw, propensities)
+        else:
+            place = arbitrate.pick(expected, left, method, *settings, draw, relatives, propensities)
+        others.append(expected[place] < expected[left].max())
         assert picks[i].tolist() == [place, propensities[place], draw]
         left[place] = False
+    assert tried == any(others)

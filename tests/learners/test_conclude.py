@@ -8,7 +8,8 @@ from nextbest.learners.kernels.conclude import conclude
 from tests.learners.test_together import BLOCKS, MODELS, TOGETHER
 
 MOST = 3
-SETTINGS = (arbitrate.SQUARECB, 12.0, 0.01, 1.0, 5)
+SETTINGS, SEED = (arbitrate.SQUARECB, 12.0, 0.01, 1.0), 5
+FIXED = np.array([2])
 K, MODEL_COUNT, FEATURES = 4, len(MODELS), 2
 
 
@@ -30,6 +31,7 @@ class Cases:
         self.persons = [BLOCKS if rng.random() < 0.5 else None for _ in range(n)]
         wanted = np.minimum(rng.integers(1, MOST + 1, n), self.eligible.sum(1))
         self.ends = np.cumsum(wanted)
+        self.lots = rng.random(n) < 0.3
         self.numbers = rng.integers(0, 2**62, self.ends[-1])
 
     def start(self, i):
@@ -50,10 +52,11 @@ class Cases:
         numbers = [[0.5, c["x"], 0.0] for c in self.contexts]
         seen = np.concatenate([np.array(numbers), self.features.reshape(n, -1), self.boosts], 1)
         picks = np.full((len(self.numbers) + 2, 4 + MODEL_COUNT + FEATURES), -7.0)
-        found = np.zeros(n, np.int64)
+        found, self.tried = np.zeros(n, np.int64), np.zeros(n, np.bool_)
         refused = conclude(
-            *TOGETHER.arrays, self.prices, n, asked, self.numbers, words, seen, 1, self.eligible,
-            foretell, True, *SETTINGS, kept, picks, found,
+            *TOGETHER.arrays, self.prices, n, asked, self.numbers, words, seen, 1,
+            self.eligible, foretell, True, *SETTINGS, self.lots, FIXED, SEED, kept, picks, found,
+            self.tried,
         )  # fmt: skip
         return picks, found, refused
 
@@ -77,10 +80,11 @@ def test_it_is_believing_then_ranking():
         )
         worths, own = np.empty(K), np.empty((1 + MODEL_COUNT) * K)
         ranked = np.empty((end - start, 3))
-        arbitrate.rank(
-            chances, cases.prices, cases.boosts[i], cases.eligible[i], *SETTINGS,
-            cases.numbers[start:end], worths, own, ranked,
+        _, tried = arbitrate.rank(
+            chances, cases.prices, cases.boosts[i], cases.eligible[i], *SETTINGS, cases.lots[i],
+            FIXED, SEED, cases.numbers[start:end], worths, own, ranked,
         )  # fmt: skip
+        assert cases.tried[i] == tried
         size = (1 + MODEL_COUNT) * m
         assert kept[i, :size].tobytes() == own[:size].tobytes()
         assert picks[start:end, :3].tolist() == ranked.tolist()

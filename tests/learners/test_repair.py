@@ -1,6 +1,7 @@
 """Late and repaired rewards: the same weights as in order, each once, or a clear refusal."""
 
 import copy
+import json
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -210,6 +211,22 @@ def test_memory_is_bounded_however_long_the_stream():
     assert learner.reach >= 1300
     assert learner.learn_many([example("late", 800)]).refused == ("late",)
     assert learner.learn_many([example("e1290", 1499, reward=1.0)]).refused == ("e1290",)
+
+
+def test_an_id_is_remembered_for_as_long_as_is_asked_for_also_by_a_restored_learner():
+    ways = {
+        "save": lambda model: json.dumps(model.taught).encode(),
+        "load": lambda data: Log(map(tuple, json.loads(data))),
+    }
+    learner = RepairingLearner(Log(), window=100, every=4, remember=300, **ways)
+    for i in range(1000):
+        learner.learn_many([example(f"e{i}", i)])
+        assert len(learner._settled) <= 300
+    again = RepairingLearner.from_bytes(learner.to_bytes(), learn=learner._learn, **ways)
+    for each in (learner, again):
+        assert each.learn_many([example("e700", 999)]).refused == ("e700",)
+        assert each.learn_many([example("e600", 999)]).learned == 1
+    assert again.to_bytes() == learner.to_bytes()
 
 
 def test_an_old_window_leaves_the_journal():
