@@ -14,17 +14,25 @@ except ModuleNotFoundError:
         "nextbest: the command line belongs to the worker: pip install 'nextbest[worker]'"
     ) from None
 
+from .cli_beside import explained, tell_unknown
 from .cli_evaluate import evaluate
 from .cli_features import features
+from .cli_fleet import fleet
 from .cli_history import audit, backfill, rebuild
 from .cli_options import (
+    ColumnsReference,
     DataDir,
     KafkaBrokers,
+    MetricsHost,
+    MetricsPort,
     RedisUrl,
     make_settings,
 )
+from .cli_rehearse import warm
 from .cli_simulate import simulate
+from .cli_store import down, up
 from .cli_strategy import strategy
+from .cli_top import top
 from .cli_why import why
 
 _OURS = "nextbest."  # where the errors that are raised on purpose are defined
@@ -38,6 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(features, name="features")
 app.add_typer(strategy, name="strategy")
+app.add_typer(fleet, name="fleet")
 
 
 @app.callback(invoke_without_command=True)
@@ -81,12 +90,14 @@ def run(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Parquet and NDJSON files, directories of them, or globs.", show_default=False
+            help="NDJSON, CSV and Parquet files, directories of them, or globs.",
+            show_default=False,
         ),
     ] = None,
     catalog: Annotated[
         str, typer.Option(help="package.module:attribute or file.py:attribute.")
     ] = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
+    columns: ColumnsReference = None,
     decisions: Annotated[
         str | None, typer.Option(help="A DecisionPoint to decide and learn.", show_default=False)
     ] = None,
@@ -100,7 +111,7 @@ def run(
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Wait for NDJSON files to grow.")
+        bool, typer.Option("--follow", help="Wait for NDJSON and CSV files to grow.")
     ] = False,
     stream: Annotated[
         str | None,
@@ -147,12 +158,15 @@ def run(
         int | None,
         typer.Option(help="With --addresses: which of them is this one, from 0.", metavar="I"),
     ] = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
     """Events → features (and a ranking that learns), until the input ends or Ctrl-C.
 
-    The same command goes on where the last one ended, with any number of processes.
+    The same command goes on where the last one ended, with any number of processes. With
+    --processes N each has its own metrics: process I at --metrics-port + I.
     """
     from .commands.inputs import Job, read_strategy
     from .commands.job import run_job
@@ -167,6 +181,7 @@ def run(
         topic=topic,
         drain=drain,
         catalog=catalog,
+        columns=columns,
         decisions=decisions,
         strategy=None if strategy is None else read_strategy(strategy),
         processes=processes,
@@ -174,13 +189,42 @@ def run(
         addresses=addresses,
         process_id=process_id,
     )
-    run_job(job, make_settings(data_dir, redis_url, kafka), make_console())
+    metrics = metrics_port, metrics_host
+    run_job(job, make_settings(data_dir, redis_url, kafka, metrics), make_console())
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Events of yours: CSV or NDJSON.")],
+    out: Annotated[Path, typer.Option(help="The module to write.")] = Path("shop.py"),
+    customer: Annotated[
+        str | None, typer.Option(help="The column of the customer.", show_default=False)
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="The column of the time.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", help="The column of the type.", show_default=False)
+    ] = None,
+) -> None:
+    """Look at a file of yours, and write a first declaration of features for it."""
+    from .commands.init import init as init_
+    from .commands.screen import make_console
+
+    init_(file, out, make_console(), customer=customer, time=time, kind=kind)
 
 
 @app.command()
 def publish(
-    file: Annotated[Path, typer.Argument(help="NDJSON, one event a line; - reads standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="NDJSON, one event a line, or CSV; - reads NDJSON from stdin.")
+    ],
     stream: Annotated[str, typer.Option(help="The key of the stream.")] = "events",
+    catalog: Annotated[
+        str | None,
+        typer.Option(help="What the rows of CSV mean: module:attribute.", show_default=False),
+    ] = None,
+    columns: ColumnsReference = None,
     partitions: Annotated[
         int | None,
         typer.Option(min=1, help="Append each event to its customer's of N streams.", metavar="N"),
@@ -192,7 +236,10 @@ def publish(
     from .commands.publishing import publish_file
     from .commands.screen import make_console
 
-    publish_file(make_settings(data_dir, redis_url), file, stream, partitions, make_console())
+    publish_file(
+        make_settings(data_dir, redis_url), file, stream, partitions, make_console(),
+        catalog=catalog, columns=columns,
+    )  # fmt: skip
 
 
 @app.command()
@@ -231,46 +278,41 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="That many share the address; one that dies is started anew.",
+            metavar="N",
+        ),
+    ] = 1,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
 ) -> None:
     """Events in, features and decisions out, over HTTP, until Ctrl-C."""
-    from .commands.serve import run_service
+    from .commands.serve import Service, run_service
 
-    run_service(
-        make_settings(data_dir, redis_url, kafka), catalog,
-        host=host, port=port, stream=stream, partitions=partitions, topic=topic, strategy=strategy,
+    settings = make_settings(data_dir, redis_url, kafka, (metrics_port, metrics_host))
+    asked = Service(
+        settings=settings, catalog=catalog, host=host, port=port, stream=stream,
+        partitions=partitions, topic=topic, strategy=strategy,
     )  # fmt: skip
+    run_service(asked, processes)
 
 
-@app.command()
-def up(data_dir: DataDir = None) -> None:
-    """Start the embedded server of a data directory, or find it; print its URL."""
-    from .embedded import ensure_server
-
-    typer.echo(ensure_server(make_settings(data_dir, None).data_dir))
-
-
-@app.command()
-def down(data_dir: DataDir = None) -> None:
-    """Stop the embedded server of a data directory; its rows stay on disk."""
-    from .embedded import stop_server
-
-    directory = make_settings(data_dir, None).data_dir
-    if stop_server(directory):
-        typer.echo(f"stopped; its rows stay in {directory}")
-    else:
-        typer.echo(f"{directory}: no embedded server is running")
-
-
-for command in (backfill, audit, rebuild, evaluate, simulate, why):
+for command in (backfill, audit, rebuild, evaluate, simulate, why, top, warm, up, down):
     app.command()(command)
 
 
 def main() -> None:
     """Run the command line: exit status 0, 1 with one line for a failure, 2 for a wrong use."""
     try:
-        app()
+        tell_unknown()
+        with explained():
+            app()
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
@@ -280,7 +322,9 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    sys.stderr.write(f"nextbest: {' '.join(message.split())}\n")
+    from .telemetry.logs import say
+
+    say(" ".join(message.split()))
     sys.exit(1)
 
 

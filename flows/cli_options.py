@@ -33,6 +33,25 @@ KafkaBrokers = Annotated[
         show_default=False,
     ),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        help="Show metrics to Prometheus at this port, /metrics; 0: none.  "
+        "[default: 0; env: NEXTBEST_METRICS_PORT]",
+        metavar="PORT",
+        show_default=False,
+    ),
+]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(
+        help="Where that port is; it needs no API key.  "
+        "[default: 127.0.0.1; env: NEXTBEST_METRICS_HOST]",
+        show_default=False,
+    ),
+]
 CatalogReference = Annotated[
     str | None,
     typer.Option(
@@ -54,15 +73,32 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, max=256, help="[default: one a processor]", show_default=False),
 ]
+ColumnsReference = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        help="The files' columns have other names, or times another form: a Columns, or a dict "
+        "of one for each kind of files by a pattern of their names.",
+        metavar="REF",
+        show_default=False,
+    ),
+]
 ServiceName = Annotated[
     str | None, typer.Option(help="The features of a service.", show_default=False)
 ]
 
 
 def make_settings(
-    data_dir: Path | None, redis_url: str | None, kafka_brokers: str | None = None
+    data_dir: Path | None,
+    redis_url: str | None,
+    kafka_brokers: str | None = None,
+    metrics: tuple[int | None, str | None] = (None, None),
 ) -> Settings:
     """Return the settings of the environment, and before them those of the command line."""
     from .settings import Settings
 
-    return Settings.from_env(data_dir=data_dir, redis_url=redis_url, kafka_brokers=kafka_brokers)
+    port, host = metrics
+    return Settings.from_env(
+        data_dir=data_dir, redis_url=redis_url, kafka_brokers=kafka_brokers,
+        metrics_port=port, metrics_host=host,
+    )  # fmt: skip

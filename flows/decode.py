@@ -6,7 +6,7 @@ Knows no dataflow engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypedDict
 
@@ -25,11 +25,14 @@ from ..features.plan import Plan
 from .assemble import ADDED_COLUMNS, ChunkTable
 from .dead_letters import DeadLetter
 from .decision.loop_events import LoopEvent, LoopReader
+from .decision.record import Response
 from .decision.triggering import Marked
 from .decisions import DecisionPoint, Script, write_script
 from .marking import EventMarker, Marks
 from .settings import Settings
 from .sources.chunk import RawChunk
+from .telemetry import tracing
+from .telemetry.context import Traced
 
 _NOTHING = Decoded(pa.table({}), np.zeros(0, np.int64), [], 0)
 _JSON = msgspec.json.Encoder(enc_hook=str)
@@ -65,6 +68,8 @@ class ShardEvents:
         int64[n]: the events' ordinals in the chunk's table, if that is needed; else None.
     asking
         The marked events, if a strategy may decide at them.
+    traced
+        Of the events, those that are part of a trace.
     """
 
     entity: ClassVar[str] = ""  # the customers
@@ -77,6 +82,7 @@ class ShardEvents:
     partition: int = 0
     order: npt.NDArray[np.int64] | None = None
     asking: Marked | None = None
+    traced: tuple[Traced, ...] = ()
 
 
 class ChunkDecoder:
@@ -173,7 +179,8 @@ class ChunkDecoder:
                 marked = self._decisions.triggers(decoded.table)
             elif self._marker is not None:
                 marks = self._marker.mark(decoded.table)
-            parts = list(self._split(chunk, batch, marked, marks, received))
+            traces = chunk.traced(decoded.index)
+            parts = list(self._split(chunk, batch, marked, marks, received, traces))
         if self._decisions is not None:
             yield write_script(self._decisions, chunk.seq, len(parts), decoded.table, positions)
         if (parts or loop) and self._tables:
@@ -206,6 +213,8 @@ class ChunkDecoder:
             if logged is not None:
                 where["logged_at"] = int(logged[0])
             loop.append(msgspec.structs.replace(event, received_at=self._now(), **where))
+        if tracing.is_on():
+            _trace_outcomes(chunk, decoded, found)
         return replace(decoded, rejected=rejected), loop
 
     def _fold_undeclared(self, table: pa.Table) -> pa.Table:
@@ -224,14 +233,17 @@ class ChunkDecoder:
     def _rejected(self, chunk: RawChunk, decoded: Decoded) -> Iterator[DeadLetter]:
         for rejected in decoded.rejected:
             origin, line, position = chunk.where(rejected.index, rejected.line)
+            told = (chunk.faults or {}).get(rejected.index)
+            reason, path, raw, size = told or (rejected.reason, rejected.path, rejected.raw, 0)
             yield DeadLetter.of(
-                rejected.raw,
-                reason=rejected.reason,
-                path=rejected.path,
+                raw,
+                reason=reason,
+                path=path,
                 origin=origin,
                 line=line,
                 position=position,
                 received_at=self._now(),
+                size=size,
             )
 
     def _split(
@@ -241,12 +253,30 @@ class ChunkDecoder:
         marked: npt.NDArray[np.bool_] | None,
         marks: Marks | None,
         received: float,
+        traces: Mapping[int, str],
     ) -> Iterator[ShardEvents]:
+        read = time.time_ns() if traces else 0
         for shard, part, order in batch.split(self._settings.shards):
             asked = None if marked is None else marked[order]
             asking = None if marks is None else marks.of(order)
             if marks is not None and asking is not None:
                 asked = marks.flags(order)
             place = order if self._tables else None
-            same = chunk.partition, place, asking
+            traced: tuple[Traced, ...] = ()
+            if traces:
+                own = dict.fromkeys(traces[i] for i in order.tolist() if i in traces)
+                traced = tuple(Traced(parent, read, chunk.partition) for parent in own)
+            same = chunk.partition, place, asking, traced
             yield ShardEvents(shard, chunk.seq, part, asked, received, *same)
+
+
+def _trace_outcomes(chunk: RawChunk, decoded: Decoded, found: Mapping[int, LoopEvent]) -> None:
+    """Say which outcomes there are in a chunk."""
+    said = {
+        decoded.rejected[place].index: event.own
+        for place, event in found.items()
+        if isinstance(event.own, Response)
+    }
+    traces = chunk.traced(np.array(list(said), np.int64)) if said else {}
+    told = [(own, traces.get(i)) for i, own in enumerate(said.values())]
+    tracing.heard(told, chunk.partition, time.time_ns())

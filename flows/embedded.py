@@ -283,6 +283,8 @@ def _spawn(place: Place, socket: str, life: int, fsync: Fsync) -> int:
         "dir": os.fspath(place.directory),
         "appendonly": "yes",
         "appendfsync": fsync,
+        # Each rewrite forks, and everybody waits: decisions would make it every few seconds.
+        "auto-aof-rewrite-min-size": "256mb",
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

@@ -56,6 +56,8 @@ class EntityCounted:
     applied: int
     too_long: int
     rows: int
+    shard: int = 0
+    evicted: int = 0
 
 
 def entity_keys(plans: Plans, shards: int) -> dict[str, tuple[str, ...]]:
@@ -126,7 +128,8 @@ class EntityLogic(Shard):
         self._number(part.batch)
         yield from self._take(part.batch, None, part.received)
         self._count([n, part.too_long], always=part.too_long > 0)
-        yield EntityCounted(part.entity, n, part.too_long, len(self.store.state))
+        state = self.store.state
+        yield EntityCounted(part.entity, n, part.too_long, len(state), self.shard, state.evicted)
 
     def _number(self, batch: EventBatch) -> None:
         """Give events positions, and ids that no other event of the shard has.

@@ -44,12 +44,15 @@ class ReadFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What became of the events of one part."""
+    """What became of the events of one part; ``evicted`` rows have left memory since the start."""
 
     accepted: int
     late: int
     duplicate: int
     customers: int
+    partition: int = 0
+    shard: int = 0
+    evicted: int = 0
 
 
 ShardOutput: TypeAlias = Published | Verdict | ReadFeatures | Counted
@@ -63,6 +66,7 @@ class ShardLogic(Shard):
     def on_events(self, part: ShardEvents) -> Iterator[ShardOutput]:
         """Apply events; yield what follows from them."""
         batch = part.batch
+        self.trace(part.traced)
         flags, rows = yield from self._take(batch, part.marked, part.received)
         positions = batch.positions
         if part.marked is not None:
@@ -72,7 +76,8 @@ class ShardLogic(Shard):
         counts = np.bincount(flags, minlength=3)
         self._count(counts)
         accepted, late, duplicate = (int(counts[kind]) for kind in (ACCEPTED, LATE, DUPLICATE))
-        yield Counted(accepted, late, duplicate, len(self.store.state))
+        state, where = self.store.state, (part.partition, self.shard)
+        yield Counted(accepted, late, duplicate, len(state), *where, state.evicted)
         if part.order is not None:
             yield Verdict(
                 part.partition, part.seq, part.order[flags == DUPLICATE], part.order[flags == LATE]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..features.errors import SourceError, StoreError
 from ..features.receipts import Receipt
-from .kafka_client import Cluster
+from .kafka_sending import Delivered, Sending
 from .partitions import LINE_BITS
 from .publisher import checked
 
@@ -64,12 +64,9 @@ class AsyncKafkaPublisher:
         *,
         timeout: float = 30.0,
     ) -> None:
-        self._topic, self._shards, self._timeout = topic, shards, timeout
+        self._shards = shards
         # Somebody waits for each message.
-        self._cluster = Cluster(brokers, {"linger.ms": "0", **(config or {})})
-        milliseconds = str(round(timeout * 1000))
-        self._producer = self._cluster.producer(**{"message.timeout.ms": milliseconds})
-        self._partitions = self._cluster.partitions(self._producer, topic)
+        self._sending = Sending(brokers, topic, {"linger.ms": "0", **(config or {})}, timeout)
         self._closing = threading.Event()
         self._away = ""
         self._thread = threading.Thread(target=self._poll, name="kafka-answers", daemon=True)
@@ -92,19 +89,20 @@ class AsyncKafkaPublisher:
         See `KafkaPublisher.publish`. If the wait is cancelled, the events may be in the topic.
         """
         self.check()
-        lines, hashes, numbers = checked(events, customers, self._partitions, self._shards)
+        sending = self._sending
+        lines, hashes, numbers = checked(events, customers, sending.partitions, self._shards)
         if not lines:
             return []
-        answers = _Answers(len(lines), asyncio.get_running_loop(), self._cluster.reason)
+        answers = _Answers(len(lines), asyncio.get_running_loop(), sending.offset)
         for event, line in enumerate(lines):
             await self._send(line, customers[event], numbers[event], answers.of(event))
         try:
             # The client itself gives up first.
-            offsets = await asyncio.wait_for(answers.all, self._timeout + 1.0)
+            offsets = await asyncio.wait_for(answers.all, sending.timeout + 1.0)
         except TimeoutError:
-            raise self._failure(f"no answer within {self._timeout:.0f} s") from None
+            raise sending.late() from None
         if isinstance(offsets, str):
-            raise self._failure(offsets)
+            raise sending.failure(offsets)
         return [
             Receipt(number, offset << LINE_BITS, customer)
             for number, offset, customer in zip(numbers, offsets, hashes, strict=True)
@@ -115,7 +113,7 @@ class AsyncKafkaPublisher:
         if not self._closing.is_set():
             self._closing.set()
             await asyncio.to_thread(self._thread.join)
-            await asyncio.to_thread(self._producer.flush, _CLOSE_SECONDS)
+            await asyncio.to_thread(self._sending.producer.flush, _CLOSE_SECONDS)
 
     async def __aenter__(self) -> Self:
         """The brokers were asked already."""
@@ -125,74 +123,53 @@ class AsyncKafkaPublisher:
         """Close."""
         await self.close()
 
-    async def _send(
-        self,
-        line: bytes,
-        customer: str,
-        partition: int,
-        report: Callable[[KafkaError | None, Message], None],
-    ) -> None:
-        from confluent_kafka import KafkaException
-
-        end = asyncio.get_running_loop().time() + self._timeout
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic, line, customer or None, partition, on_delivery=report
-                )
-            except BufferError:
-                if asyncio.get_running_loop().time() > end:
-                    raise self._failure("the queue of messages stays full") from None
-                await asyncio.sleep(_FULL_SECONDS)
-            except KafkaException as error:
-                raise self._failure(self._cluster.reason(error.args[0])) from None
-            else:
-                return
+    async def _send(self, line: bytes, customer: str, partition: int, report: Delivered) -> None:
+        now = asyncio.get_running_loop().time
+        end = now() + self._sending.timeout
+        while not self._sending.give(line, customer, partition, report):
+            if now() > end:
+                raise self._sending.failure("the queue of messages stays full")
+            await asyncio.sleep(_FULL_SECONDS)
 
     def _poll(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(_POLL_SECONDS)
-            if self._cluster.down:
+            self._sending.producer.poll(_POLL_SECONDS)
+            if self._sending.cluster.down:
                 self._ask()
 
     def _ask(self) -> None:
         """Ask whether a broker answers, now and again, until one does."""
+        sending = self._sending
         try:
-            self._cluster.partitions(self._producer, self._topic, _ASK_SECONDS)
+            sending.cluster.partitions(sending.producer, sending.topic, _ASK_SECONDS)
         except (SourceError, StoreError) as error:
             self._away = str(error)
         else:
-            self._away, self._cluster.down = "", False
-
-    def _failure(self, why: str) -> StoreError:
-        # What the client reported below says more than that time ran out.
-        trouble = self._cluster.trouble
-        more = f" ({trouble})" if trouble and trouble not in why else ""
-        where = f"{self._topic} at {self._cluster.brokers}"
-        return StoreError(f"{where}: a message was not delivered: {why}{more}")
+            self._away, sending.cluster.down = "", False
 
 
 class _Answers:
     """The offsets of messages that were sent together; or why one was not delivered."""
 
     def __init__(
-        self, many: int, loop: asyncio.AbstractEventLoop, reason: Callable[[KafkaError], str]
+        self,
+        many: int,
+        loop: asyncio.AbstractEventLoop,
+        offset: Callable[[KafkaError | None, Message], int | str],
     ) -> None:
         self.all: asyncio.Future[list[int] | str] = loop.create_future()
-        self._loop, self._reason = loop, reason
+        self._loop, self._offset = loop, offset
         self._offsets = [-1] * many
         self._left = many
         self._fault = ""
 
-    def of(self, event: int) -> Callable[[KafkaError | None, Message], None]:
+    def of(self, event: int) -> Delivered:
         """Return what the client calls, in the thread that polls."""
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            offset = message.offset()
-            if error is not None:
-                self._fault = self._fault or self._reason(error)
-            elif offset is None or offset < 0:
-                self._fault = self._fault or "the broker told no offset"
+            offset = self._offset(error, message)
+            if isinstance(offset, str):
+                self._fault = self._fault or offset
             else:
                 self._offsets[event] = offset
             self._left -= 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
 
@@ -21,8 +21,14 @@ from ..features.catalog import Catalog
 from .dead_letters import DeadLetter
 from .decision import recent
 from .decision.attribution import Attribution
-from .decision.chunk_events import ChunkReader, credits_table, decisions_table
+from .decision.chunk_events import (
+    ChunkReader,
+    changes_table,
+    credits_table,
+    decisions_table,
+)
 from .decision.credits import Counts
+from .decision.fleet_learning import FleetLearning
 from .decision.goals import Goal, goals_of
 from .decision.keys import Keys
 from .decision.learning import APART_US, Learning
@@ -34,6 +40,7 @@ from .loop_steps import (
     AttributeStep,
     Clock,
     Credits,
+    FleetChanges,
     LearnLoopStep,
     LoopEvents,
     PublishedLoop,
@@ -45,6 +52,10 @@ from .sinks.archive import ArchiveSink
 from .sinks.flush import RowFlush
 from .strategy_versions import StrategyVersions, VersionKeeper, fetching, versions_in
 from .watch import Look
+
+if TYPE_CHECKING:
+    from .telemetry.looping import LoopMeter
+    from .telemetry.running import RunMeter
 
 LEARNER = "loop"
 """The key of learning."""
@@ -110,11 +121,25 @@ class Loop:
         types = [goal.event for goal in self.goals if goal.event is not None]
         return ChunkReader(types, self.catalog.source)
 
-    def learning(self, full: bytes | None, changes: Sequence[bytes]) -> Learning:
-        """Return what learns; a late response is learned as long as attribution takes it."""
-        late = max(goal.window for goal in self.goals) + self.catalog.lateness_us + APART_US
-        spans = {goal.name: late for goal in self.goals}
-        return Learning(self.strategy.model, spans, full, changes)
+    def learning(
+        self,
+        full: bytes | None,
+        changes: Sequence[bytes],
+        partitions: int = 1,
+        apart_seconds: float = APART_US / 1e6,
+    ) -> Learning | FleetLearning:
+        """Return what learns; a late response is learned as long as attribution takes it.
+
+        What came of a decision is settled for a fleet when attribution has forgotten it, and, of
+        several partitions, when none of them can be as far behind.
+        """
+        apart = round(apart_seconds * 1e6)
+        over = max(goal.window for goal in self.goals) + self.catalog.lateness_us
+        spans = {goal.name: over + apart for goal in self.goals}
+        if self.strategy.fleet is None:
+            return Learning(self.strategy.model, spans, full, changes)
+        wait = over + (apart if partitions > 1 else 0)
+        return FleetLearning(self.strategy, spans, full, changes, wait=wait)
 
 
 @dataclass(frozen=True)
@@ -123,6 +148,22 @@ class LoopStreams:
 
     refused: Any
     flushes: list[Any]
+
+
+def loop_meter(meter: RunMeter, loop: Loop, partitions: Mapping[str, str]) -> LoopMeter:
+    """Return what counts a loop's steps; ``partitions`` as of `attach_loop`."""
+    from .telemetry.looping import LoopMeter
+
+    said = {goal.response for goal in loop.goals if goal.response is not None}
+    usual = {"deliver", "fail", "accept", "refuse", "convert", "undelivered"}
+    fleet = loop.strategy.fleet
+    declared = {} if fleet is None else fleet.challengers
+    deciding = [name for name, one in declared.items() if one.river is None]
+    members = [] if fleet is None else [fleet.champion, *deciding]
+    return LoopMeter(
+        meter, loop.strategy.name, loop.loaded.version, [goal.name for goal in loop.goals],
+        said | usual, partitions, members=members,
+    )  # fmt: skip
 
 
 def attach_loop(
@@ -135,6 +176,7 @@ def attach_loop(
     tell: Callable[[Mapping[str, int]], None],
     stopped: Callable[[], bool],
     store_url: str,
+    meter: LoopMeter | None = None,
 ) -> LoopStreams:
     """Add the loop's steps to a dataflow.
 
@@ -158,6 +200,8 @@ def attach_loop(
         Whether the run was asked to end before its input does.
     store_url
         Where the texts of strategies are.
+    meter
+        Counts for those who operate the run; None: nothing is counted.
     """
     make = partial(AttributeStep, loop.attribution, loop.reader(), settings)
     attributed = op.stateful_batch("attribute", whole, place.logic(make))
@@ -173,12 +217,21 @@ def attach_loop(
         align = partial(AlignStep, len(partitions), settings, stopped)
         told = op.stateful_batch("align_loop", told, place.logic(align))
     which = loop.strategy.name, loop.loaded.version
-    logic = partial(LearnLoopStep, loop.learning, settings, which, loop.keys, look)
+    learning = partial(
+        loop.learning, partitions=len(partitions), apart_seconds=settings.apart_seconds
+    )
+    logic = partial(LearnLoopStep, learning, settings, which, loop.keys, look)
     learned = op.stateful_batch("learn_loop", told, place.logic(logic))
+    if settings.archive and loop.strategy.fleet is not None:
+        changes = op.flat_map("fleet_rows", learned, _fleet_rows)
+        sink = ArchiveSink(settings.archive_dir / "fleet", [loop.strategy.name])
+        owner = place.of_key(LEARNER)
+        op.output("archive_fleet", changes, place.sink(sink, lambda _: owner))
+    count = partial(_count, tell)
     flushes = [
-        op.flat_map("loop_flushes", learned, _flushes),
-        op.flat_map("loop_counted", attributed, partial(_count, tell)),
-        op.flat_map("loop_too_late", learned, partial(_count, tell)),
+        op.flat_map("loop_flushes", learned, meter.published(_flushes) if meter else _flushes),
+        op.flat_map("loop_counted", attributed, meter.attributed(count) if meter else count),
+        op.flat_map("loop_too_late", learned, count),
         op.flat_map("loop_recent", attributed, partial(_recent, loop.keys)),
     ]
     if settings.archive:
@@ -197,6 +250,11 @@ def _rows(
 ) -> Iterator[tuple[str, Any]]:
     if isinstance(item[1], kind):
         yield partitions[item[0]], table(item[1])
+
+
+def _fleet_rows(item: tuple[str, Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(item[1], FleetChanges):
+        yield item[1].strategy, changes_table(item[1].changes)
 
 
 def _records(item: LoopEvents) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,12 +14,14 @@ from bytewax.operators import StatefulBatchLogic
 
 from ..features.manifest import Manifest
 from ..learners import Stamp
+from ..learners.fleet_parts import Change
 from .assemble import WholeChunk
 from .dead_letters import DeadLetter
 from .decision.aligning import Aligner
 from .decision.attribution import Attribution
 from .decision.chunk_events import ChunkReader
-from .decision.credits import Counts
+from .decision.credits import Counts, Earned
+from .decision.fleet_learning import FleetLearning
 from .decision.increments import IncrementLog
 from .decision.keys import Keys
 from .decision.learning import Learning
@@ -60,10 +62,11 @@ class Credits:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far a partition is, microseconds."""
+    """How far a partition is, microseconds, and how many decisions wait there."""
 
     partition: int
     newest: int
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,33 @@ class LoopEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class Earnings:
+    """What offers have earned, of one partition: to be counted where it is read."""
+
+    earned: list[Earned]
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedLoop:
-    """Models and customers' weights to store, by key; what is executed before and after it."""
+    """Models and customers' weights to store, by key; what is executed before and after it.
+
+    ``versions``, by objective: of the models, if they are published; ``roster``: of their fleet;
+    ``kept``, by objective: how many examples can still be taken back, if models are published.
+    """
 
     values: dict[str, bytes]
     marks: Marks | None
+    versions: Mapping[str, int] = field(default_factory=dict)
+    roster: bytes | None = None
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetChanges:
+    """What changed in a strategy's fleet: for the audit log."""
+
+    strategy: str
+    changes: list[Change]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +144,8 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
             done = self._attribution.take(*self._reader.read(whole, self._attribution.waits_for))
             if done.credits:
                 out.append(Credits(done.credits, whole.chunk.partition))
+            if done.earned:
+                out.append(Earnings(done.earned))
             if done.accepted:
                 out.append(LoopEvents(done.accepted))
             out += map(_letter, done.refused)
@@ -127,7 +154,7 @@ class AttributeStep(StatefulBatchLogic[WholeChunk, Any, Manifest]):
         now, newest = time.monotonic(), self._attribution.newest
         if now >= self._said[0] + _CLOCK_SECONDS or newest >= self._said[1] + _CLOCK_US:
             self._said = now, newest
-            out.append(Clock(values[-1].chunk.partition, newest))
+            out.append(Clock(values[-1].chunk.partition, newest, len(self._attribution)))
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Manifest:
@@ -147,7 +174,8 @@ class AlignStep(StatefulBatchLogic[Any, Credits, Manifest]):
         self, partitions: int, settings: Settings, stopped: Callable[[], bool],
         resume: Manifest | None,
     ) -> None:  # fmt: skip
-        self._aligner = Aligner(partitions)
+        # Half of what the learners can take back.
+        self._aligner = Aligner(partitions, round(settings.apart_seconds * 5e5))
         self._log = IncrementLog(settings.state_dir, "aligned", resume)
         self._aligner.restore(*self._log.load())
         if resume is not None:
@@ -215,7 +243,7 @@ class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
 
     def __init__(
         self,
-        make: Callable[[bytes | None, Sequence[bytes]], Learning],
+        make: Callable[[bytes | None, Sequence[bytes]], Learning | FleetLearning],
         settings: Settings,
         strategy: tuple[str, str],
         keys: Keys,
@@ -246,6 +274,13 @@ class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
             self._learning.learn(each.told)
         late = self._learning.refused - before
         out: list[Any] = [TooLate(late)] if late else []
+        if isinstance(self._learning, FleetLearning):
+            changes = self._learning.changed_fleet()
+            out += [FleetChanges(self._keys.strategy, changes)] if changes else []
+            for change in changes:
+                _log.warning(
+                    "fleet: %s %s: %s %s", change.what, change.member, change.by, change.note
+                )
         return out + self._publish(force=False), StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[list[Any], bool]:
@@ -283,6 +318,7 @@ class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
         if not (models or people):
             return []
         values: dict[str, bytes] = {}
+        roster: bytes | None = None
         if people:
             began = time.thread_time()
             values |= {self._keys.person(k): v for k, v in learning.changed_people().items()}
@@ -297,11 +333,23 @@ class LearnLoopStep(StatefulBatchLogic[Credits, Any, Manifest]):
             for key in [key for key, data in made.items() if len(data) > MOST_BYTES]:
                 _log.error("%s: more than %d bytes, nobody would take it up", key, MOST_BYTES)
                 del made[key]
-            values |= made
+            fleet = self._fleet_values()
+            values |= made | fleet
+            roster = fleet.get(self._keys.fleet())
             self._models.done(_cost(began, made))
             # A mark tells of all that was learned.
             self._published += self._watch.resumed
-        return [PublishedLoop(values, self._watch.marks(self._published, 0))]
+        versions, kept = (learning.versions, learning.kept) if models else ({}, {})
+        marks = self._watch.marks(self._published, 0)
+        return [PublishedLoop(values, marks, versions, roster, kept)]
+
+    def _fleet_values(self) -> dict[str, bytes]:
+        """Return the roster, to be stored after its members' models, and what they leave."""
+        if not isinstance(self._learning, FleetLearning):
+            return {}
+        roster = self._learning.roster()
+        values = {} if roster is None else {self._keys.fleet(): roster}
+        return values | {self._keys.model(name): b"" for name in self._learning.gone()}
 
 
 def _cost(began: float, made: Mapping[str, bytes]) -> float:

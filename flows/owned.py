@@ -21,6 +21,9 @@ from .pacing import Pace
 X = TypeVar("X")
 Y = TypeVar("Y")
 
+_EMPTY_READS = 8
+"""Reads that bring nothing and end a long call: a source may leave some out after data."""
+
 
 class OwnedSource(FixedPartitionedSource[Any, Any]):
     """The partitions of a source that belong to this worker, kept in step with the others'.
@@ -62,14 +65,17 @@ class _OwnedPartition(StatefulSourcePartition[Any, Any]):
 
     def next_batch(self) -> Sequence[Any]:
         self._pace.called()
+        if self._pace.rests():
+            return ()
         with self._member.noting():
             items = list(self._part.next_batch())
-            end = time.monotonic() + self._pace.reading_seconds()
-            while items and time.monotonic() < end:
+            end, empty = time.monotonic() + self._pace.reading_seconds(), 0
+            while items and empty < _EMPTY_READS and time.monotonic() < end:
                 more = self._read_on()
-                if not more:
-                    break
+                empty = 0 if more else empty + 1
                 items.extend(more)
+        if items:
+            self._pace.brought()
         return items
 
     def _read_on(self) -> Sequence[Any]:

@@ -9,6 +9,7 @@ counts too, entries of a stream or offsets of a topic, so that a producer learns
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 import numpy as np
@@ -85,9 +86,9 @@ def partitions_of(customers: Sequence[str], partitions: int, shards: int) -> npt
 def hashes_of(customers: Sequence[str]) -> npt.NDArray[np.uint64]:
     """Return uint64[n]: the first half of each customer id's hash."""
     texts = [customer.encode() for customer in customers]
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    halves = np.zeros((2, len(texts)), np.uint64)
+    ends = accumulate(map(len, texts), initial=0)
+    offsets = np.fromiter(ends, np.int64, len(texts) + 1)
+    halves = np.empty((2, len(texts)), np.uint64)
     hash_strings(np.frombuffer(b"".join(texts), np.uint8), offsets, halves[0], halves[1])
     first: npt.NDArray[np.uint64] = halves[0]
     return first

@@ -18,6 +18,8 @@ from .cluster import Member
 
 _ENDED = "ended"
 _SECONDS = 0.5
+_LENGTH = 32
+"""Of what is written, in bytes: no token is shorter, so that one write replaces another whole."""
 
 
 def lock_of(directory: Path, index: int) -> Path:
@@ -71,13 +73,13 @@ def watching(directory: Path, member: Member, gone: Callable[[str], None]) -> It
 
 
 def _write(descriptor: int, token: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, token.encode(), 0)
+    # Never emptied before: who looks in between would take an empty file for another process.
+    os.pwrite(descriptor, token.ljust(_LENGTH).encode(), 0)
 
 
 def _token(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text().rstrip()
     except OSError:
         return ""
 

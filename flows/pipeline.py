@@ -38,7 +38,7 @@ from .entities import EntityCounted, EntitySplitter, entity_keys
 from .featurize import Counted, ReadFeatures
 from .learn import Examples, LearnLogic, Progress
 from .loop_flow import LEARNER as LOOP_LEARNER
-from .loop_flow import Loop, attach_loop
+from .loop_flow import Loop, attach_loop, loop_meter
 from .marks import MarkReader
 from .owned import OwnedSink, OwnedSource, noting_failures, owned_logic
 from .publication import mark_key
@@ -55,6 +55,7 @@ from .sinks.rows import RowSink
 from .sources.announce import Announcement, declaration_of
 from .sources.base import EventSource, StopFlag
 from .steps import AssembleStep, LearnStep, PublishedModel, ShardStep, shard_maker
+from .telemetry.running import RunMeter
 from .trigger_flow import Acting, attach_acting
 
 _LEARNER = "learner"
@@ -63,7 +64,10 @@ _LOG = "0"  # the partition of what has no order of its own but the log's
 
 @dataclass
 class Observers:
-    """Functions that a run reports to, called in the worker; each does nothing by default."""
+    """Functions that a run reports to, called in the worker; each does nothing by default.
+
+    ``meter`` counts for those who operate it, if there is one; see `telemetry.observing`.
+    """
 
     counted: Callable[[Counted], None] = field(default=lambda _: None)
     keyed: Callable[[EntityCounted], None] = field(default=lambda _: None)
@@ -73,6 +77,7 @@ class Observers:
     progress: Callable[[Progress], None] = field(default=lambda _: None)
     looped: Callable[[Mapping[str, int]], None] = field(default=lambda _: None)
     acted: Callable[[Mapping[str, int]], None] = field(default=lambda _: None)
+    meter: RunMeter | None = None
 
 
 def model_key(catalog: Catalog, point: DecisionPoint) -> str:
@@ -150,14 +155,15 @@ def build_flow(
             f"{catalog.name}:{decisions.name}", "decisions need a view of customers: none is"
         )
     watch = observers or Observers()
-    place = _Place(member)
+    meter = watch.meter
+    place = _Place(member, meter)
     tables_needed = settings.archive or bool(plans.others) or loop is not None
     marker = None if acting is None else acting.marker()
     decoder = ChunkDecoder(
         plans.customer, settings, decisions,
         tables=tables_needed, loop=loop is not None, marker=marker,
     )  # fmt: skip
-    decode = place.step(decoder)
+    decode = place.step(decoder if meter is None else meter.decoding(decoder))
     flow = Dataflow(name)
     chunks = op.input("source", flow, place.source(source, settings.epoch_seconds))
     decoded = op.flat_map("decode", chunks, decode)
@@ -206,6 +212,7 @@ def build_flow(
             more = attach_loop(
                 loop, whole, named, settings, place, look, watch.looped,
                 lambda: stop is not None and stop.is_set(), store_url,
+                None if meter is None else loop_meter(meter, loop, named),
             )  # fmt: skip
             dead = op.merge("dead_and_refused", dead, more.refused)
             flushes += more.flushes
@@ -267,8 +274,9 @@ def _keep_dead(dead: Any, settings: Settings, place: _Place, watch: Observers) -
 class _Place:
     """Puts the parts of a dataflow where they belong in a cluster, if there is one."""
 
-    def __init__(self, member: Member | None) -> None:
+    def __init__(self, member: Member | None, meter: RunMeter | None) -> None:
         self._member = member
+        self._meter = meter
 
     def of_key(self, key: str) -> int:
         """The worker that a step's key is on: what a sink stores for it stays there."""
@@ -286,11 +294,15 @@ class _Place:
         return step if self._member is None else noting_failures(step, self._member)
 
     def logic(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        if self._meter is not None:
+            build = self._meter.snapshots(build)
         return build if self._member is None else owned_logic(build, self._member)
 
     def sink(self, sink: Any, owner: Callable[[str], int]) -> Any:
         """Each partition goes to the worker of the number that ``owner`` makes of its name."""
         m = self._member
+        if self._meter is not None:
+            self._meter.watch(sink)
         return sink if m is None else OwnedSink(sink, m, lambda p: owner(p) % m.worker.count)
 
 
@@ -332,7 +344,12 @@ def _row_flushes(item: tuple[str, Any]) -> Iterator[tuple[str, RowFlush]]:
     if isinstance(out, Published):
         commands = out.commands
         received = out.received if commands.rows else None
-        yield key, RowFlush(commands.payload, commands.replies, commands.rows, received, out.marks)
+        yield (
+            key,
+            RowFlush(
+                commands.payload, commands.replies, commands.rows, received, out.marks, out.traced
+            ),
+        )
 
 
 def _verdicts(keys: Sequence[str], item: tuple[str, Any]) -> Iterator[tuple[str, Verdict]]:

@@ -6,7 +6,7 @@ Needs neither Arrow nor the engine, as a service that takes events in needs none
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
@@ -15,12 +15,13 @@ import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ..features.errors import EventError, SettingsError, StoreError
+from ..features.errors import EventError, SettingsError
 from ..features.event_check import one_line
 from ..features.receipts import Receipt
 from .connection import explained, without_password
-from .kafka_client import Cluster
+from .kafka_sending import Delivered, Sending
 from .partitions import FIELD, LINE_BITS, hashes_of, packed, partitions_of_hashes, stream_keys
+from .telemetry.context import TRACE_FIELD, carried
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -42,6 +43,10 @@ return redis.error_reply('NOCOUNT this server does not count the entries of a st
 """
 
 
+# As above, each entry with one more field.
+_APPEND_TRACED = _APPEND.replace(b"for i = 2,", b"for i = 4,").replace(
+    b"ARGV[1], ARGV[i]", b"ARGV[1], ARGV[i], ARGV[2], ARGV[3]"
+)
 ANSWER_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 
@@ -57,9 +62,14 @@ class _Batch:
         self._blobs = packed(lines, numbers, len(keys))
         self._numbers = [number for number, blobs in enumerate(self._blobs) if blobs]
         self.commands: list[Command] = []
+        trace = carried()
         for number in self._numbers:
             entries = [b"\n".join([lines[i] for i in b]) + b"\n" for b in self._blobs[number]]
-            self.commands.append(("EVAL", _APPEND, 1, keys[number], FIELD, *entries))
+            if trace is None:
+                self.commands.append(("EVAL", _APPEND, 1, keys[number], FIELD, *entries))
+            else:
+                fields = FIELD, TRACE_FIELD, trace
+                self.commands.append(("EVAL", _APPEND_TRACED, 1, keys[number], *fields, *entries))
 
     def receipts(self, answers: Sequence[int]) -> list[Receipt]:
         """What each event's receipt is; `answers` are the entries ever added, a command each."""
@@ -254,13 +264,8 @@ class KafkaPublisher:
         *,
         timeout: float = 30.0,
     ) -> None:
-        self._topic = topic
         self._shards = shards
-        self._timeout = timeout
-        self._cluster = Cluster(brokers, config or {})
-        milliseconds = str(round(timeout * 1000))
-        self._producer = self._cluster.producer(**{"message.timeout.ms": milliseconds})
-        self._partitions = self._cluster.partitions(self._producer, topic)
+        self._sending = Sending(brokers, topic, config or {}, timeout)
 
     def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
         """Send events, each to the partition of its customer; wait until all are delivered.
@@ -268,56 +273,34 @@ class KafkaPublisher:
         See `Publisher.publish`. A message is sent again until it is delivered or its time is
         over, and is in the topic once.
         """
-        lines, hashes, numbers = checked(events, customers, self._partitions, self._shards)
-        found: dict[int, Receipt] = {}
+        sending = self._sending
+        lines, hashes, numbers = checked(events, customers, sending.partitions, self._shards)
+        offsets: dict[int, int] = {}
         failed: list[str] = []
 
-        def report(event: int) -> Callable[[KafkaError | None, Message], None]:
+        def report(event: int) -> Delivered:
             def delivered(error: KafkaError | None, message: Message) -> None:
-                offset = message.offset()
-                if error is not None:
-                    failed.append(self._cluster.reason(error))
-                elif offset is None or offset < 0:
-                    failed.append("the broker told no offset")
+                offset = sending.offset(error, message)
+                if isinstance(offset, str):
+                    failed.append(offset)
                 else:
-                    position = offset << LINE_BITS
-                    found[event] = Receipt(numbers[event], position, hashes[event])
+                    offsets[event] = offset
 
             return delivered
 
         for event, line in enumerate(lines):
-            self._send(line, customers[event], numbers[event], report(event))
-        end = time.monotonic() + self._timeout + 1.0
-        while len(found) + len(failed) < len(lines) and time.monotonic() < end:
-            self._producer.poll(0.01)
-        if len(found) < len(lines):
-            raise self._failure(failed[0] if failed else f"no answer within {self._timeout:.0f} s")
-        return [found[event] for event in range(len(lines))]
-
-    def _send(
-        self,
-        line: bytes,
-        customer: str,
-        partition: int,
-        report: Callable[[KafkaError | None, Message], None],
-    ) -> None:
-        from confluent_kafka import KafkaException
-
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic, line, customer or None, partition, on_delivery=report
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                raise self._failure(self._cluster.reason(error.args[0])) from None
-            else:
-                return
-
-    def _failure(self, why: str) -> StoreError:
-        where = f"{self._topic} at {self._cluster.brokers}"
-        return StoreError(f"{where}: a message was not delivered: {why}")
+            told = report(event)
+            while not sending.give(line, customers[event], numbers[event], told):
+                sending.producer.poll(0.1)
+        end = time.monotonic() + sending.timeout + 1.0
+        while len(offsets) + len(failed) < len(lines) and time.monotonic() < end:
+            sending.producer.poll(0.01)
+        if len(offsets) < len(lines):
+            raise sending.failure(failed[0]) if failed else sending.late()
+        return [
+            Receipt(number, offsets[event] << LINE_BITS, customer)
+            for event, (number, customer) in enumerate(zip(numbers, hashes, strict=True))
+        ]
 
 
 def log_keys(stream: str, partitions: int | None, shards: int) -> list[str]:

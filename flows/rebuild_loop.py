@@ -48,7 +48,7 @@ def relearn(loop: Loop, settings: Settings, archived: Mapping[str, int]) -> tupl
     StateError
         If the disk fails.
     """
-    learning = loop.learning(None, ())
+    learning = loop.learning(None, (), len(archived), settings.apart_seconds)
     table = _final(settings.archive_dir / "credits", archived)
     for start in range(0, table.num_rows, _ROWS):
         learning.learn(_credits(table.slice(start, _ROWS)))
@@ -71,7 +71,7 @@ def _final(directory: Path, archived: Mapping[str, int]) -> pa.Table:
                     raise SourceError(f"{path}: cannot be read: {error}") from None
     if not parts:
         return pa.table({})
-    table = pa.concat_tables(parts)
+    table = pa.concat_tables(parts, promote_options="default")  # older ones have fewer columns
     last = table.sort_by(
         [("objective", "ascending"), ("example", "ascending"), ("revision", "ascending")]
     )
@@ -95,7 +95,8 @@ def _credits(table: pa.Table) -> list[Credit]:
         Credit(
             row["objective"], row["example"], at, row["position"], row["customer_id"],
             row["action"], row["reward"], row["silence"], False, row["revision"],
-            _INPUTS.decode(row["inputs"]), row["features"],
+            _INPUTS.decode(row["inputs"]), row["features"], row.get("member") or "",
+            row.get("chance"),
         )
         for at, row in zip(times, table.to_pylist(), strict=True)
     ]  # fmt: skip

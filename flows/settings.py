@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from ..features.errors import SettingsError
+from .variables import PREFIX, check_names, in_units
 
-_PREFIX = "NEXTBEST_"
 _JSON = frozenset({"kafka_config"})
 """Settings that a variable gives as JSON."""
 
@@ -146,9 +146,29 @@ customers; fixed for the life of a data directory)
             description="seconds that a decision's record is kept; longer for longer objectives",
         ),
     ] = 86_400.0
+    apart_seconds: Annotated[
+        float,
+        Meta(
+            ge=1.0,
+            le=366 * 86_400.0,
+            description="seconds of event time that partitions of a log may lie apart",
+        ),
+    ] = 86_400.0
     lookup_log_share: Annotated[
         float, Meta(ge=0.0, le=1.0, description="share of looked up rows that are kept; 0: none")
     ] = 0.0
+
+    metrics_port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="port that Prometheus reads metrics from; 0: none"),
+    ] = 0
+    metrics_host: Annotated[
+        str, Meta(min_length=1, description="where that port is; metrics need no API key")
+    ] = "127.0.0.1"
+    log_format: Annotated[
+        Literal["text", "json"],
+        Meta(description="how logs are written to standard error: json is an object a line"),
+    ] = "text"
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -165,15 +185,17 @@ customers; fixed for the life of a data directory)
         ----------
         environ
             Variables to read; default: those of this process. An empty variable counts
-            as unset; a `NEXTBEST_*` variable that is no setting is not looked at, because
-            Kubernetes makes such names out of the names of services.
+            as unset. A `NEXTBEST_*` variable that is no setting is an error if it nearly is
+            one, and otherwise not looked at: Kubernetes makes such names out of the names of
+            services.
         **overrides
             Settings by name, before any variable; None means not given.
 
         Raises
         ------
         SettingsError
-            Naming the variable, its value and what was expected.
+            Naming the variable, its value and what was expected; or a variable whose name looks
+            like a mistake.
 
         Examples
         --------
@@ -191,9 +213,10 @@ Expected `float`, got `str` (seconds between two snapshots)
             if name not in fields:
                 known = ", ".join(fields)
                 raise SettingsError(f"{name}: there is no such setting; there are {known}")
+        check_names(source, fields)
         values = {name: value for name, value in overrides.items() if value is not None}
         for name, field in fields.items():
-            variable = _PREFIX + name.upper()
+            variable = PREFIX + name.upper()
             text = source.get(variable, "")
             if text and name not in values:
                 shown = "***" if name in _JSON else repr(text)  # there may be a password in it
@@ -240,8 +263,8 @@ def _convert(
             return msgspec.json.decode(value, type=field.type)
         return msgspec.convert(value, field.type, strict=strict, dec_hook=_path)
     except msgspec.DecodeError as error:
-        meaning = _meaning(field.type)
-        raise SettingsError(f"{shown}: {error} ({meaning})") from None
+        told = (isinstance(value, str) and in_units(field.name, value)) or error
+        raise SettingsError(f"{shown}: {told} ({_meaning(field.type)})") from None
 
 
 def _path(kind: type, value: object) -> Path:

@@ -26,6 +26,7 @@ from ..features.store import MEMORY_BYTES, ShardStore
 from .marks import CHECK_SECONDS
 from .publication import LAG_SECONDS, Marks, Publication, mark_key, new_timeline, shard_key
 from .resp import encode_command
+from .telemetry.context import Traced
 from .watch import Look, MarkWatch
 
 CUSTOMERS = ""
@@ -43,6 +44,7 @@ _LONGEST_PAUSE = 0.25
 """Seconds between two publications of a shard, at most."""
 
 _ROWS_A_FLUSH = 8192
+_MOST_TRACED = 64
 _HOLD_SECONDS = 30.0
 """For so long after a restart at most, rows older than those in the store are not published."""
 
@@ -97,12 +99,14 @@ class Origin:
 class Published:
     """Commands for the online store; the oldest event in their rows was received at ``received``.
 
-    ``marks``, if any, are to be executed before and after them.
+    ``marks``, if any, are to be executed before and after them. With them all that ``traced``
+    events did is there.
     """
 
     commands: RowCommands
     received: float
     marks: Marks | None = None
+    traced: tuple[Traced, ...] = ()
 
 
 class Shard(ABC):
@@ -188,6 +192,7 @@ class Shard(ABC):
             self._counts += snapshot["counts"]
             self._position = int(snapshot["position"])
         self._oldest: float | None = None
+        self._traced: tuple[Traced, ...] = ()
         self._batch = 0  # events that came last
         self._not_before = 0.0
         self._hold_until = time.perf_counter() + _HOLD_SECONDS
@@ -231,6 +236,11 @@ class Shard(ABC):
         if self._waits and self._may_publish(now):
             wait = max(0.0, self._not_before - now)
         return wait
+
+    def trace(self, traced: tuple[Traced, ...]) -> None:
+        """Have it said when the rows of these events, which come next, are stored."""
+        if traced and self._publishes:
+            self._traced = (*self._traced, *traced)[:_MOST_TRACED]
 
     def prepare(self) -> None:
         """Begin what `snapshot` will wait for."""
@@ -297,12 +307,14 @@ class Shard(ABC):
         self._owes_counts = False
         commands = store.encode_changes(self._prefix, _ROWS_A_FLUSH, counts)
         received, left = self._oldest or began, store.unpublished
+        traced: tuple[Traced, ...] = ()
         if not left:
             self._oldest = None
+            traced, self._traced = self._traced, ()
         if self._watch is None:
-            return Published(commands, received)
+            return Published(commands, received, traced=traced)
         version = self._publication.version if left else store.version
-        return Published(commands, received, self._watch.marks(version, self._position))
+        return Published(commands, received, self._watch.marks(version, self._position), traced)
 
     def _may_publish(self, now: float) -> bool:
         if self._watch is None:

@@ -148,7 +148,7 @@ def load_version(text: str, version: str, catalog: Catalog | None) -> Loaded:
     SettingsError
         If it has faults, does not fit the catalog, or is of another version.
     """
-    found = load(text, catalog)
+    found = load(text, catalog, look_up=False)
     if found.version != version:
         raise SettingsError(
             f"the text that is kept of version {version} is of version {found.version}"

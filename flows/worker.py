@@ -3,10 +3,10 @@
     python -m bytewax.run nextbest.flows.worker:flow -r .nextbest/recovery -s 1 -b 0
 
 With ``-i`` and ``-a`` it is one process of a cluster. What to run stands in the environment:
-`NEXTBEST_CATALOG` and, if there are any, `NEXTBEST_DECISIONS` (references); `NEXTBEST_STRATEGY`, a
-file; one of
-`NEXTBEST_INPUT` (paths, with a colon between), `NEXTBEST_STREAM` (and `NEXTBEST_PARTITIONS`) and
-`NEXTBEST_TOPIC`; `NEXTBEST_FOLLOW=1` or `NEXTBEST_DRAIN=1`; and every setting, see `Settings`.
+`NEXTBEST_CATALOG` and, if there are any, `NEXTBEST_DECISIONS` and `NEXTBEST_COLUMNS` (references);
+`NEXTBEST_STRATEGY`, a file; one of `NEXTBEST_INPUT` (paths, with a colon between),
+`NEXTBEST_STREAM` (and `NEXTBEST_PARTITIONS`) and `NEXTBEST_TOPIC`; `NEXTBEST_FOLLOW=1` or
+`NEXTBEST_DRAIN=1`; and every setting, see `Settings`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,12 @@ from .commands.job import store_url
 from .commands.references import load
 from .decisions import DecisionPoint
 from .peers import watching
-from .pipeline import build_flow
+from .pipeline import Observers, build_flow
 from .run import prepare_recovery, working_in
 from .settings import Settings
+from .telemetry.logs import say, set_up
+from .telemetry.observing import metered
+from .telemetry.showing import run_meter, showing_run
 
 _API = "BYTEWAX_DATAFLOW_API_ENABLED"
 _ALLOWED = "NEXTBEST_ALLOW_PUBLIC_API"
@@ -97,6 +100,7 @@ or file.py:attribute
     return Job(
         catalog=catalog,
         decisions=text("DECISIONS"),
+        columns=text("COLUMNS"),
         strategy=None if strategy is None else read_strategy(Path(strategy)),
         paths=tuple(Path(p) for p in (text("INPUT") or "").split(os.pathsep) if p),
         follow=text("FOLLOW") is not None,
@@ -117,6 +121,7 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     stop = _stop_flag()
     job = job_of(environ)
     settings = Settings.from_env(environ)
+    set_up(settings.log_format)
     check_input(job, settings)
     member = _member(options)
     settings = msgspec.structs.replace(
@@ -137,9 +142,12 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
         held.enter_context(watching(settings.data_dir, member, _die))
     atexit.register(_end, held, member)
     source = open_source(job, settings, url, stop)
+    meter = run_meter(settings)
+    held.enter_context(showing_run(meter, settings, catalog.name, source, member))
     return build_flow(
         source, catalog, settings, url, decisions=point, loop=loop,
         acting=acting_of(job, loop, settings), member=member, stop=stop,
+        observers=metered(Observers(), meter),
     )  # fmt: skip
 
 
@@ -182,14 +190,13 @@ def _stop_flag() -> threading.Event:
 
 
 def _die(reason: str) -> None:
-    sys.stderr.write(f"nextbest: {reason}; ending, so that all can begin anew\n")
-    sys.stderr.flush()
+    say(f"{reason}; ending, so that all can begin anew")
     os._exit(1)
 
 
 def _end(held: contextlib.ExitStack, member: Member | None) -> None:
     """Leave the data directory; as a failed process does, if it failed."""
     if member is not None and member.failure is not None:
-        sys.stderr.write(f"nextbest: worker {member.index}: {member.failure}\n")
+        say(f"worker {member.index}: {member.failure}")
     if not hasattr(sys, "last_type"):  # set by an error that nobody caught
         held.close()

@@ -12,13 +12,19 @@ import pytest
 import redis
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.run import run_engine
 
 # The same examples each time, so that a change is judged by itself; the long forms look for others.
-settings.register_profile("same", derandomize=os.environ.get("NEXTBEST_LAWS") != "long")
+# How long one takes says nothing: the machine does other things, too.
+settings.register_profile(
+    "same",
+    derandomize=os.environ.get("NEXTBEST_LAWS") != "long",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("same")
 
 if sys.dont_write_bytecode:
@@ -29,24 +35,43 @@ if sys.dont_write_bytecode:
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin the second half with the learners: each of two processes begins with one half.
+LONGEST = (
+    ("test_demo", "test_tutorial", "test_cluster", "test_feast_serve", "test_fleet_command"),
+    ("test_readme", "test_deploy_runbook", "test_chaos", "test_notebooks", "test_rehearsal"),
+)
+"""Where a test alone takes many seconds, mostly of other processes: what each half begins with."""
 
-    So one compiles the kernels of the features while the other compiles those of the learners,
-    and neither does again what the other does just then.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin each half with what takes longest, and the second one then with the learners.
+
+    Each of two processes begins with one half, and takes over from the other when it is done. So
+    none is left alone with a long test at the end; and one compiles the kernels of the features,
+    where that was not done before, while the other compiles those of the learners.
     """
-    learners = [item for item in items if item.path.parent.name == "learners"]
-    others = [item for item in items if item.path.parent.name != "learners"]
-    half = len(items) // 2
-    items[:] = others[:half] + learners + others[half:]
+    first, second = ([item for item in items if item.path.stem in half] for half in LONGEST)
+    long = {item.path.stem for item in (*first, *second)}
+    rest = [item for item in items if item.path.stem not in long]
+    learners = [item for item in rest if item.path.parent.name == "learners"]
+    others = [item for item in rest if item.path.parent.name != "learners"]
+    half = len(items) // 2 - len(first)
+    items[:] = first + others[:half] + second + learners + others[half:]
 
 
 @pytest.fixture(scope="session")
-def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of one embedded server for the whole run; use `store_url`, which is empty."""
+def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one embedded server for the whole run."""
     data_dir = tmp_path_factory.mktemp("store")
     yield ensure_server(data_dir)
     stop_server(data_dir)
+
+
+@pytest.fixture(scope="module")
+def embedded_store(embedded_server: str) -> str:
+    """The URL of that server, empty when a file of tests begins, in whatever order they come."""
+    with redis.Redis.from_url(embedded_server) as client:
+        client.flushall()
+    return embedded_server
 
 
 @pytest.fixture

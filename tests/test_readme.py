@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,19 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.reading import blocks_of, environment_of, shortened
+
 README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.S)
 
 
 def _blocks() -> list[tuple[str, str]]:
     _, reader = README.read_text().split("## Declare")
-    return [(match[1], match[2]) for match in BLOCK.finditer(reader)]
-
-
-def _environment(directory: Path) -> dict[str, str]:
-    tools = Path(sys.executable).parent
-    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": str(directory)}
+    return blocks_of(reader)
 
 
 @pytest.fixture
@@ -32,7 +26,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_blocks(directory: Path) -> None:
-    environment = _environment(directory)
+    environment = environment_of(directory)
     said = ""
     try:
         for language, text in _blocks():
@@ -41,7 +35,7 @@ def test_blocks(directory: Path) -> None:
                 (directory / named[1]).write_text(text)
                 continue
             if language == "json":
-                assert json.loads(text).items() <= _shortened(said).items()
+                assert json.loads(text).items() <= shortened(said).items()
                 continue
             if language not in ("bash", "python"):
                 continue
@@ -52,18 +46,13 @@ def test_blocks(directory: Path) -> None:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=500,
             )
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             said = done.stdout
     finally:
         for data in (".nextbest", ".week", ".two", ".web", ".loop"):
             subprocess.run(["nextbest", "down", "--data-dir", data], cwd=directory, env=environment)
-
-
-def _shortened(line: str) -> dict[str, object]:
-    letter: dict[str, object] = json.loads(line)
-    return letter | {"origin": Path(str(letter["origin"])).name}
 
 
 def test_the_two_commands_are_what_ci_runs() -> None:

@@ -16,6 +16,7 @@ from ...features.catalog import Catalog
 from ...features.errors import SourceError
 from ..partitions import partitions_of
 from ..settings import Settings
+from ..telemetry.process import remember_audit
 from . import place, screen
 from .lookup import moment
 
@@ -67,8 +68,9 @@ def run_audit(
     if sample is not None:
         chosen = _drawn(chosen, sample)
     directory = settings.archive_dir / "events"
-    archived = _archived(settings, Archive(directory))
+    archived = archived_so_far(settings, Archive(directory))
     report = audit(catalog, directory, chosen, is_archived=archived, threads=threads)
+    remember_audit(settings, report.values, report.differences)
     _print(console, report)
     return report.differences == 0
 
@@ -85,7 +87,7 @@ def _drawn(lookups: Iterable[ServedLookup], size: int) -> list[ServedLookup]:
     return kept
 
 
-def _archived(
+def archived_so_far(
     settings: Settings, archive: Archive
 ) -> Callable[[Sequence[str], Sequence[int]], Sequence[bool]]:
     """Return what says of customers and positions whether the archive has come that far."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +20,11 @@ from ..decision.engine import Engine
 from ..decision.evaluating import MOST_POSITIONS, Evaluator, Rewards
 from ..decision.evaluation import Evaluation, Verdict
 from ..decision.loading import Loaded
-from ..decision.record import DECISION, Record
-from ..decision.strategy import Strategy
+from ..decision.record import DECISION
+from ..logged_records import OwnStrategies, Row, records_in
 from ..settings import Settings
 from ..strategy_versions import StrategyVersions
 
-_RECORD = msgspec.json.Decoder(Record)
 _JSON = msgspec.json.Encoder()
 _ROWS = 4096
 _DAMAGED = "with a damaged record"
@@ -69,52 +67,28 @@ def evaluate_strategy(
             f"{directory}: no decision has been archived; a run with --strategy archives them"
         )
     evaluator = Evaluator(Engine(loaded, catalog))
-    versions = _Versions(StrategyVersions(settings.archive_dir / "strategies"))
+    own = OwnStrategies(StrategyVersions(settings.archive_dir / "strategies"))
     came, clocks = _rewards(settings.archive_dir / "credits")
     for partition, part in _tables(directory, ["event_timestamp"]):
         # What stands at the newest event's own time may still be open.
         newest = max(_times(part), default=0) - 1
         clocks[partition] = max(clocks.get(partition, 0), newest)
-    seen: set[str] = set()
-    for partition, event_id, text in _decisions(directory, since):
-        if event_id in seen:
-            continue
-        seen.add(event_id)
-        try:
-            record = _RECORD.decode(text)
-        except msgspec.DecodeError:  # also of wrong types
+    for partition, record in records_in(_decisions(directory, since)):
+        if record is None:
             evaluator.leave_out(_DAMAGED)
             continue
         first, *below = came.get(record.id) or [{}]
-        own = versions.strategy(record.strategy)
-        evaluator.take(record, first, clocks[partition], below=below, own=own)
+        evaluator.take(record, first, clocks[partition], below=below, own=own.of(record))
     return evaluator.finish(method=method, alpha=alpha)
 
 
-def _decisions(directory: Path, since: int | None) -> Iterator[tuple[str, str, str]]:
-    """Yield partition, id and record of each archived decision, partition by partition."""
+def _decisions(directory: Path, since: int | None) -> Iterator[Row]:
+    """Yield the archived decisions, partition by partition."""
     for partition, part in _tables(directory, ["event_id", "event_timestamp", "type", "record"]):
         columns = (part[name].to_pylist() for name in ("event_id", "type", "record"))
         for at, event_id, kind, text in zip(_times(part), *columns, strict=True):
             if kind == DECISION and (since is None or at >= since):
-                yield partition, event_id, text
-
-
-class _Versions:
-    """The strategies that decided, each read once."""
-
-    def __init__(self, kept: StrategyVersions) -> None:
-        self._kept = kept
-        self._found: dict[str, Strategy | None] = {}
-
-    def strategy(self, version: str) -> Strategy | None:
-        """Return a version; None: it is not kept, or no longer a strategy."""
-        if version not in self._found:
-            self._found[version] = None
-            with contextlib.suppress(SettingsError):
-                loaded = self._kept.loaded(version, None)
-                self._found[version] = None if loaded is None else loaded.strategy
-        return self._found[version]
+                yield Row(partition, event_id, text)
 
 
 def _rewards(directory: Path) -> tuple[dict[str, list[Rewards]], dict[str, int]]:

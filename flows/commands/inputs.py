@@ -25,6 +25,7 @@ from ..sources.valkey_stream import ValkeyStreamSource
 from ..trigger_flow import Acting, MakeLog
 from . import place
 from .references import absolute
+from .rows import rows_of
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         Brokers (None: those of the settings) and the topic.
     drain
         End at the last entry of the stream or topic instead of waiting for more.
-    catalog, decisions
+    catalog, decisions, columns
         References.
     strategy
         The text of a strategy, whose decisions and outcomes are in the log.
@@ -63,6 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool = False
     catalog: str
     decisions: str | None = None
+    columns: str | None = None
     strategy: str | None = None
     processes: int = 1
     supervise: bool = False
@@ -93,8 +95,9 @@ def check_input(job: Job, settings: Settings) -> None:
         )
     if len(given) > 1:
         raise SettingsError(f"give one kind of input, not both {' and '.join(given)}")
-    if job.follow and given != ["files"]:
-        raise SettingsError("--follow goes with files")
+    for option, is_given in (("--follow", job.follow), ("--columns", job.columns is not None)):
+        if is_given and given != ["files"]:
+            raise SettingsError(f"{option} goes with files")
     if job.partitions is not None and given == ["--kafka"]:
         raise SettingsError("--partitions goes with --stream and files; a topic has its own")
     if given == ["--kafka"]:
@@ -123,7 +126,8 @@ def acting_of(job: Job, loop: Loop | None, settings: Settings) -> Acting | None:
         return None
     log: MakeLog | None = None
     if job.stream is not None:
-        log = partial(Log, job.stream, job.partitions, settings.shards)
+        kept = settings.stream_retention_seconds
+        log = partial(Log, job.stream, job.partitions, settings.shards, kept)
     elif job.topic is not None:
         brokers = job.kafka or settings.kafka_brokers or ""
         log = partial(KafkaPublisher, brokers, job.topic, settings.kafka_config, settings.shards)
@@ -225,5 +229,7 @@ def open_source(
         max_event_bytes=settings.max_event_bytes,
         follow=job.follow,
         partitions=job.partitions,
+        rows=rows_of(job.catalog, job.columns),
+        mapped=job.columns is not None,
         **shared,
     )

@@ -19,6 +19,9 @@ from ..embedded import connect, ensure_server
 from ..pipeline import build_flow
 from ..run import run_flow
 from ..settings import Settings
+from ..telemetry.logs import set_up
+from ..telemetry.observing import metered
+from ..telemetry.showing import check_ports, run_meter, showing_run
 from . import place, screen
 from .inputs import Job, acting_of, check_input, loop_of, open_source, remembered
 from .measures import Measures
@@ -41,6 +44,7 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     NextbestError
         Whatever keeps it from running, in one line.
     """
+    set_up(settings.log_format)
     catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     loop = loop_of(job, catalog)
@@ -48,6 +52,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
     check_input(job, settings)
     member = check_processes(job, settings)
     with stop_on_signals() as stop:
+        beside = job.processes if member is None else 1
+        check_ports(settings, beside)
         stream_url = store_url(settings) if job.stream is not None else None
         measures = Measures()
         source = open_source(job, settings, stream_url, stop, measures.outage)
@@ -77,12 +83,17 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
                 measures = tally.measures
             else:
                 restarts = 0
+                meter = run_meter(settings)
                 flow = build_flow(
                     source, catalog, settings, url,
                     decisions=point, loop=loop, acting=acting,
-                    observers=measures.observers(), stop=stop,
+                    observers=metered(measures.observers(), meter), stop=stop,
                 )  # fmt: skip
-                with _screen(console, measures), without_native_reports():
+                show = showing_run(
+                    meter, settings, catalog.name, source,
+                    compiled=lambda: measures.compiled_seconds,
+                )  # fmt: skip
+                with show, _screen(console, measures), without_native_reports():
                     run_flow(flow, settings)
             _summary(
                 console, settings, catalog, url, measures, stopped=stop.is_set(), restarts=restarts
@@ -151,6 +162,8 @@ def _summary(
         f"{measures.events:,} accepted ({measures.late:,} of them late), "
         f"{measures.duplicates:,} duplicate, {measures.dead:,} dead letters",
     )
+    if not measures.events + measures.duplicates + measures.dead:
+        put("", "there was nothing to read: all of it is empty, or was read before")
     if measures.away_seconds:
         put("waited", f"{duration(measures.away_seconds)} for servers that were away")
     if measures.dead:

@@ -23,6 +23,9 @@ from ..decisions import DecisionPoint
 from ..peers import watching
 from ..pipeline import build_flow
 from ..run import run_flow
+from ..telemetry.logs import set_up
+from ..telemetry.observing import metered
+from ..telemetry.showing import run_meter, showing_run
 from .inputs import acting_of, loop_of, open_source
 from .measures import Measures
 from .quiet import without_native_reports
@@ -83,7 +86,7 @@ class _Supervisor:
 
 def main() -> int:
     """Do what the first line of standard input says."""
-    order = decode_order(sys.stdin.buffer.readline())
+    order = decode_order(sys.stdin.buffer.readline(), Order)
     messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What others print is no message, and what the engine prints is for nobody.
     with open(os.devnull, "wb") as nowhere:
@@ -108,30 +111,43 @@ def main() -> int:
 
 def _run(order: Order, supervisor: _Supervisor) -> None:
     job, settings = order.job, order.settings
+    set_up(settings.log_format)
     catalog = load(job.catalog, Catalog)
     point = None if job.decisions is None else load(job.decisions, DecisionPoint)
     member = Member(order.index, order.addresses) if order.addresses else None
     supervisor.member = member
     loop = loop_of(job, catalog)
-    measures = Measures()
+    measures, meter = Measures(), run_meter(settings)
+    source = open_source(job, settings, order.url, supervisor.stop, measures.outage)
     flow = build_flow(
-        open_source(job, settings, order.url, supervisor.stop, measures.outage),
+        source,
         catalog,
         settings,
         order.url,
         decisions=point,
         loop=loop,
         acting=acting_of(job, loop, settings),
-        observers=measures.observers(),
+        observers=metered(measures.observers(), meter),
         member=member,
         stop=supervisor.stop,
     )
-    with measures.running():
-        warm_kernels(Plans.compile(catalog), settings, point, loop)
-    supervisor.tell(Ready())
-    if not supervisor.let_go():
-        return
     with contextlib.ExitStack() as around:
+        around.enter_context(
+            showing_run(
+                meter,
+                settings,
+                catalog.name,
+                source,
+                member,
+                beside=order.index if job.processes > 1 else 0,
+                compiled=lambda: measures.compiled_seconds,
+            )
+        )
+        with measures.running():
+            warm_kernels(Plans.compile(catalog), settings, point, loop)
+        supervisor.tell(Ready())
+        if not supervisor.let_go():
+            return
         if member is not None:
             around.enter_context(watching(settings.data_dir, member, supervisor.give_up))
         around.enter_context(_reporting(measures, supervisor))

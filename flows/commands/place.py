@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -110,7 +111,9 @@ def claimed(data_dir: Path, *, shared: bool = False) -> Iterator[None]:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(data_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(f"{data_dir}: cannot be used: {error.strerror}") from error
+        raise StateError(
+            f"{data_dir}: cannot be used as data directory: {error.strerror}{_remedy(error)}"
+        ) from error
     try:
         try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -207,6 +210,14 @@ def _has_decided(settings: Settings) -> bool:
     """Whether the log had decisions; if they are not archived, as if."""
     files = (settings.archive_dir / "decisions").glob("partition=*/*.parquet")
     return not settings.archive or any(files)
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return f"; let user {os.getuid()} write there (chown), or give another --data-dir"
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return "; it, or what it lies in, is a file: give another --data-dir"
+    return ""
 
 
 def _path(data_dir: Path) -> Path:

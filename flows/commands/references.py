@@ -24,7 +24,7 @@ def absolute(reference: str) -> str:
     return f"{Path(place).absolute()}{colon}{attribute}" if place.endswith(".py") else reference
 
 
-def load(reference: str, kind: type[_T]) -> _T:
+def load(reference: str, *kinds: type[_T]) -> _T:
     """Import what a reference names.
 
     Parameters
@@ -32,8 +32,8 @@ def load(reference: str, kind: type[_T]) -> _T:
     reference
         ``package.module:attribute`` (the working directory is searched too) or
         ``path/to/file.py:attribute``.
-    kind
-        What it must be.
+    kinds
+        One of which it must be.
 
     Raises
     ------
@@ -62,13 +62,14 @@ def load(reference: str, kind: type[_T]) -> _T:
     except Exception as error:  # whatever the user's module raises
         raise DeclarationError(reference, f"{type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
+    kind = " or ".join(each.__name__ for each in kinds)
     if found is None:
-        known = ", ".join(n for n, v in vars(module).items() if isinstance(v, kind))
-        hint = f"; there is {known}" if known else f", nor any other {kind.__name__}"
+        known = ", ".join(n for n, v in vars(module).items() if isinstance(v, kinds[0]))
+        hint = f"; there is {known}" if known else f", nor any other {kind}"
         raise DeclarationError(reference, f"no {attribute!r} in it{hint}")
-    if not isinstance(found, kind):
+    if not isinstance(found, kinds):
         raise DeclarationError(
-            reference, f"{attribute!r} is a {type(found).__name__}, not a {kind.__name__}"
+            reference, f"{attribute!r} is a {type(found).__name__}, not a {kind}"
         )
     return found
 

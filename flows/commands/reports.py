@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from .inputs import Job
 from .measures import Freshness, Measures
 
 _REASONS = 20
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """Everything is loaded and checked; the engine can be started."""
+
+
+class Serving(msgspec.Struct, frozen=True, tag=True):
+    """A service listens; which catalog it has."""
+
+    catalog: str
 
 
 class Stopping(msgspec.Struct, frozen=True, tag=True):
@@ -70,17 +77,17 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     compiled_seconds: float = 0.0
 
 
-Message: TypeAlias = Ready | Stopping | Failed | Ended | Report
+Message: TypeAlias = Ready | Serving | Stopping | Failed | Ended | Report
 
 
-def encode(thing: Message | Order) -> bytes:
+def encode(thing: msgspec.Struct) -> bytes:
     """Write one line."""
     return msgspec.json.encode(thing, enc_hook=str) + b"\n"  # only paths are not known to it
 
 
-def decode_order(line: bytes) -> Order:
-    """Read an order."""
-    return msgspec.json.decode(line, type=Order, dec_hook=lambda _, text: Path(text))
+def decode_order(line: bytes, kind: type[_T]) -> _T:
+    """Read an order of some kind."""
+    return msgspec.json.decode(line, type=kind, dec_hook=lambda _, text: Path(text))
 
 
 def decode_message(line: bytes) -> Message:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+
+import msgspec
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
@@ -14,24 +17,14 @@ from . import place
 from .references import load
 
 
-def run_service(
-    settings: Settings,
-    reference: str | None,
-    *,
-    host: str,
-    port: int,
-    stream: str | None,
-    partitions: int | None,
-    topic: str | None = None,
-    strategy: str | None = None,
-) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service is to do.
 
-    Parameters
+    Attributes
     ----------
     settings
         Limits and directories.
-    reference
+    catalog
         ``package.module:attribute`` or ``file.py:attribute``; or the name of a catalog that is in
         the store, which may be left out where there are no others.
     host, port
@@ -43,14 +36,63 @@ def run_service(
     strategy
         A strategy's file; or the name of one in the store, which may be left out where there are
         no others.
+    """
+
+    settings: Settings
+    catalog: str | None
+    host: str
+    port: int
+    stream: str | None = None
+    partitions: int | None = None
+    topic: str | None = None
+    strategy: str | None = None
+
+
+def run_service(service: Service, processes: int = 1) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    service
+        What to do.
+    processes
+        How many share the address.
 
     Raises
     ------
     NextbestError
         If the address, the store or the catalog cannot be had.
     """
+    if processes > 1:
+        from .replicas import run_replicas
+
+        run_replicas(service, processes, _say)
+    else:
+        serve_alone(service, _say)
+
+
+def serve_alone(
+    service: Service, said: Callable[[str, str], None], *, shared: bool = False
+) -> None:
+    """Serve in this process, until SIGTERM.
+
+    Parameters
+    ----------
+    service
+        What to do.
+    said
+        Is told the name of the catalog that is served and where, once it is.
+    shared
+        Whether other processes listen at the same address.
+
+    Raises
+    ------
+    NextbestError
+        As of `run_service`.
+    """
     try:
-        from ..service.serving import Place, keys_of, serve
+        from ..service.address import keys_of
+        from ..service.serving import Place, serve
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("nextbest"):
             raise
@@ -58,7 +100,8 @@ def run_service(
             f"the service needs {error.name}: pip install 'nextbest[serve]'"
         ) from None
 
-    _check_log(settings, stream, partitions, topic)
+    settings, reference = service.settings, service.catalog
+    _check_log(settings, service.stream, service.partitions, service.topic)
     last = place.remembered(settings.data_dir)
     if last is not None:
         settings = place.same_store(settings, last)
@@ -68,15 +111,16 @@ def run_service(
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     connect(settings).close()
     where = Place(
-        url=url, host=host, port=port, stream=stream or "events", partitions=partitions,
-        topic=topic, api_keys=keys_of(), strategy=_strategy(strategy),
+        url=url, host=service.host, port=service.port, stream=service.stream or "events",
+        partitions=service.partitions, topic=service.topic, api_keys=keys_of(),
+        strategy=_strategy(service.strategy), shared=shared,
     )  # fmt: skip
-
-    def said(found: Catalog, root: str) -> None:
-        sys.stdout.write(f"serving {found.name} on {root}, documented on {root}/docs\n")
-        sys.stdout.flush()
-
     serve(where, settings, catalog, said)
+
+
+def _say(catalog: str, root: str) -> None:
+    sys.stdout.write(f"serving {catalog} on {root}, documented on {root}/docs\n")
+    sys.stdout.flush()
 
 
 def _check_log(

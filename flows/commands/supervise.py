@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..cluster import ClusterError
 from . import member
-from .reports import Ended, Failed, Message, Order, Ready, Report, Stopping, decode_message, encode
+from .children import Child, Failures, Said
+from .reports import Ended, Failed, Order, Ready, Report, Stopping, encode
 
-_MOST_FAILURES = 5
-_WITHIN_SECONDS = 60.0
 _LONGEST_PAUSE = 5.0
 _CAUSE_SECONDS = 1.0
 """After a failure, so long is waited for others to say a better reason."""
@@ -26,50 +20,6 @@ _FINAL = ("SettingsError", "DeclarationError", "StateError", "RowError")
 """Trying again would not help."""
 
 _STARTING_GAP = 0.05
-
-
-class _Child:
-    """One process, and a thread that passes on what it says; None when it says no more."""
-
-    def __init__(
-        self, index: int, order: Order, said: queue.Queue[tuple[int, Message | None]]
-    ) -> None:
-        self.index = index
-        self._said = said
-        # A group of its own: Ctrl-C in a terminal is for the supervisor, which passes it on.
-        self.process = subprocess.Popen(  # noqa: S603  # ourselves
-            [sys.executable, "-m", member.__name__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
-        )  # fmt: skip
-        self.say(encode(order))
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def say(self, word: bytes) -> None:
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(word)
-            self.process.stdin.flush()
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-
-    def reason(self) -> Failed:
-        """Why it is gone, if it did not say so itself."""
-        code = self.process.wait()
-        if code < 0:
-            return Failed(ClusterError.__name__, f"killed by {signal.Signals(-code).name}")
-        return Failed(ClusterError.__name__, f"ended with status {code}")
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as messages:
-            for line in messages:
-                self._said.put((self.index, decode_message(line)))
-        self._said.put((self.index, None))
 
 
 class Supervisor:
@@ -109,7 +59,7 @@ class Supervisor:
         ClusterError
             What trying again would not help, or that there were too many failures.
         """
-        failures: deque[float] = deque()
+        failures = Failures()
         while (failure := _Round(self._orders(), self._stop, self._on_report).run()) is not None:
             index, failed = failure
             reason = f"worker {index}: {failed.text}"
@@ -117,18 +67,10 @@ class Supervisor:
                 raise ClusterError(failed.text)
             if self._stop.is_set():
                 raise ClusterError(f"ended without a last snapshot: {reason}")
-            now = time.monotonic()
-            failures.append(now)
-            while failures[0] < now - _WITHIN_SECONDS:
-                failures.popleft()
-            if len(failures) == _MOST_FAILURES:
-                raise ClusterError(
-                    f"gave up after {_MOST_FAILURES} failures within {_WITHIN_SECONDS:.0f} s; "
-                    f"the last one: {reason}"
-                )
+            count = failures.add(reason)
             self.restarts += 1
             self._on_restart(reason)
-            if self._stop.wait(min(_LONGEST_PAUSE, 0.1 * 3 ** (len(failures) - 1))):
+            if self._stop.wait(min(_LONGEST_PAUSE, 0.1 * 3 ** (count - 1))):
                 return
 
 
@@ -143,8 +85,8 @@ class _Round:
     ) -> None:
         self._stop = stop
         self._on_report = on_report
-        self._said: queue.Queue[tuple[int, Message | None]] = queue.Queue()
-        self._children: dict[int, _Child] = {}
+        self._said: Said = queue.Queue()
+        self._children: dict[int, Child] = {}
         self._loading = {order.index for order in orders}
         self._ended: set[int] = set()
         self._failed: dict[int, Failed] = {}
@@ -156,7 +98,9 @@ class _Round:
         until: float | None = None
         try:
             for order in self._orders:
-                self._children[order.index] = _Child(order.index, order, self._said)
+                self._children[order.index] = Child(
+                    order.index, member.__name__, encode(order), self._said
+                )
             while len(self._ended) < len(self._children):
                 if self._stop.is_set() and not told:
                     told = True

@@ -10,17 +10,21 @@ import msgspec
 import redis
 
 from ...features.catalog import Catalog
-from ...features.errors import SettingsError, SourceError, StoreError
+from ...features.errors import SettingsError, SourceError, StateError, StoreError
 from ..connection import ask, store_errors
+from ..decision.calling import by_text
+from ..decision.commit_types import Called
 from ..decision.engine import Engine
 from ..decision.errors import ModelError
 from ..decision.goals import longest_window
 from ..decision.ids import parse_id
+from ..decision.kept import read, split
 from ..decision.keys import Keys
 from ..decision.loading import Loaded
 from ..decision.models import Models
 from ..decision.published import model_of
 from ..decision.record import Record, record_of
+from ..decision.roster import read_roster
 from ..decision.stored import Stored
 from ..decision.why import Why, why
 from ..embedded import connect
@@ -69,7 +73,8 @@ def explain_decision(
         loaded = _loaded(record, versions, store, keys, catalog)
         engine = Engine(loaded, catalog)
         own = Keys(catalog.name, loaded.strategy.name)
-        models, persons = store.models(own, loaded), store.persons(own, record.customer)
+        models = store.models(own, loaded, record.member)
+        persons = store.persons(own, record.customer)
     came = archive.came(record, longest_window(loaded.strategy)) if archive.there else None
     found = why(record, engine, models=models, persons=persons)
     return msgspec.structs.replace(found, source=source, came=came)
@@ -131,13 +136,13 @@ class _Store:
     def record(self, keys: list[Keys], identifier: str) -> Record | None:
         """Return a decision that is kept under one of the strategies."""
         for one in keys:
-            value = self._ask("GET", one.decision(identifier))
+            key = one.decision(identifier)
+            value = self._read(key)
             if value:
                 try:
-                    return record_of(value.partition(b" ")[2])
+                    return record_of(split(key, value)[1])
                 except msgspec.DecodeError as error:
-                    where = one.decision(identifier)
-                    raise SourceError(f"{where} holds no decision: {error}") from None
+                    raise SourceError(f"{key} holds no decision: {error}") from None
         return None
 
     def text(self, keys: list[Keys], version: str) -> str | None:
@@ -149,15 +154,18 @@ class _Store:
                     return msgspec.json.decode(value, type=Stored).text
         return None
 
-    def models(self, keys: Keys, loaded: Loaded) -> Models | None:
-        """Return the models as they are now; None: they cannot be had."""
+    def models(self, keys: Keys, loaded: Loaded, member: str = "") -> Models | None:
+        """Return the models, or a member's, as they are now; None: they cannot be had."""
         if self._client is None:
             return None
-        data = {o: self._ask("GET", keys.model(o)) for o in loaded.strategy.objectives}
         with contextlib.suppress(ModelError):
-            return Models(
-                loaded.strategy, {name: model_of(name, d) for name, d in data.items() if d}
-            )
+            roster = None if member else self._ask("GET", keys.fleet())
+            if roster and loaded.strategy.fleet is not None:
+                member = read_roster(roster).champion
+            of = f":{member}" if member else ""
+            data = {o: self._ask("GET", keys.model(o + of)) for o in loaded.strategy.objectives}
+            found = {name: model_of(name, d) for name, d in data.items() if d}
+            return Models(loaded.strategy, found, member=member)
         return None
 
     def persons(self, keys: Keys, customer: str) -> bytes | None:
@@ -165,7 +173,22 @@ class _Store:
         found: bytes | None = self._ask("GET", keys.person(customer))
         return found
 
-    def _ask(self, *command: str) -> Any:
+    def _read(self, key: str) -> bytes | None:
+        """Return what is kept under a key."""
+        steps, reply = read([key]), None
+        try:
+            while True:
+                step = steps.send(reply)
+                reply = self._ask(*(by_text(step) if isinstance(step, Called) else step))
+                if self._client is None:
+                    return None  # it went away
+        except StopIteration as end:
+            found: list[bytes | None] = end.value
+            return found[0]
+        except StateError as error:
+            raise SourceError(str(error)) from None
+
+    def _ask(self, *command: Any) -> Any:
         if self._client is None:
             return None
         try:

@@ -60,6 +60,8 @@ def _circumstances(found: Why) -> list[str]:
         said.append(f"the declared fallback was answered: {found.fallback}")
     if found.control:
         said.append("the customer is in the control group, which the models do not choose for")
+    if found.member:
+        said.append(f"{found.member} of the fleet decided")
     if found.trigger:
         said.append(f"nobody asked: trigger {found.trigger}, event {found.cause}")
     if found.stale:
@@ -107,7 +109,7 @@ def _came(console: Console, found: Why) -> None:
         if one.reward is None:
             what = "withdrawn: it was not delivered"
         elif one.silence:
-            what = "no response until the window's end"
+            what = "no response until then"
         else:
             what = f"{one.reward:.4g} of 1"
         console.print(

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import redis
 
 from ...features.catalog import Catalog
-from ...features.durations import microseconds
 from ...features.errors import EventError, NextbestError, SettingsError, StateError
 from ...features.online import FeatureClient
+from ..telemetry.outbound import OUTBOUND
 from .appending import Appender
 from .committing import Committed, Committing, Conflict, Log
 from .contacts import BLOCKED, Update
@@ -32,9 +32,10 @@ from .eligibility import CLOSED
 from .engine import Engine
 from .errors import ModelError, RequestError
 from .followed import Followed
-from .ids import new_id
+from .goals import longest_window
 from .keys import Keys
 from .loading import Loaded
+from .offered import left_by
 from .outbound import outbound_message
 from .pipelined import Commit, Pipelined
 from .record import Record, record_of
@@ -44,6 +45,7 @@ from .rerouting import Rerouting
 from .scripts import PENDING
 from .strategy import Strategy
 from .triggering import Found, Occasions, Task, Triggering
+from .warming import warm
 
 COUNTED = ("triggered", "sent", "rerouted", "late", "nothing", "repeated", "fallback", "refused")
 """What is told: conditions that held, messages sent at them, and in place of others that were not
@@ -124,12 +126,7 @@ class Actor:
 
     def warm(self) -> None:
         """Decide once for nobody: no event is to wait for the kernels."""
-        engine = self.engine
-        request = Request(customer="nextbest", channel=next(iter(engine.loaded.strategy.channels)))
-        at = self._clock()
-        record = engine.decide(request, None, b"", b"", at, new_id(at, request.customer))
-        names = [offer.action for offer in record.offers]
-        engine.caps.offered(b"", names, request.channel, at)
+        warm(self.engine, self._clock())
 
     def act(self, occasions: Sequence[Occasions] = (), outcomes: Sequence[Reported] = ()) -> None:
         """Decide what is to be decided at some events and failed deliveries.
@@ -234,9 +231,7 @@ class Actor:
             if record is None:
                 self._counts["nothing"] += 1
                 return None
-            names = [offer.action for offer in record.offers]
-            caps = self.engine.caps
-            update = caps.offered(record.contacts, names, record.channel, record.at)
+            update = left_by(self.engine.caps, record)
         except (RequestError, StateError, SettingsError, EventError) as error:
             # Of contacts that are damaged: only no offer at all is sure to keep the caps.
             self._refuse(task, error)
@@ -283,11 +278,12 @@ class Actor:
             self._counts["repeated"] += 1
             return
         self._counts["rerouted" if task.rerouted else "sent"] += 1
+        OUTBOUND[record.channel, task.rerouted] += 1
         self._counts["fallback"] += bool(record.fallback)
 
     def _refuse(self, task: Task, error: NextbestError | None) -> None:
         self._counts["refused"] += 1
-        _log.error("%.80r: nothing is sent because of %.80r: %s", task.customer, task.cause, error)
+        _log.error("nothing is sent because of %.80r: %s", task.cause, error)
 
 
 def kept_seconds(strategy: Strategy, least: float) -> float:
@@ -300,5 +296,4 @@ def kept_seconds(strategy: Strategy, least: float) -> float:
     ... ), 60.0)
     172800.0
     """
-    windows = [microseconds(one.window) / 1e6 for one in strategy.objectives.values()]
-    return max(least, _LONGEST_OF_TRIGGERS, *windows)
+    return max(least, _LONGEST_OF_TRIGGERS, longest_window(strategy) / 1e6)

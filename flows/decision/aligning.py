@@ -49,6 +49,8 @@ class Aligner:
     ----------
     partitions
         How many the log has.
+    apart
+        How far ahead of the slowest one something may be learned, microseconds.
 
     Attributes
     ----------
@@ -67,7 +69,8 @@ class Aligner:
     True
     """
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, apart: int = APART_US) -> None:
+        self._apart = apart
         self._waiting: list[deque[Credit]] = [deque() for _ in range(partitions)]
         self.clocks = [-1] * partitions
         self._looks = 0
@@ -95,7 +98,7 @@ class Aligner:
             return []
         idle = self._looks - IDLE_LOOKS
         slow = [c for p, c in enumerate(self.clocks) if self._heard[p] > idle]
-        until = None if everything or not slow else min(slow) + APART_US
+        until = None if everything or not slow else min(slow) + self._apart
         out: list[Credit] = []
         heads = [(queue[0].time, p) for p, queue in enumerate(self._waiting) if queue]
         heapify(heads)

@@ -18,8 +18,9 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
    credit that is given stays, whatever decision or failure comes later in the log.
 4. **One example** for each offer and objective: of several responses the earliest by event time
    and position counts, also if it arrives after the others.
-5. **Silence.** Once the clock is past the window's end, an offer without a response is told once as
-   "no response". A response that arrives later but belongs into the window takes its place.
+5. **Silence.** Once the clock is past the window's end, or what the objective waits for before it,
+   an offer without a response is told once as "no response". A response that arrives later but
+   belongs into the window takes its place.
 6. **Corrections.** An outcome that ``corrects`` another one of the same offer gives it a new word
    and value, and leaves it where it is in time. The last correction in the log counts. If the
    outcome no longer counts for an objective, the next response does, or silence.
@@ -36,6 +37,7 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
     from before its decision; one without the value that its objective takes from it; one more
     than `MOST_OUTCOMES` of a decision; a decision whose end is past when it arrives. A decision
     or outcome whose id is known already counts once.
+12. **Orders** of persons, what is to be done with a fleet, are told on as they are.
 
 Knows no dataflow engine.
 """
@@ -47,11 +49,13 @@ from heapq import heappop, heappush
 from typing import Any, Literal
 
 from ...features.errors import EventError, StateError
-from .credits import Attributed, Seen, count, credit_of, credited, failed
+from .credits import Attributed, Seen, add, credited, failed
+from .fleet_orders import order_credit
 from .goals import Fields, Goal
 from .loop_events import LoopEvent
-from .open_decisions import FAIL, Came, Fate, Offered, Open, Refused, Told
-from .record import FIELD, Record, Response
+from .open_decisions import FAIL, Came, Fate, Offered, Open, Refused, Told, opened
+from .record import FIELD, Order, Record, Response
+from .sharing import Sharing
 
 MOST_OUTCOMES = 64
 """Of one decision; of the events that it is credited with only the earliest are kept."""
@@ -115,13 +119,14 @@ class Attribution:
         self.newest = -1
         self._keys = [goal.key for goal in self.goals]
         self._of_events = [goal for goal in self.goals if goal.event is not None]
-        self._windows = sorted({goal.window for goal in self.goals})
-        self._kept_for = max(self._windows) + grace
+        self._silent = sorted({goal.silent for goal in self.goals})
+        self._kept_for = max(goal.window for goal in self.goals) + grace
         self._credit, self._tags = credit, tags or {}
         self._open: dict[str, Open] = {}
         self._of: dict[str, list[Open]] = {}  # by customer, in log order
         self._due: list[tuple[int, int, str]] = []
         self._changed: dict[str, None] = {}
+        self._shared = Sharing()
 
     def __len__(self) -> int:
         """Return how many decisions are kept."""
@@ -185,7 +190,7 @@ class Attribution:
     def _enter(self, decision: Open) -> None:
         self._open[decision.id] = decision
         self._of.setdefault(decision.customer, []).append(decision)
-        for span in (*self._windows, self._kept_for):
+        for span in (*self._silent, self._kept_for):
             heappush(self._due, (decision.at + span, decision.position, decision.id))
 
     def _leave(self, decision: Open) -> None:
@@ -202,7 +207,7 @@ class Attribution:
             decision = self._open.get(name)
             if decision is None:
                 continue
-            # Each window ends at its own time, however far the clock jumps.
+            # Each silence is told at its own time, however far the clock jumps.
             self.newest = max(self.newest, due + 1)
             self._tell(decision, out)
             if decision.at + self._kept_for < self.newest:
@@ -211,7 +216,10 @@ class Attribution:
 
     def _hear(self, event: LoopEvent, out: Attributed) -> None:
         try:
-            if isinstance(event.own, Record):
+            if isinstance(event.own, Order):
+                out.credits.append(order_credit(event.event_id, event.at, event.own))
+                fate = "accepted"
+            elif isinstance(event.own, Record):
                 fate = self._decided(event, event.own, out)
             else:
                 fate = self._responded(event, event.own, out)
@@ -229,11 +237,7 @@ class Attribution:
             return "duplicate"
         if record.at + self._kept_for < self.newest:
             raise _bad(f"decision {record.id!r} comes when its windows are over", "at")
-        offers = [Offered(offer.action, list(offer.features), {}) for offer in record.offers]
-        decision = Open(
-            record.id, event.position, record.at, record.customer, not record.fallback,
-            dict(record.inputs), offers, [], self._keys,
-        )  # fmt: skip
+        decision = opened(record, event.position, self._keys, self._shared)
         self._enter(decision)
         out.counts.decisions += 1
         self._tell(decision, out)  # a window may be over
@@ -369,8 +373,7 @@ class Attribution:
                     continue
                 revision = 0 if told is None else told.revision + 1
                 offer.told[goal.name] = Told(revision, *now)
-                out.credits.append(credit_of(goal, decision, rank, offer.told[goal.name]))
-                count(out.counts, told, offer.told[goal.name])
+                add(out, goal, decision, rank, told)
 
     def _now(
         self, decision: Open, rank: int, goal: Goal
@@ -384,5 +387,5 @@ class Attribution:
         if counting:
             at, position, value = min(counting)
             return at, position, goal.reward(value), False, False
-        end = decision.at + goal.window
+        end = decision.at + goal.silent
         return (end, decision.position, 0.0, True, False) if self.newest > end else None

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from ...features.catalog import Catalog
 from ...features.durations import microseconds
+from ...learners.fleet_parts import FRESH
 from .contacts import SLACK_US
 from .converting import Converter, Path
 from .errors import ExpressionError
@@ -16,14 +17,28 @@ from .expressions.nodes import Kind
 from .expressions.typing import OWN
 from .instants import instant
 from .reading import tags_of
-from .strategy import Action, Boost, Cap, Channel, Objective, Strategy, Suppression
+from .shadow_checks import faults, spec_of
+from .strategy import (
+    Action,
+    Boost,
+    Cap,
+    Challenger,
+    Channel,
+    Fleet,
+    Objective,
+    Strategy,
+    Suppression,
+)
 
 
 class Checker:
     """Checks one strategy; what it finds is among the converter's faults."""
 
-    def __init__(self, strategy: Strategy, catalog: Catalog | None, found: Converter) -> None:
+    def __init__(
+        self, strategy: Strategy, catalog: Catalog | None, found: Converter, *, look_up: bool = True
+    ) -> None:
         self._strategy, self._catalog, self._found = strategy, catalog, found
+        self._look_up = look_up
         self._zone: ZoneInfo = ZoneInfo("UTC")
         self._tags = tags_of(_structs(strategy.actions, Action))
         self._names = Names(catalog=catalog, channels=tuple(strategy.channels), tags=self._tags)
@@ -57,11 +72,17 @@ class Checker:
         self._each(("control", "actions"), strategy.control.actions, strategy.actions, "action")
         self._each(("fallback",), strategy.fallback, strategy.actions, "action")
         self._triggers()
+        if strategy.fleet is not None:
+            self._fleet(("fleet",), strategy.fleet)
 
     def _without(self, *sources: str) -> Names:
         return Names(
             self._names.sources - set(sources), self._catalog, self._names.channels, self._tags
         )
+
+    def _is_bad(self, path: Path) -> bool:
+        """Return whether anything in a part could not be read."""
+        return any(bad[: len(path)] == path for bad in self._found.bad)
 
     def _fault(self, path: Path, reason: str) -> None:
         if not any(path[:i] in self._found.bad for i in range(1, len(path) + 1)):
@@ -90,6 +111,7 @@ class Checker:
         if not low < high:
             self._fault((*path, "range"), f"from {low:g} to {high:g} there is nothing")
         self._duration((*path, "window"), objective.window)
+        self._patience((*path, "silence_after"), objective)
         if objective.event is None:
             if objective.where is not None:
                 self._fault((*path, "where"), "it is of an event: give `event`")
@@ -102,6 +124,16 @@ class Checker:
                 self._known((*path, "value"), objective.value, numbers, "property that is a number")
         names = Names(frozenset({"event", "action"}), self._catalog, (), self._tags)
         self._expression((*path, "where"), objective.where, "bool", names)
+
+    def _patience(self, path: Path, objective: Objective) -> None:
+        if objective.silence_after is None:
+            return
+        self._duration(path, objective.silence_after)
+        try:
+            if microseconds(objective.silence_after) > microseconds(objective.window):
+                self._fault(path, f"it is longer than the window, {objective.window}")
+        except ValueError:
+            return  # which is a fault of its own
 
     def _otherwise(self, path: Path, name: str, channel: Channel) -> None:
         if channel.otherwise is None:
@@ -187,6 +219,25 @@ class Checker:
             return
         if us > SLACK_US:
             self._fault(path, f"{text!r} is more than 1h: so late, caps are not sure")
+
+    def _fleet(self, path: Path, fleet: Fleet) -> None:
+        for name in ("stay", "keep"):
+            self._duration((*path, name), getattr(fleet, name))
+        if fleet.champion in fleet.challengers:
+            self._fault((*path, "champion"), f"{fleet.champion!r} is a challenger's name")
+        for name in (fleet.champion, *fleet.challengers):
+            if name.startswith(FRESH):
+                self._fault(path, f"a name that begins with {FRESH!r} is a fresh challenger's")
+        for name, one in fleet.challengers.items():
+            inner = (*path, "challengers", name)
+            if isinstance(one, Challenger) and not self._is_bad(inner):
+                spec = spec_of(one)
+                for at, reason in faults(self._strategy, one, spec, look_up=self._look_up):
+                    self._fault((*inner, *at), reason)
+        if not fleet.challengers and fleet.drift is None:
+            self._fault(path, "give challengers, or drift, or no fleet")
+        if self._strategy.control.share + fleet.share > 1.0:
+            self._fault((*path, "share"), "with the control group it is more than all customers")
 
     def _known(self, path: Path, word: str, known: Iterable[str], what: str) -> bool:
         names = sorted(known) if isinstance(known, set | frozenset) else list(known)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ...features.arrow_columns import TIME_TYPE
 from ...features.events import EXTRA, RESERVED, EventSchema
+from ...learners.fleet_parts import Change
 from ..assemble import WholeChunk
 from .credits import Seen
 from .loop_events import LoopEvent
@@ -42,10 +43,30 @@ _TOLD: Any = [
     pa.field("withdrawn", pa.bool_()),
     pa.field("inputs", pa.string()),
     pa.field("features", pa.list_(pa.float64())),
+    pa.field("member", pa.string()),
+    pa.field("chance", pa.float64()),
 ]
 CREDITS = pa.schema(_TOLD)
 """The archive of what was learned: of one example the highest revision counts."""
 
+_CHANGED: Any = [
+    pa.field("number", pa.int64()),
+    pa.field("event_timestamp", TIME_TYPE),
+    pa.field("what", pa.string()),
+    pa.field("member", pa.string()),
+    pa.field("champion", pa.string()),
+    pa.field("by", pa.string()),
+    pa.field("note", pa.string()),
+    pa.field("pairs", pa.int64()),
+    pa.field("differing", pa.int64()),
+    pa.field("mean", pa.float64()),
+    pa.field("low", pa.float64()),
+    pa.field("high", pa.float64()),
+    pa.field("log_e", pa.float64()),
+    pa.field("alpha", pa.float64()),
+]
+CHANGES = pa.schema(_CHANGED)
+"""The audit log of a fleet: who became what, when and why, and the evidence of the trial."""
 
 AHEAD_US = 60_000_000
 """How far an event may move a partition's clock ahead of the log's own: clocks differ a little."""
@@ -177,5 +198,22 @@ def credits_table(told: Sequence[Credit]) -> pa.Table:
         [c.withdrawn for c in told],
         [_JSON.encode(c.inputs).decode() for c in told],
         [c.features for c in told],
+        [c.member for c in told],
+        [c.chance for c in told],
     ]
     return pa.table(columns, schema=CREDITS)
+
+
+def changes_table(changes: Sequence[Change]) -> pa.Table:
+    """Return the rows of a fleet's audit log."""
+    evidence = [change.evidence for change in changes]
+    columns = [
+        [c.number for c in changes],
+        pa.array([c.at for c in changes], pa.int64()).cast(TIME_TYPE),
+        *([getattr(c, name) for c in changes] for name in CHANGES.names[2:7]),
+        *(
+            [None if one is None else getattr(one, name) for one in evidence]
+            for name in CHANGES.names[7:]
+        ),
+    ]
+    return pa.table(columns, schema=CHANGES)

@@ -1,10 +1,13 @@
 """Committing decisions and taking in outcomes: at once or not at all.
 
 One script in the store (`scripts.COMMIT`) compares the customer's contacts with those that the
-decision was made from, sets the new ones, appends the event to the log, keeps the record under its
-id and appends what goes out. Nobody sees half of it, and the same id a second time returns what is
-kept. What it needs of the store's permissions: ``evalsha eval get mget set del unlink scan xadd
-xdel xinfo|stream`` on the keys of `Keys` and of the log.
+decision was made from, sets the new ones, appends the event to the log, keeps under its id where it
+is there and appends what goes out. Nobody sees half of it, and the same id a second time returns
+what is kept. What it needs of the store's permissions: ``evalsha eval get mget set del unlink scan
+xadd xdel xrange xinfo|stream`` on the keys of `Keys` and of the log.
+
+A line is in the store once: in its stream (see `kept`). Where workers trim that stream sooner than
+records end, the line is kept under the id, too.
 
 Outcomes pass through the same script. Their contacts are computed here and compared there too,
 rather than computed in the script: so what contacts mean stands in one place, 64-bit times are

@@ -25,6 +25,7 @@ from .calling import (
     place_of,
     unknown_script,
 )
+from .commit_call import Answer
 from .committing import (
     Appended,
     Called,
@@ -38,8 +39,10 @@ from .committing import (
     Step,
 )
 from .contacts import CapRules, Update
+from .drafts import Drafts
 from .keys import Keys
 from .record import Record, Response, events_of
+from .request import Request
 
 AT_ONCE = 64
 """Decisions of one call: while it runs the store does nothing else."""
@@ -129,11 +132,24 @@ class AsyncCommitter:
         events = events_of([decision[0] for decision in decisions])
         made = list(map(self._line, decisions, events))
         lines = [one for one in made if isinstance(one, Line)]
-        found: list[Done] = []
-        for begin in range(0, len(lines), AT_ONCE):
-            found += await self._write(lines[begin : begin + AT_ONCE])
-        written = iter(found)
+        written = iter(await self._write_some(lines))
         return [next(written) if isinstance(one, Line) else one for one in made]
+
+    async def commit_drafts(
+        self, requests: Sequence[Request], contacts: Sequence[bytes], drafts: Drafts
+    ) -> list[Done]:
+        """Do as `commit_many` with decisions of which there are no records; nothing goes out.
+
+        Parameters
+        ----------
+        requests, contacts, drafts
+            As many of each; the contacts are those that the decisions were made from.
+        """
+        try:
+            self._check()
+        except StoreError as error:
+            return [error] * len(requests)
+        return await self._write_some(self._steps.lines_of(requests, contacts, drafts))
 
     async def respond(
         self,
@@ -211,6 +227,12 @@ class AsyncCommitter:
         except NextbestError as error:
             return error
 
+    async def _write_some(self, lines: Sequence[Line]) -> list[Done]:
+        found: list[Done] = []
+        for begin in range(0, len(lines), AT_ONCE):
+            found += await self._write(lines[begin : begin + AT_ONCE])
+        return found
+
     async def _write(self, lines: Sequence[Line]) -> list[Done]:
         try:
             answers = await self._run(self._steps.write(lines))
@@ -219,13 +241,13 @@ class AsyncCommitter:
                 return [error] * len(lines)
             # Nothing was changed. What is wrong with one is not to be the others' failure.
             return [found for line in lines for found in await self._write([line])]
-        if self._appender is None:
-            return [
-                self._steps.done(line, answer) for line, answer in zip(lines, answers, strict=True)
-            ]
-        return await asyncio.gather(*map(self._finish, lines, answers))
+        found = list(map(self._steps.done, lines, answers))
+        left = [i for i, one in enumerate(found) if one is None]
+        more = await asyncio.gather(*(self._finish(lines[i], answers[i]) for i in left))
+        rest = iter(more)
+        return [next(rest) if one is None else one for one in found]
 
-    async def _finish(self, line: Line, answer: tuple[int, Any]) -> Done:
+    async def _finish(self, line: Line, answer: Answer) -> Done:
         try:
             return await self._run(self._steps.committed(line, answer))
         except NextbestError as error:

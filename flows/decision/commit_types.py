@@ -18,12 +18,13 @@ from .scripts import Script
 class Log(NamedTuple):
     """A log in the store: its stream, and how many partitions and shards it has.
 
-    As `Publisher` takes them.
+    As `Publisher` takes them; and after how many seconds its workers may trim entries, 0: never.
     """
 
     stream: str
     partitions: int | None
     shards: int
+    retention_seconds: float = 0.0
 
 
 class Called(NamedTuple):

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from ...features.errors import EventError, NextbestError, SettingsError, StateError, StoreError
+from ...features.errors import EventError, SettingsError, StateError, StoreError
 from ...features.event_check import id_fault
 from ...features.events import MAX_TIMESTAMP
 from ...features.kernels.hashing import hash_string
 from ...features.receipts import Receipt
 from ..partitions import LINE_BITS
 from ..publisher import log_keys
+from .commit_call import Answer, Calling, answers
 from .commit_types import (
     Appended,
     Called,
@@ -29,13 +30,13 @@ from .commit_types import (
     Step,
 )
 from .contacts import CapRules, Reply, Update
+from .drafts import Drafts
+from .kept import lines_of, read, split
 from .keys import Keys
 from .record import Record, Response, event_of, outcome_event, response_of
-from .scripts import AGAIN, COMMIT, CONFLICT, DONE, FINISH, PENDING
+from .request import Request
+from .scripts import AGAIN, CONFLICT, FINISH, PENDING
 
-ENTRY_BYTES = 1 << 14
-"""How large an entry of the log with several decisions may become; a receipt costs the store a look
-at the last one."""
 __all__ = [
     "TRIES",
     "Appended",
@@ -68,8 +69,11 @@ class Committing:
         self.keys = keys
         self._log = None if log is None else log_keys(log.stream, log.partitions, log.shards)
         self._shards = 1 if log is None else log.shards
-        self._keep_ms = round(record_seconds * 1000)
         self._outbound_length = outbound_length
+        # A line that may leave the log before its time is kept beside it.
+        whole = log is None or 0 < log.retention_seconds < record_seconds
+        keep_ms = round(record_seconds * 1000)
+        self._calling = Calling(keys, self._log, self._shards, whole, keep_ms, outbound_length)
 
     def line_of(
         self,
@@ -100,6 +104,21 @@ class Committing:
             update, outbound,
         )  # fmt: skip
 
+    def lines_of(
+        self, requests: Sequence[Request], contacts: Sequence[bytes], drafts: Drafts
+    ) -> list[Line]:
+        """Return what is to be written of decisions without records, whose ids were made here."""
+        kept = self.keys.decision("")
+        return [
+            Line(
+                text, kept + name, request.customer, request.channel, int(name[17:33], 16),
+                before, update,
+            )
+            for request, before, name, text, update in zip(
+                requests, contacts, drafts.ids, drafts.lines, drafts.updates, strict=True
+            )
+        ]  # fmt: skip
+
     def commit(
         self, record: Record, update: Update, outbound: bytes | None
     ) -> Generator[Step, Any, Committed | Conflict]:
@@ -108,14 +127,11 @@ class Committing:
         (answer,) = yield from self.write([line])
         return (yield from self.committed(line, answer))
 
-    def committed(
-        self, line: Line, answer: tuple[int, Any]
-    ) -> Generator[Step, Any, Committed | Conflict]:
+    def committed(self, line: Line, answer: Answer) -> Generator[Step, Any, Committed | Conflict]:
         """Take the answer of `write` for a decision, and finish what is left to do."""
-        found = yield from self._written(line, answer)
-        if isinstance(found, Conflict):
-            return found
-        kept, repeated = found
+        if answer.status == CONFLICT:
+            return Conflict(answer.told)
+        kept, repeated = yield from self._written(line, answer)
         return Committed(kept.event, _known(kept), repeated)
 
     def complete(self, kept: Kept, outbound: bytes | None) -> Generator[Step, Any, Committed]:
@@ -125,9 +141,8 @@ class Committing:
         first = _hash(record.customer)
         line = Line(kept.event, key, record.customer, record.channel, first, outbound=outbound)
         (answer,) = yield from self.write([line])
-        found = yield from self._written(line, answer)
-        assert not isinstance(found, Conflict)  # nothing was compared
-        return Committed(found[0].event, _known(found[0]), found[1])
+        found, repeated = yield from self._written(line, answer)
+        return Committed(found.event, _known(found), repeated)
 
     def respond(
         self,
@@ -171,37 +186,34 @@ class Committing:
             if present is not None:
                 line = line._replace(before=present, update=rules.responded(present, reply))
             (answer,) = yield from self.write([line])
-            found = yield from self._written(line, answer)
-            if not isinstance(found, Conflict):
-                return Responded(_known(found[0]), found[1])
-            present = found.contacts
+            if answer.status != CONFLICT:
+                found, repeated = yield from self._written(line, answer, needed=False)
+                return Responded(_known(found), repeated)
+            present = answer.told
         raise StoreError(f"{self.keys.contacts(record.customer)} changed {TRIES} times meanwhile")
 
     def kept(self, decision: str) -> Generator[Step, Any, Kept | None]:
         """Read what is kept of a decision."""
-        key = self.keys.decision(decision)
-        value = yield ("GET", key)
-        if value is None:
-            return None
-        return self._parsed(key, *_split(value), None)
+        (found,) = yield from self.kept_many([decision])
+        return found
 
     def kept_many(self, decisions: Sequence[str]) -> Generator[Step, Any, list[Kept | None]]:
         """Read what is kept of several decisions."""
         keys = list(map(self.keys.decision, decisions))
-        values = (yield ("MGET", *keys)) if keys else []
+        values = yield from read(keys)
         return [
-            None if value is None else self._parsed(key, *_split(value), None)
+            None if value is None else self._parsed(key, *split(key, value), None)
             for key, value in zip(keys, values, strict=True)
         ]
 
     def taken(self, customer: str, outcome_id: str) -> Generator[Step, Any, Response | None]:
         """Read what an outcome said."""
         key = self.keys.outcome(customer, outcome_id)
-        value = yield ("GET", key)
+        (value,) = yield from read([key])
         if value is None:
             return None
         try:
-            return response_of(value.partition(b" ")[2])
+            return response_of(split(key, value)[1])
         except msgspec.DecodeError as error:
             raise StateError(f"{key} is no outcome: {error}") from None
 
@@ -215,54 +227,35 @@ class Committing:
         names = yield from self.keys.of_customer(customer)
         return int((yield ("UNLINK", *names))) if names else 0
 
-    def write(self, lines: Sequence[Line]) -> Generator[Step, Any, list[tuple[int, Any]]]:
+    def write(self, lines: Sequence[Line]) -> Generator[Step, Any, list[Answer]]:
         """Write lines at once, each unless it is there already or its contacts have changed.
 
-        They end with what `COMMIT` answers for each. That must be taken by `committed`.
+        They end with what became of each. That must be taken by `committed`.
         """
-        log = self._log
-        here: dict[str, int] = {}
-        outs: dict[str, int] = {}
-        keys: list[str] = []
-        told: list[bytes | str | int] = []
-        for line in lines:
-            _, key, customer, channel, first, before, update, outbound = line
-            place = out = 0
-            if log is not None:
-                place = here.setdefault(log[first % self._shards % len(log)], len(here) + 1)
-                if outbound is not None:
-                    out = outs.setdefault(self.keys.outbound(channel), len(outs) + 1)
-            keys += (self.keys.contacts(customer), key)
-            if update is None:
-                told += (place, b"", b"", b"", line.text, out, outbound or b"")
-            else:
-                keep = max(update.keep_ms, 1)
-                told += (place, before, update.contacts, keep, line.text, out, outbound or b"")
-        head = (len(lines), len(here), len(outs), self._keep_ms, self._outbound_length, ENTRY_BYTES)
-        answer = yield Called(COMMIT, (*here, *outs, *keys), (*head, *told))
-        return list(zip(answer[::2], answer[1::2], strict=True))
+        called, layout = self._calling.call(lines)
+        return answers((yield called), layout)
 
-    def done(self, line: Line, answer: tuple[int, Any]) -> Committed | Conflict | NextbestError:
-        """Take the answer of `write` for a decision, where the log is in the store."""
-        try:
-            if answer[0] == DONE:
-                receipt = self._receipt(line.key, answer[1], line.hash)
-                return Committed(line.text, receipt, False)
-            next(self.committed(line, answer))
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # what the steps return
-        except NextbestError as error:
-            return error
-        raise AssertionError("a log in the store leaves nothing to do")
+    def done(self, line: Line, answer: Answer) -> Committed | Conflict | None:
+        """Take the answer of `write` for a decision; None: `committed` has more to do."""
+        if answer.position is not None:
+            receipt = Receipt(self._number(line.hash), answer.position, line.hash)
+            return Committed(line.text, receipt, False)
+        return Conflict(answer.told) if answer.status == CONFLICT else None
 
     def _written(
-        self, line: Line, answer: tuple[int, Any]
-    ) -> Generator[Step, Any, tuple[Kept, bool] | Conflict]:
-        status, told = answer
-        if status == CONFLICT:
-            return Conflict(told)
-        again = status == AGAIN
-        place, event = _split(told) if again else (told, line.text)
+        self, line: Line, answer: Answer, *, needed: bool = True
+    ) -> Generator[Step, Any, tuple[Kept, bool]]:
+        """Return what is kept, its line only if it is needed, and whether it was there before."""
+        if answer.position is not None:
+            receipt = Receipt(self._number(line.hash), answer.position, line.hash)
+            return Kept(line.text, receipt), False
+        again = answer.status == AGAIN
+        place, event = split(line.key, answer.told) if again else (PENDING, line.text)
+        if again and not event and needed:
+            (value,) = yield from lines_of([line.key], [answer.told])
+            if value is None:
+                raise StateError(f"{line.key} is at {place.decode()} of the log, which lost it")
+            event = split(line.key, value)[1]
         kept = self._parsed(line.key, place, event, line.hash)
         if kept.receipt is None:
             kept = yield from self._append(line, kept.event)
@@ -302,11 +295,6 @@ class Committing:
         except ValueError as error:
             raise _strange(key, error) from None
         return Receipt(self._number(first), position, first)
-
-
-def _split(value: bytes) -> tuple[bytes, bytes]:
-    place, _, event = value.partition(b" ")
-    return place, event
 
 
 def _strange(key: str, error: Exception) -> StateError:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ...features.kernels._jit import inline, kernel
+import numpy as np
+
+from ...features.kernels._jit import inline, kernel, kernel_of
 from ...features.kernels.layout import I64, Int
+from ...learners.kernels import crc
 from .contact_bytes import ALL, FORMAT, HEAD, MAX_OFFERS, MAX_RESTS, OFFER, REST
 
 UNBOUNDED = 1 << 30
@@ -15,6 +18,37 @@ RULES = 5
 _ALL, _FORMAT, _HEAD, _OFFER, _REST = ALL, FORMAT, HEAD, OFFER, REST
 _MAX_OFFERS, _MAX_RESTS = MAX_OFFERS, MAX_RESTS
 _COUNT = (1 << 24) - 1
+_LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
+_begin, _take = crc.BEGIN, crc.take
+NO_CONTACTS: I64 = np.zeros(HEAD, np.int64)
+"""As one who has none is read."""
+
+
+@inline
+def _sum(words: I64, start: Int, end: Int) -> np.int64:
+    """Return the checksum of packed contacts."""
+    found = _begin
+    for i in range(start, end):
+        if i != start + 1:  # the checksum itself
+            word = np.uint64(words[i])
+            found = _take(_take(found, word & _LOW), word >> _HIGH)
+    return np.int64(found ^ _begin)
+
+
+@inline
+def whole(words: I64, start: Int, end: Int) -> bool:
+    """Return whether packed contacts, the words from ``start`` to ``end``, can be read.
+
+    What `contact_bytes.check` says of their bytes.
+    """
+    if end - start < _HEAD:
+        return False
+    first = words[start]
+    entries = _OFFER * (first & _COUNT) + _REST * ((first >> 24) & _COUNT)
+    if first >> 48 != _FORMAT or end - start != _HEAD + entries:
+        return False
+    same: bool = _sum(words, start, end) == words[start + 1]
+    return same
 
 
 @inline
@@ -180,3 +214,48 @@ def _before(some: I64, b: Int, out: I64, c: Int) -> bool:
         if some[b + i] != out[c + i]:
             return bool(some[b + i] < out[c + i])
     return False
+
+
+@kernel_of(crc.__file__)
+def add_many(
+    words: I64, ends: I64, needs: I64, at: I64, slack: Int, new: I64, out: I64, kept: I64
+) -> Int:
+    """Do as `add_offers` for N customers, one after the other, and seal what is written.
+
+    Parameters
+    ----------
+    words, new
+        All contacts end to end, of one who has none no words; all new offers.
+    ends
+        int64[N, 2], where each customer's words end, and where their new offers do.
+    at
+        int64[N].
+    out
+        Receives the contacts; those of a customer begin as many words after the ones of who comes
+        before as that one had words, old and new, and at least a head more.
+    kept
+        int64[N, 2], receives until when they matter, as of `add_offers`, and how many words.
+
+    Returns
+    -------
+    The first customer whose contacts are damaged, -1 if there is none.
+    """
+    start, first, to = 0, 0, 0
+    for i in range(ends.shape[0]):
+        end, last = ends[i, 0], ends[i, 1]
+        contacts = words[start:end]
+        if start == end:
+            contacts = NO_CONTACTS[:]
+        elif not whole(words, start, end):
+            return i
+        more = new[first:last]
+        own = out[to : to + end - start + _HEAD + last - first]
+        kept[i, 0] = add_offers(contacts, needs, at[i], slack, more, own)
+        kept[i, 1] = 0
+        if kept[i, 0] > 0:
+            size = _HEAD + _OFFER * (own[0] & _COUNT) + _REST * ((own[0] >> 24) & _COUNT)
+            own[1] = _sum(own, 0, size)
+            kept[i, 1] = size
+        to += len(own)
+        start, first = end, last
+    return -1

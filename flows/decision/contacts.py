@@ -31,9 +31,11 @@ from ...features.events import MAX_TIMESTAMP
 from .cap_tables import kernel_rules, longest, rule_name, span
 from .contact_bytes import (
     ALL,
+    HEAD,
     MAX_NOTES,
     MAX_OFFERS,
     MAX_RESTS,
+    OFFER,
     Contacts,
     Offered,
     Rest,
@@ -44,7 +46,7 @@ from .contact_bytes import (
     sealed,
     tag_key,
 )
-from .contact_kernels import add_offers, open_actions
+from .contact_kernels import add_many, add_offers, open_actions
 from .contact_types import Checked, Reply, Update
 from .strategy import Strategy
 
@@ -205,13 +207,7 @@ class CapRules:
         SettingsError, StateError
             See `check`; or if there is no such action.
         """
-        through = self._through(channel).key
-        _check_time(at_us)
-        new: list[int] = []
-        for name in actions:
-            if name not in self._hash_of:
-                raise SettingsError(f"{name!r:.80} is no action of the strategy")
-            new += (at_us, self._hash_of[name], through)
+        new = self._new(actions, channel, at_us)
         words = _read(contacts)
         out = np.empty(len(words) + len(new), np.int64)
         added = np.array(new, np.int64)
@@ -221,6 +217,52 @@ class CapRules:
             known.offers += map(Offered, new[::3], new[1::3], new[2::3])
             return self._packed(known, at_us)
         return Update(sealed(out), _milliseconds(last_us, at_us)) if last_us else Update(b"", 0)
+
+    def offered_many(
+        self,
+        contacts: Sequence[bytes],
+        actions: Sequence[Sequence[str]],
+        channels: Sequence[str],
+        at_us: Sequence[int],
+    ) -> list[Update]:
+        """Do as `offered` for n customers, at once."""
+        new, ends, end = list[int](), list[int](), 0
+        for own, names, channel, at in zip(contacts, actions, channels, at_us, strict=True):
+            new += self._new(names, channel, at)
+            if len(own) % 8:
+                check(own)  # says what is wrong
+            end += len(own) // 8
+            ends += (end, len(new))
+        n = len(contacts)
+        words = np.frombuffer(b"".join(contacts), np.int64)
+        out = np.empty(end + len(new) + HEAD * n, np.int64)
+        bounds, kept = np.array(ends, np.int64).reshape(n, 2), np.empty((n, 2), np.int64)
+        damaged = add_many(
+            words, bounds, self._needs, np.array(at_us, np.int64), SLACK_US,
+            np.array(new, np.int64), out, kept,
+        )  # fmt: skip
+        if damaged >= 0:
+            check(contacts[int(damaged)])
+        raw, found, begin = out.tobytes(), list[Update](), 0
+        for i, (until, size) in enumerate(kept.tolist()):
+            if until < 0:
+                found.append(self.offered(contacts[i], actions[i], channels[i], at_us[i]))
+            else:
+                told = _milliseconds(until, at_us[i]) if until else 0
+                found.append(Update(raw[begin : begin + 8 * size], told))
+            begin += len(contacts[i]) + 8 * (OFFER * len(actions[i]) + HEAD)
+        return found
+
+    def _new(self, actions: Sequence[str], channel: str, at_us: int) -> list[int]:
+        """Return the words of new offers."""
+        through = self._through(channel).key
+        _check_time(at_us)
+        found: list[int] = []
+        for name in actions:
+            if name not in self._hash_of:
+                raise SettingsError(f"{name!r:.80} is no action of the strategy")
+            found += (at_us, self._hash_of[name], through)
+        return found
 
     def touches(self, response: str, corrects: str | None = None) -> bool:
         """Whether such an outcome changes contacts."""

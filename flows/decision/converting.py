@@ -116,12 +116,12 @@ class Converter:
                 continue
             found = self._of(value, fields[key.text].type, inner)
             if found is not BAD:
-                given[key.text] = found
+                given[fields[key.text].name] = found
         for name, field in fields.items():
-            if field.required and name not in given:
+            if field.required and field.name not in given:
                 if (*path, name) not in self.lines:
                     self.fault((*path, name), "is missing", self.line(path))
-                given[name] = _nothing(field.type)
+                given[field.name] = _nothing(field.type)
         return info.cls(**given)
 
     def _keys(self, tree: Mapping, path: Path) -> Iterable[tuple[Scalar, Tree]]:
@@ -181,6 +181,8 @@ class Converter:
     def _union(self, tree: Tree, info: inspect.UnionType, path: Path) -> Any:
         """Convert to the first type that a value can be, as YAML reads it."""
         kinds = {type(kind): kind for kind in info.types}
+        if isinstance(tree, Mapping) and inspect.StructType in kinds:
+            return self._of(tree, kinds[inspect.StructType], path)
         if isinstance(tree, Mapping | Sequence):
             shape = inspect.DictType if isinstance(tree, Mapping) else inspect.ListType
             if shape in kinds:

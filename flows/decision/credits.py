@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,6 +44,25 @@ class Counts:
     withdrawn: int = 0
 
 
+class Earned(NamedTuple):
+    """How what is known of an offer's reward changed.
+
+    Attributes
+    ----------
+    objective, policy
+        For what, and how the decision's offers were chosen.
+    reward
+        More than was known before; negative, if it was corrected downwards or withdrawn.
+    offers
+        1: nothing was known before; -1: nothing is now; else 0.
+    """
+
+    objective: str
+    policy: str
+    reward: float
+    offers: int
+
+
 @dataclass
 class Attributed:
     """What follows from some events.
@@ -53,12 +73,15 @@ class Attributed:
         In order.
     accepted
         The loop's events that are neither refused nor duplicates.
+    earned
+        By the credits.
     """
 
     credits: list[Credit] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     accepted: list[LoopEvent] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    earned: list[Earned] = field(default_factory=list)
 
 
 def failed(decision: Open) -> set[int]:
@@ -86,18 +109,30 @@ def credited(decision: Open, rank: int, goal: str, event: Seen, worth: float) ->
     return True
 
 
-def credit_of(goal: Goal, decision: Open, rank: int, told: Told) -> Credit:
-    """Return what an objective is to learn of an offer."""
+def add(out: Attributed, goal: Goal, decision: Open, rank: int, before: Told | None) -> None:
+    """Add what an objective is told now of an offer, and was told before."""
+    now = decision.offers[rank].told[goal.name]
+    out.credits.append(_credit_of(goal, decision, rank, now))
+    _count(out.counts, before, now)
+    (reward, known), (former, was_known) = _earned(now), _earned(before)
+    out.earned.append(Earned(goal.name, decision.policy, reward - former, known - was_known))
+
+
+def _credit_of(goal: Goal, decision: Open, rank: int, told: Told) -> Credit:
     offer = decision.offers[rank]
     return Credit(
         goal.name, f"{decision.id}/{rank}", told.time, told.position, decision.customer,
         offer.action, told.reward, told.silence, told.withdrawn, told.revision, decision.inputs,
-        offer.features,
+        offer.features, decision.member, offer.chances.get(goal.name),
     )  # fmt: skip
 
 
-def count(counts: Counts, before: Told | None, now: Told) -> None:
-    """Count what an objective is told, and was told before."""
+def _earned(told: Told | None) -> tuple[float, int]:
+    """Return the reward, and of how many offers it is."""
+    return (0.0, 0) if told is None or told.withdrawn else (told.reward, 1)
+
+
+def _count(counts: Counts, before: Told | None, now: Told) -> None:
     if now.withdrawn:
         counts.withdrawn += 1
     elif now.silence:

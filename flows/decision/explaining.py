@@ -60,6 +60,7 @@ def explain(strategy: Strategy) -> list[Chapter]:
         Chapter("What the models see", tuple(_model(strategy))),
         Chapter("How it finds out", tuple(_exploration(strategy.exploration))),
         Chapter("How its worth is measured", tuple(_control(strategy))),
+        Chapter("Who may take the models' place", tuple(_fleet(strategy))),
         Chapter("When it decides by itself", tuple(_triggers(strategy))),
         Chapter("When a message does not arrive", tuple(_otherwise(strategy))),
         Chapter("When store or models are away", (_fallback(strategy),)),
@@ -102,6 +103,8 @@ def _objectives(objectives: Mapping[str, Objective]) -> Iterator[str]:
         if one.weight < 0.0:
             weight += ": it is to be avoided"
         said = _said(one.description)
+        if one.silence_after is not None:
+            weight += f"; nothing for {one.silence_after} is learned as no response meanwhile"
         yield f"{name}{said}: {what} within {one.window} of the offer; {worth}{weight}."
 
 
@@ -221,6 +224,40 @@ def _control(strategy: Strategy) -> Iterator[str]:
             else "any eligible action, by lot"
         )
         yield f"{_percent(control.share)} of the customers never meet the models: they get {what}."
+
+
+def _fleet(strategy: Strategy) -> Iterator[str]:
+    fleet = strategy.fleet
+    if fleet is None:
+        return
+    for name, one in fleet.challengers.items():
+        if one.river is None:
+            yield (
+                f"{name}{_said(one.description)} learns beside {fleet.champion}, by other settings."
+            )
+        else:
+            last = one.river if isinstance(one.river, str) else one.river[-1]
+            yield (
+                f"{name}{_said(one.description)} is a shadow, "
+                f"{last if isinstance(last, str) else last.river}: it learns beside "
+                f"{fleet.champion}, its forecasts are compared, and it never decides."
+            )
+    if fleet.drift is None and all(one.river is not None for one in fleet.challengers.values()):
+        return
+    if fleet.drift is not None:
+        yield (
+            "When rewards drop below what is foretold, a fresh challenger begins; the champion "
+            "stays as it is."
+        )
+    yield (
+        f"Challengers decide for {_percent(fleet.share)} of the customers, each for as many; a "
+        f"customer stays with one for {fleet.stay}."
+    )
+    yield (
+        "One that is proven better becomes the champion; the chance that it is not better is at "
+        f"most {_percent(fleet.alpha)} in a champion's reign. One that is proven worse leaves."
+    )
+    yield f"A former champion stays for {fleet.keep}, and comes back if it is proven better."
 
 
 def _triggers(strategy: Strategy) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from .ids import draw_of, seed_of
 from .strategy import Exploration, Strategy
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _METHODS = {
@@ -55,6 +57,10 @@ class Exploring:
         self._method = _METHODS[self._wanted.method]
         self._known = -1, 0.0
         self._floor, self._share = self.policy.floor, self._wanted.budget
+        group = self.policy.control
+        names = () if group is None else group.fixed
+        self.fixed: I64 = np.array([self.arms.index(n) for n in names if n in self.arms], np.int64)
+        """Places of the arms that the control group gets, the first that is eligible."""
 
     @property
     def version(self) -> str:
@@ -65,6 +71,11 @@ class Exploring:
         """Return whether a customer is in the control group: always or never."""
         group = self.policy.control
         return group is not None and group.holds(customer)
+
+    def controls(self, customers: Sequence[str]) -> list[bool]:
+        """Return what `control` does, of each of many customers."""
+        group = self.policy.control
+        return [False] * len(customers) if group is None else group.holds_many(customers)
 
     def settings(self, clock: int) -> tuple[int, float, float, float, int]:
         """Return what `arbitrate.rank` takes: method, strength, floor, share and seed."""

@@ -11,7 +11,6 @@ import redis
 from .engine import Engine
 from .errors import ModelError
 from .keys import Keys
-from .models import Models
 from .published import PublishedModels, read_models
 from .stored import Stored
 
@@ -41,7 +40,10 @@ class Followed:
 
     def __init__(self, engine: Engine, keys: Keys, client: redis.Redis) -> None:
         self._engine, self._keys, self._client = engine, keys, client
-        self._models = PublishedModels(keys, list(engine.loaded.strategy.objectives))
+        strategy = engine.loaded.strategy
+        self._models = PublishedModels(
+            keys, list(strategy.objectives), fleet=strategy.fleet is not None
+        )
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self.fault = ""
@@ -74,7 +76,7 @@ class Followed:
             self._client.set(version, value)
         try:
             if read_models(self._client, models):
-                self._engine.models = Models(loaded.strategy, models.models)
+                self._engine.models = models.with_found(loaded.strategy, {})
             elif not models.none_published:
                 return
         except ModelError as error:

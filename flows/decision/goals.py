@@ -42,6 +42,8 @@ class Goal:
         Which of them count; None: all.
     meaning
         A hash of all that says what counts and how much; another one is another objective.
+    patience
+        How long after the decision silence is told, microseconds; None: when the window ends.
     """
 
     name: str
@@ -53,6 +55,12 @@ class Goal:
     high: float = 1.0
     where: Where | None = None
     meaning: str = ""
+    patience: int | None = None
+
+    @property
+    def silent(self) -> int:
+        """How long after the decision silence is told, microseconds."""
+        return self.window if self.patience is None else min(self.patience, self.window)
 
     @property
     def key(self) -> str:
@@ -121,8 +129,10 @@ def goals_of(strategy: Strategy, catalog: Catalog | None = None) -> tuple[Goal, 
             raise SettingsError(f"{what}: its range is empty, [{low}, {high}]")
         _check_event(what, objective, catalog)
         where = None
+        after = objective.silence_after
         try:
             window = microseconds(objective.window)
+            patience = None if after is None else microseconds(after)
             if objective.where is not None:
                 names = Names(frozenset({"event", "action"}), catalog, (), tags)
                 where = _condition(typed(parse(objective.where), "bool", names))
@@ -139,6 +149,7 @@ def goals_of(strategy: Strategy, catalog: Catalog | None = None) -> tuple[Goal, 
                 high,
                 where,
                 _meaning(objective, window),
+                patience,
             )
         )
     return tuple(goals)

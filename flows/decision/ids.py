@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -84,3 +85,26 @@ def number_of(identifier: str, rank: int) -> int:
     """Return the 63 bits by which the draw of a rank is found."""
     digest = blake2b(f"{identifier}/{rank}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") & _63_BITS
+
+
+def digests_of(identifiers: Sequence[str], ranks: Sequence[int]) -> bytes:
+    """Return what `number_of` says of the first ranks of several decisions: 64 bits each.
+
+    Of each, as a little-endian word, the lowest 63 bits are the number.
+
+    Examples
+    --------
+    >>> digests = digests_of(["d-1", "d-2"], [2, 1])
+    >>> numbers = [int.from_bytes(digests[i : i + 8], "little") for i in (0, 8, 16)]
+    >>> [number & (1 << 63) - 1 for number in numbers] == [
+    ...     number_of("d-1", 0), number_of("d-1", 1), number_of("d-2", 0)
+    ... ]
+    True
+    """
+    return b"".join(
+        [
+            blake2b(f"{identifier}/{rank}".encode(), digest_size=8).digest()
+            for identifier, many in zip(identifiers, ranks, strict=True)
+            for rank in range(many)
+        ]
+    )

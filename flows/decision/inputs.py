@@ -87,6 +87,8 @@ class Inputs:
         ]
         self.numbers: I64 = np.array([place for _, _, place, _ in self._numbers], np.int64)
         self._plan = [*self._contexts, *self._numbers, *self._segments]
+        self._categorical = [*self._contexts, *self._segments]
+        self._given = [entry for entry in self._categorical if entry[2] < 0]
         self.wanted = named = len(self._programs)
         self._features: I64 = np.zeros((len(self.actions), len(self.action_features)), np.int64)
         for j, text in enumerate(strategy.model.action_features.values()):
@@ -173,6 +175,33 @@ class Inputs:
         """
         return self._spelled(self._plan, results, unknown, context, LARGEST)
 
+    def categories_of(
+        self, results: Sequence[float], unknown: Mapping[str, float], context: Mapping[str, Value]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the contexts and the segments that `named` returns, apart."""
+        return (
+            self._spelled(self._contexts, results, unknown, context, math.inf),
+            self._spelled(self._segments, results, unknown, context, math.inf),
+        )
+
+    def categories(self) -> list[int]:
+        """Return of every context, then of every segment, its program; -1: it has none."""
+        return [place for _, _, place, _ in self._categorical]
+
+    def given(self, context: Mapping[str, Value]) -> dict[str, str]:
+        """Return the contexts and segments that have no program: they follow from the context."""
+        return self._spelled(self._given, (), {}, context, math.inf)
+
+    def is_word(self, i: int) -> bool:
+        """Return whether a context or segment, in the order of `categories`, is a text."""
+        return self._categorical[i][1] == _WORD
+
+    def category(self, i: int, number: float, unknown: Mapping[str, float]) -> tuple[str, str]:
+        """Return the name of a context or segment, and its category by its program's result."""
+        entry = self._categorical[i]
+        name, _, place, _ = entry
+        return name, self._spelled([entry], {place: number}, unknown, {}, math.inf)[name]
+
     def held(
         self, values: F64, state: U8, context: Mapping[str, Value], channel: str, at_us: int
     ) -> Flags:
@@ -226,7 +255,7 @@ class Inputs:
     def _spelled(
         self,
         plan: Sequence[_Named],
-        results: Sequence[float],
+        results: Sequence[float] | Mapping[int, float],
         unknown: Mapping[str, float],
         context: Mapping[str, Value],
         largest: float,
@@ -251,7 +280,9 @@ class Inputs:
             if number != number:
                 continue
             if kind == _NUMBER:
-                found[name] = max(-largest, min(largest, number))
+                if not -largest <= number <= largest:
+                    number = largest if number > 0.0 else -largest
+                found[name] = number
             elif kind == _WORD:
                 known = number >= 0.0
                 found[name] = words[int(number)] if known else self._programs.text(number, unknown)

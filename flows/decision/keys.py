@@ -60,8 +60,12 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.prefix}outcome:{_hex(customer)}:{identifier}"
 
     def model(self, objective: str) -> str:
-        """Of an objective's published model."""
+        """Of an objective's published model; of a fleet's member it is ``objective:member``."""
         return f"{self.prefix}model:{objective}"
+
+    def fleet(self) -> str:
+        """Of who decides, and who is on trial."""
+        return f"{self.prefix}fleet"
 
     def published(self) -> str:
         """Of the mark that tells how much of what was learned is in the store."""

@@ -12,7 +12,7 @@ Knows no dataflow engine.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,11 @@ from ...features.errors import StateError
 from ...learners import BayesianRanker, Example, LearnerError, RepairingLearner, SegmentOfOne
 from ...learners.kernels.limits import LARGEST
 from ...learners.published import PublishedArms
+from .fleet_state import champion_state
 from .inputs import category
 from .models import load_model, new_learner, publish
 from .open_decisions import Credit
+from .sharing import Sharing
 from .strategy import Model
 
 APART_US = 86_400_000_000
@@ -77,6 +79,8 @@ class Learning:
         changed since, new models learn what the journals still hold.
     most_people
         Bound of memory.
+    settings
+        Of the `BayesianRanker`, where its defaults are not wanted.
 
     Attributes
     ----------
@@ -107,11 +111,14 @@ class Learning:
         changes: Sequence[bytes] = (),
         *,
         most_people: int = MOST_PEOPLE,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._model, self._most_people = model, most_people
+        self._settings = dict(settings or {})
         self._numbers, self._segments = tuple(model.numbers), tuple(model.segments)
         self._words = (*model.contexts, *model.segments)
         self._width = len(model.action_features)
+        self._shared = Sharing()
         self._objectives = {name: _Objective(self._fresh(span)) for name, span in spans.items()}
         self._batches: _Batches = []
         self._models: dict[str, None] = dict.fromkeys(self._objectives)
@@ -119,7 +126,7 @@ class Learning:
         self.told = 0
         try:
             if full is not None:
-                self._restore(_STATES.decode(full))
+                self._restore(_STATES.decode(champion_state(full)))
             for change in changes:
                 for batch in _DECODER.decode(change):
                     self._learn(batch)
@@ -132,15 +139,34 @@ class Learning:
         return {name: each.repairing.model.updates for name, each in self._objectives.items()}
 
     @property
+    def kept(self) -> dict[str, int]:
+        """By objective: how many examples can still be taken back."""
+        return {name: each.repairing.pending for name, each in self._objectives.items()}
+
+    @property
     def refused(self) -> int:
         """How many examples came too late to be learned."""
         return sum(each.repairing.refused for each in self._objectives.values())
 
-    def learn(self, credits_: Sequence[Credit]) -> None:
-        """Learn what objectives are told; of objectives that there are no more, nothing."""
+    def learn(self, credits_: Sequence[Credit], *, keep: bool = True) -> None:
+        """Learn what objectives are told; of objectives that there are no more, nothing.
+
+        Parameters
+        ----------
+        credits_
+            In any order.
+        keep
+            Whether `change` is to tell of it.
+        """
         if credits_:
-            self._batches.append(list(credits_))
+            if keep:
+                self._batches.append(list(credits_))
             self._learn(credits_)
+
+    def adopt(self, other: Learning, wanted: Callable[[str], bool]) -> None:
+        """Learn those examples that another can still take back, and whose names are wanted."""
+        for name, each in other._objectives.items():
+            self._teach(name, [one for one in each.repairing.examples if wanted(one.id)])
 
     def change(self) -> bytes | None:
         """Return what was learned since this was called last; None: nothing."""
@@ -166,18 +192,26 @@ class Learning:
 
     def changed_people(self) -> dict[str, bytes]:
         """Return what customers' own weights changed to: msgpack of blocks by objective."""
-        names, self._people = self._people, {}
-        return {name: self.person(name) for name in names}
+        return {name: self.person(name) for name in self.changed_names()}
 
     def person(self, customer: str) -> bytes:
         """Return a customer's own weights as they are published."""
-        blocks = {name: each.people.get(customer) for name, each in self._objectives.items()}
-        return _ENCODER.encode({name: block for name, block in blocks.items() if block})
+        return _ENCODER.encode(self.blocks(customer))
 
-    def publish_again(self) -> None:
-        """Have everything count as changed."""
+    def blocks(self, customer: str) -> dict[str, bytes]:
+        """Return a customer's own weights by objective."""
+        blocks = {name: each.people.get(customer) for name, each in self._objectives.items()}
+        return {name: block for name, block in blocks.items() if block}
+
+    def changed_names(self) -> list[str]:
+        """Return the customers whose own weights changed since this was called last."""
+        names, self._people = self._people, {}
+        return list(names)
+
+    def publish_again(self, *, people: bool = True) -> None:
+        """Have everything count as changed, or the models alone."""
         self._models.update(dict.fromkeys(self._objectives))
-        for each in self._objectives.values():
+        for each in self._objectives.values() if people else ():
             self._people.update(dict.fromkeys(each.people))
 
     @property
@@ -198,8 +232,8 @@ class Learning:
 
     def _fresh(self, span: int) -> RepairingLearner[SegmentOfOne]:
         return RepairingLearner(
-            new_learner(self._model), window=span, learn=learn_action, save=SegmentOfOne.to_bytes,
-            load=load_model, snapshots=8,
+            new_learner(self._model, **self._settings), window=span, learn=learn_action,
+            save=SegmentOfOne.to_bytes, load=load_model, snapshots=8, remember=span,
         )  # fmt: skip
 
     def _restore(self, state: _State) -> None:
@@ -214,7 +248,7 @@ class Learning:
                 saved.learner, learn=learn_action, save=SegmentOfOne.to_bytes, load=load_model
             )
             if state.shape == self._shape:
-                learner.window = each.repairing.window
+                learner.window = learner.remember = each.repairing.window
                 each.repairing, each.people = learner, saved.people
             else:
                 self._teach(name, [self._as_now(example) for example in learner.examples])
@@ -245,9 +279,10 @@ class Learning:
         features = [np.nan if value is None else value for value in credit.features]
         return Example(
             credit.id, credit.time, credit.position,
-            {**self._context(credit.inputs), _ACTION: credit.action},
+            {**self._context(credit.inputs), _ACTION: self._shared(credit.action)},
             self._features(features), 0, credit.reward, credit.silence,
-            credit.customer if self._model.personal else None, credit.revision, credit.withdrawn,
+            self._shared(credit.customer) if self._model.personal else None,
+            credit.revision, credit.withdrawn,
         )  # fmt: skip
 
     def _as_now(self, example: Example) -> Example:
@@ -262,14 +297,19 @@ class Learning:
 
     def _context(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the model can use; of anything else it is as if it were missing."""
-        context: dict[str, Any] = {name: _category(inputs.get(name)) for name in self._words}
+        context: dict[str, Any] = {}
+        for name in self._words:
+            word = _category(inputs.get(name))
+            context[name] = None if word is None else self._shared(word)
         for name in self._numbers:
             value = inputs.get(name)
             fits = isinstance(value, int | float) and abs(value) <= LARGEST
             context[name] = float(value) if fits and value is not None else None
         return context
 
-    def _features(self, values: Sequence[float]) -> npt.NDArray[np.float64]:
+    def _features(self, values: Sequence[float]) -> npt.NDArray[np.float64] | None:
+        if not self._width:
+            return None
         array = np.full(self._width, np.nan)
         if len(values) == self._width:
             array[:] = values

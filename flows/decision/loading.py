@@ -16,7 +16,10 @@ from .expressions import canonical
 from .strategy import Strategy
 
 _EXPRESSIONS = frozenset({"where", "open", "eligible", "when"})
-_ADDED = {"otherwise": None, "within": "10m"}
+_ADDED: dict[str, Any] = {
+    "fleet": None, "otherwise": None, "silence_after": None, "within": "10m", "river": None,
+    "with_": {},
+}  # fmt: skip
 """Fields that came later: with these values they change no version, as records name versions."""
 _NAMED_EXPRESSIONS = frozenset({"contexts", "numbers", "action_features", "segments"})
 
@@ -39,7 +42,7 @@ class Loaded(NamedTuple):
     text: str
 
 
-def load(text: str, catalog: Catalog | None = None) -> Loaded:
+def load(text: str, catalog: Catalog | None = None, *, look_up: bool = True) -> Loaded:
     """Read and check a strategy.
 
     Parameters
@@ -48,6 +51,8 @@ def load(text: str, catalog: Catalog | None = None) -> Loaded:
         YAML.
     catalog
         Of the features and events that it names; None: those are not checked.
+    look_up
+        Whether River's classes are looked up and tried, which imports them. Who serves does not.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def load(text: str, catalog: Catalog | None = None) -> Loaded:
     tree = read_document(text)
     found = Converter()
     strategy = found.struct(tree, Strategy)
-    Checker(strategy, catalog, found).all()
+    Checker(strategy, catalog, found, look_up=look_up).all()
     if found.faults:
         raise StrategyError(found.faults)
     return Loaded(strategy, version(strategy), text)

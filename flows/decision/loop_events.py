@@ -12,17 +12,20 @@ from ...features.errors import DeclarationError, EventError
 from ...features.event_check import BAD_LINE, explain, id_fault, latest, time_fault
 from ...features.events import EventSchema, Identifier, Timestamp
 from ..partitions import NO_TIME
-from .record import DECISION, FIELD, OUTCOME, Record, Response, Value
+from .record import DECISION, FIELD, ORDER, OUTCOME, Order, Record, Response, Value
 from .request import LONGEST_NAME, MOST_OFFERS
 
 MOST_ID_BYTES = 240
 """The longest id of a decision: an example's name is made of it."""
+LONGEST_NOTE = 1000
+"""Characters of each word of an order."""
 _OWN = f"$.properties.{FIELD}"
-_WORDS = (DECISION.encode(), OUTCOME.encode())
+_TYPES = (DECISION, OUTCOME, ORDER)
+_WORDS = tuple(word.encode() for word in _TYPES)
 
 
 class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
-    """A decision or an outcome, where it stood in the log.
+    """A decision, an outcome or an order, where it stood in the log.
 
     Attributes
     ----------
@@ -44,7 +47,7 @@ class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
     at: int
     customer: str
     channel: str | None
-    own: Record | Response
+    own: Record | Response | Order
     text: str
     properties: dict[str, Value] = {}
     position: int = -1
@@ -56,7 +59,9 @@ class LoopEvent(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def type(self) -> str:
-        """``decision`` or ``outcome``."""
+        """``decision``, ``outcome`` or ``fleet-order``."""
+        if isinstance(self.own, Order):
+            return ORDER
         return DECISION if isinstance(self.own, Record) else OUTCOME
 
 
@@ -68,7 +73,7 @@ class _Line(msgspec.Struct):
     event_id: Identifier
     event_timestamp: Timestamp
     customer_id: Identifier
-    type: Literal["decision", "outcome"]
+    type: Literal["decision", "outcome", "fleet-order"]
     properties: dict[str, msgspec.Raw] = {}
     channel: str | None = None
 
@@ -77,7 +82,7 @@ T = TypeVar("T")
 
 
 class LoopReader:
-    """Reads the events of types `DECISION` and `OUTCOME`, exact about what is wrong.
+    """Reads the events of types `DECISION`, `OUTCOME` and `ORDER`, exact about what is wrong.
 
     Parameters
     ----------
@@ -120,7 +125,7 @@ class LoopReader:
         max_event_bytes: int,
         now: Callable[[], int],
     ) -> None:
-        for word in (DECISION, OUTCOME):
+        for word in _TYPES:
             if word in schema.types:
                 raise DeclarationError(schema.name, f"event type {word!r} is the loop's own")
         self._skew, self._most, self._now = future_skew_us, max_event_bytes, now
@@ -163,7 +168,7 @@ class LoopReader:
         try:
             if not raw.isascii():
                 raw.decode()
-            if self._kind.decode(raw).type not in (DECISION, OUTCOME):
+            if self._kind.decode(raw).type not in _TYPES:
                 return None
         except msgspec.ValidationError:
             return None
@@ -174,11 +179,14 @@ class LoopReader:
         if FIELD not in line.properties:
             raise EventError(f"Object missing required field `{FIELD}`", "$.properties")
         text = line.properties.pop(FIELD)
-        own: Record | Response
+        own: Record | Response | Order
         properties: dict[str, Value] = {}
         if line.type == DECISION:
             own = _decoded(_RECORD, text, _OWN)
             _check_record(own, line)
+        elif line.type == ORDER:
+            own = _decoded(_ORDER, text, _OWN)
+            _check_order(own)
         else:
             own = _decoded(_RESPONSE, text, _OWN)
             if not own.response:
@@ -203,7 +211,16 @@ class LoopReader:
 
 _RECORD = msgspec.json.Decoder(Record)
 _RESPONSE = msgspec.json.Decoder(Response)
+_ORDER = msgspec.json.Decoder(Order)
 _VALUE: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)
+
+
+def _check_order(order: Order) -> None:
+    for name in ("fleet", "member", "by", "note"):
+        text = getattr(order, name)
+        if len(text) > LONGEST_NOTE or (not text and name != "note"):
+            reason = f"Expected `str` of 1 to {LONGEST_NOTE} characters"
+            raise EventError(reason, f"{_OWN}.{name}")
 
 
 def _check_record(record: Record, line: _Line) -> None:

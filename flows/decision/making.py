@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.rows import FeatureRows
-from .concluding import Concluding
+from .answers import Answers
+from .asked import Asked
+from .categories import Categories
+from .concluding import Chosen, Concluding
 from .contacts import CapRules
 from .eligibility import Rules
 from .errors import ModelError
@@ -17,6 +22,7 @@ from .inputs import Inputs
 from .loading import Loaded
 from .models import Models
 from .record import Offer, Record, Served, Value
+from .record_lines import RecordLines
 from .request import Request, Row
 from .room import Room, Shape
 from .survey import Survey
@@ -35,48 +41,7 @@ class About(NamedTuple):
     cause: str = ""
     trigger: str = ""
     stale: bool = False
-
-
-class Asked(NamedTuple):
-    """Some decisions that are to be made; as many of each.
-
-    Attributes
-    ----------
-    requests
-        Checked.
-    rows
-        The customers' features; None where they are not known.
-    contacts, persons, at, ids
-        As of `Engine.decide`.
-    """
-
-    requests: Sequence[Request]
-    rows: FeatureRows | Sequence[Row | None]
-    contacts: Sequence[bytes]
-    persons: Sequence[bytes]
-    at: Sequence[int]
-    ids: Sequence[str]
-
-    def part(self, start: int, end: int) -> Asked:
-        """Return those of some places."""
-        rows = self.rows
-        if isinstance(rows, FeatureRows):
-            some: FeatureRows | Sequence[Row | None] = FeatureRows(
-                rows.values[start:end],
-                rows.state[start:end],
-                rows.age_ms[start:end],
-                rows.positions[start:end],
-            )
-        else:
-            some = rows[start:end]
-        return Asked(
-            self.requests[start:end],
-            some,
-            self.contacts[start:end],
-            self.persons[start:end],
-            self.at[start:end],
-            self.ids[start:end],
-        )
+    member: str = ""
 
 
 class Making:
@@ -86,6 +51,11 @@ class Making:
     ----------
     nobody
         The features of a customer of whom nothing is known.
+
+    Attributes
+    ----------
+    shape
+        Of the rooms that decisions are made in.
     """
 
     def __init__(self, loaded: Loaded, catalog: Catalog, nobody: Row) -> None:
@@ -101,8 +71,10 @@ class Making:
         self._columns, self._nobody = len(nobody.values), nobody
         seen, objectives = strategy.model, len(self._objectives)
         features = len(seen.action_features)
-        self._concluding = Concluding(self.exploring, self.worth, self._survey, features)
-        self._shape = Shape(
+        self._categories = Categories(self.inputs, objectives)
+        self._concluding = Concluding(self.exploring, self.worth, self._survey, objectives)
+        self._lines = RecordLines(strategy, self._version, self._policy, self.inputs, self._survey)
+        self.shape = Shape(
             columns=self._columns,
             extras=self._survey.extras,
             seen=self._survey.width,
@@ -112,8 +84,8 @@ class Making:
             told=(len(seen.contexts) + len(seen.segments) + 2) * objectives + 1,
             pick=4 + objectives + features,
         )
-        self._rooms: list[Room] = []
-        """For one decision at a time; as many as were made at the same time."""
+        self._rooms: dict[int, list[Room]] = {1: [], BLOCK: []}
+        """By how many decisions they are for; as many of each as were made at the same time."""
 
     def records(
         self, asked: Asked, models: Models, about: Sequence[About], logged: Record | None = None
@@ -127,17 +99,76 @@ class Making:
         logged
             The record of the one decision that is asked for: what it says was foretold.
         """
-        n = len(asked.requests)
-        if n > 1:
-            return self._made(Room(n, self._shape), asked, models, about, logged)
-        try:
-            room = self._rooms.pop()  # which no other thread can take then
-        except IndexError:
-            room = Room(1, self._shape)
+        room = self._room(len(asked.requests))
         try:
             return self._made(room, asked, models, about, logged)
         finally:
-            self._rooms.append(room)
+            self._rooms[room.rows].append(room)
+
+    def answers(self, asked: Asked, models: Models) -> Answers:
+        """Return what is answered in some decisions, at most `BLOCK`; nothing is recorded."""
+        room = self._room(len(asked.requests))
+        try:
+            return self._answered(room, asked, models)[0]
+        finally:
+            self._rooms[room.rows].append(room)
+
+    def lines(
+        self, asked: Asked, models: Models
+    ) -> tuple[Answers, list[bytes], list[Mapping[str, str]]]:
+        """Return what `answers` does, the events of the records, and what excluded actions.
+
+        Parameters
+        ----------
+        asked
+            With rows as they were read.
+        models
+            Of an engine that no members of a fleet share.
+        """
+        assert isinstance(asked.rows, FeatureRows)
+        room = self._room(len(asked.requests))
+        try:
+            found, chosen, unknown = self._answered(room, asked, models)
+            lines, excluded = self._lines.write(room, asked, asked.rows, unknown, models, chosen)
+            return found, lines, excluded
+        finally:
+            self._rooms[room.rows].append(room)
+
+    def _answered(
+        self, room: Room, asked: Asked, models: Models
+    ) -> tuple[Answers, Chosen, list[dict[str, float]]]:
+        n = len(asked.requests)
+        self._put(room, asked.rows)
+        unknown = self._survey.look(room, asked.requests, asked.contacts, asked.at)
+        self._categories.find(room, models, asked.requests, unknown)
+        self._draw_lots(room, asked.requests)
+        persons, open_ = list(asked.persons), room.wanted[:n]
+        for i in np.flatnonzero(open_[:, 0] == 0).tolist():
+            persons[i] = b""  # of whom there is nothing to foretell
+        wanted = self._survey.wanted(room, n)
+        chosen = self._concluding.conclude(
+            room, models, persons, wanted, asked.ids, clock=models.clock, foretold=False
+        )
+        places, chances, _, scores = chosen.picks[:, :4].T.tolist()
+        control = room.lots[:n]
+        found = Answers(
+            self._actions, wanted, list(map(int, places)), scores, chances, control.tolist(),
+            (room.tried[:n] & ~control).tolist(),
+        )  # fmt: skip
+        return found, chosen, unknown
+
+    def _room(self, n: int) -> Room:
+        """Return memory for so many decisions, which no other thread has."""
+        rows = 1 if n == 1 else BLOCK
+        try:
+            return self._rooms[rows].pop()
+        except IndexError:
+            return Room(rows, self.shape)
+
+    def _draw_lots(self, room: Room, requests: Sequence[Request]) -> None:
+        """Put into the room who is in the control group."""
+        lots = bytes(self.exploring.controls([request.customer for request in requests]))
+        room.lots_bytes[: len(lots)] = lots
 
     def _made(
         self,
@@ -150,34 +181,35 @@ class Making:
         requests, contacts, survey = asked.requests, asked.contacts, self._survey
         served = self._served(room, asked.rows)
         unknown = survey.look(room, requests, contacts, asked.at)
-        holds = self.exploring.control
+        n = len(requests)
+        self._draw_lots(room, requests)
+        wanted = survey.wanted(room, n)
         names: list[list[str]] = []
         inputs: list[dict[str, Value]] = []
         excluded: list[dict[str, str]] = []
-        rows: list[list[int]] = []
         persons: list[bytes] = []
-        wanted: list[int] = []
-        controls: list[str | None] = []
+        every = len(self._actions)
         for i, request in enumerate(requests):
-            own, (closed, most) = survey.eligible(room, i), survey.most(room, i)
+            own = survey.eligible(room, i)
             names.append(own)
             # Of whom there is nothing to foretell, nothing more is looked at.
-            seen = survey.inputs(room, i, request, unknown[i]) if own else {}
-            inputs.append(seen)
-            rows.append(models.rows(seen))
+            inputs.append(survey.inputs(room, i, request, unknown[i]) if own else {})
             persons.append(asked.persons[i] if own else b"")
-            whole = len(own) == len(self._actions)
-            excluded.append({} if whole else survey.excluded(room, i, closed, request, contacts[i]))
-            wanted.append(min(request.n, most, len(own)))
-            controls.append(request.customer if holds(request.customer) else None)
+            whole = len(own) == every
+            excluded.append({} if whole else survey.excluded(room, i, request, contacts[i]))
+        if n == 1:
+            self._categories.put(room, models, inputs[0])
+        else:
+            self._categories.find(room, models, requests, unknown)
         if logged is not None:
             self._recall(room, logged, len(names[0]))
         chosen = self._concluding.conclude(
-            room, models, rows, persons, wanted, controls, asked.ids,
+            room, models, persons, wanted, asked.ids,
             clock=about[0].clock, foretold=logged is not None,
         )  # fmt: skip
         found = []
         kept, stride = room.kept_bytes, 8 * room.kept.shape[1]
+        picks, first = chosen.picks.tolist(), 0
         for i, request in enumerate(requests):
             own, told = names[i], about[i]
             at, size = stride * i, 8 * len(own)
@@ -187,6 +219,7 @@ class Making:
                 for name in self._objectives:
                     at += size
                     chances[name] = bytes(kept[at : at + size])
+            end = chosen.ends[i]
             found.append(
                 Record(
                     id=asked.ids[i],
@@ -202,19 +235,31 @@ class Making:
                     served=served[i],
                     contacts=contacts[i],
                     inputs=inputs[i],
-                    offers=[self._offer(pick) for pick in chosen[i]],
+                    offers=[self._offer(pick) for pick in picks[first:end]],
                     eligible=own,
                     scores=scores,
                     chances=chances,
                     excluded=excluded[i],
-                    control=controls[i] is not None,
+                    control=room.lots_bytes[i] == 1,
                     persons=told.persons,
                     trigger=told.trigger,
                     cause=told.cause,
                     stale=told.stale,
+                    member=told.member,
                 )
             )
+            first = end
         return found
+
+    def _put(self, room: Room, rows: FeatureRows | Sequence[Row | None]) -> None:
+        """Put the features into the room."""
+        if not isinstance(rows, FeatureRows):
+            self._served(room, rows)
+            return
+        n, columns = len(rows.values), self._columns
+        if rows.values.shape[1:] != (columns,) or rows.state.shape != rows.values.shape:
+            raise _other(rows.values.shape[-1], columns)
+        room.values[:n], room.state[:n] = rows.values, rows.state
 
     def _served(self, room: Room, rows: FeatureRows | Sequence[Row | None]) -> list[Served | None]:
         """Put the features into the room; return them as they are logged."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from struct import Struct
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...features.durations import microseconds
+from ...features.kernels.layout import I64
 from ...learners import BayesianRanker, LearnerError, SegmentOfOne
 from ...learners.arranging import arranged as arrange
 from ...learners.context import MISSING
@@ -19,6 +20,7 @@ from ...learners.together import Together, inputs_of
 from .errors import ModelError
 from .persons import unpack_persons
 from .record import Value
+from .roster import Roster, Split
 from .strategy import Model, Strategy
 
 _FREE = "(free)"
@@ -38,6 +40,8 @@ class Models:
         Whose objectives and actions they are for.
     published
         By objective: what was published of its learner. Names of other objectives are ignored.
+    member
+        Whose models they are in a fleet; empty: there is none.
 
     Attributes
     ----------
@@ -47,10 +51,12 @@ class Models:
         The most of these.
     arrays
         What `learners.kernels.conclude` takes first.
-    personal
-        Whether customers have weights of their own.
-    told
-        A row of what it is told: `rows`, `blocks`, and one more number.
+    personal, leveled
+        Whether customers have weights of their own; whether every model can take them.
+    person_keys
+        What the objectives' blocks are called among these, end to end, and where each ends.
+    split, others
+        Of a fleet: who decides for whom, and the challengers' models by name. See `of`.
 
     Raises
     ------
@@ -59,9 +65,16 @@ class Models:
     """
 
     def __init__(
-        self, strategy: Strategy, published: Mapping[str, PublishedArms] | None = None
+        self,
+        strategy: Strategy,
+        published: Mapping[str, PublishedArms] | None = None,
+        *,
+        member: str = "",
     ) -> None:
         actions = tuple(strategy.actions)
+        self.member = member
+        self.split: Split | None = None
+        self.others: Mapping[str, Models] = MappingProxyType({})
         given = published or {}
         missing = [name for name in strategy.objectives if name not in given]
         fresh = publish(new_learner(strategy.model)) if missing else None
@@ -86,12 +99,15 @@ class Models:
         self._lookups = self._together.lookups
         self._nobody = (-1, 0) * len(arranged)
         self.personal = strategy.model.personal
-        self.told = Struct(f"<{(len(self._lookups) + 2) * len(arranged) + 1}q")
+        self.leveled = self._together.leveled
         self.published = MappingProxyType(dict(given))
         self.arranged = MappingProxyType(arranged)
         self.versions = {name: model.version for name, model in arranged.items()}
         self.clock = max(self.versions.values())
         self.actions = actions
+        keys = [self.person_key(name).encode() for name in arranged]
+        ends: I64 = np.cumsum([len(key) for key in keys])
+        self.person_keys = np.frombuffer(b"".join(keys), np.uint8), ends
         self._strategy = strategy
 
     def replaced(self, objective: str, model: PublishedArms) -> Models:
@@ -105,6 +121,16 @@ class Models:
         if objective not in self._strategy.objectives:
             raise ModelError(f"the strategy has no objective {objective!r}")
         return Models(self._strategy, {**self.published, objective: model})
+
+    def of(self, customer: str, at: int) -> Models:
+        """Return the models that decide for a customer at a time: these, or a challenger's."""
+        if self.split is None:
+            return self
+        return self.others.get(self.split.member(customer, at), self)
+
+    def named(self, member: str) -> Models | None:
+        """Return the models of a member, of none the champion's; None: it is not there."""
+        return self if member in ("", self.member) else self.others.get(member)
 
     def rows(self, inputs: Mapping[str, Value]) -> list[int]:
         """Return the row of every context and segment in each model.
@@ -159,7 +185,61 @@ class Models:
 
     def _unpacked(self, persons: bytes) -> list[bytes]:
         own = unpack_persons(persons)
-        return [own.get(name, b"") for name in self.arranged]
+        return [own.get(self.person_key(name), b"") for name in self.arranged]
+
+    def person_key(self, objective: str) -> str:
+        """Return what an objective's block is called among a customer's own weights."""
+        return f"{objective}:{self.member}" if self.member else objective
+
+
+def models_with(
+    strategy: Strategy, published: Mapping[str, PublishedArms], roster: Roster | None
+) -> Models:
+    """Return what decides: the models, and those of challengers where there is a fleet.
+
+    A challenger whose models are not published yet does not decide; if the champion's are not,
+    there is no fleet yet.
+
+    Parameters
+    ----------
+    strategy
+        With or without a fleet.
+    published
+        By objective, or ``objective:member``.
+    roster
+        Of the fleet; None: it has not begun.
+
+    Raises
+    ------
+    ModelError
+        As `Models`.
+    """
+    fleet, names = strategy.fleet, tuple(strategy.objectives)
+    if fleet is None or roster is None:
+        return Models(strategy, published)
+    of = {
+        member: {name: published.get(f"{name}:{member}") for name in names}
+        for member in (roster.champion, *roster.challengers)
+    }
+    there = {
+        member: {name: model for name, model in models.items() if model is not None}
+        for member, models in of.items()
+        if all(models.values())
+    }
+    if roster.champion not in there:
+        return Models(strategy, published)
+    champion = Models(strategy, there[roster.champion], member=roster.champion)
+    others = {
+        name: Models(strategy, there[name], member=name)
+        for name in roster.challengers
+        if name in there
+    }
+    champion.others = MappingProxyType(others)
+    champion.split = Split(
+        roster.champion, tuple(others), share=fleet.share, stay=microseconds(fleet.stay),
+        salt=fleet.salt or strategy.name,
+    )  # fmt: skip
+    return champion
 
 
 def new_learner(seen: Model, **settings: Any) -> SegmentOfOne:

@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from ..telemetry.policies import UNKNOWN, policy_of
 from .loop_events import LoopEvent
-from .record import Value
+from .record import Record, Value
+from .sharing import Sharing
 
 FAIL = "fail"
 """The response that withdraws an offer: it never reached the customer."""
@@ -51,11 +53,12 @@ class Told(msgspec.Struct, array_like=True):
 
 
 class Offered(msgspec.Struct, array_like=True):
-    """An offer, its features, and by objective what was told of it."""
+    """An offer, its features, and by objective what was told of it, and, of a fleet, foretold."""
 
     action: str
     features: list[float | None]
     told: dict[str, Told]
+    chances: dict[str, float] = {}
 
 
 class Open(msgspec.Struct, array_like=True):
@@ -73,6 +76,10 @@ class Open(msgspec.Struct, array_like=True):
         In order of rank; in order of the log.
     goals
         The keys of the objectives that it counts for: those that there were when it came.
+    member
+        Which member of a fleet decided; empty: none.
+    policy
+        How its offers were chosen: `telemetry.policies.policy_of`.
     """
 
     id: str
@@ -84,6 +91,31 @@ class Open(msgspec.Struct, array_like=True):
     offers: list[Offered]
     came: list[Came]
     goals: list[str]
+    member: str = ""
+    policy: str = UNKNOWN
+
+
+def opened(record: Record, position: int, goals: list[str], shared: Sharing) -> Open:
+    """Return a decision of which nothing is known but its record.
+
+    Parameters
+    ----------
+    record, position
+        As logged.
+    goals
+        The keys of the objectives that there are.
+    shared
+        Among all that wait.
+    """
+    offers = [
+        Offered(shared(o.action), list(o.features), {}, dict(o.chances) if record.member else {})
+        for o in record.offers
+    ]
+    inputs = {k: shared(v) if isinstance(v, str) else v for k, v in record.inputs.items()}
+    return Open(
+        record.id, position, record.at, shared(record.customer), not record.fallback, inputs,
+        offers, [], goals, record.member, policy_of(record),
+    )  # fmt: skip
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True):
@@ -94,19 +126,23 @@ class Credit(msgspec.Struct, frozen=True, array_like=True):
     objective, id
         ``id`` is ``{decision's id}/{rank from 0}``.
     time, position
-        Of the response; for silence the window's end and the decision's position.
+        Of the response; for silence when it was told, by the clock, and the decision's position.
     customer, action
         Who, and what was offered.
     reward
         In [0, 1].
     silence
-        Whether nothing came until the window's end.
+        Whether nothing came until then.
     withdrawn
         Whether there is nothing to learn after all.
     revision
         How often something else was told before.
     inputs, features
         What the models saw; a feature without a value is None.
+    member
+        Which member of a fleet decided; empty: none.
+    chance
+        What it foretold of the reward; None: there is no fleet.
     """
 
     objective: str
@@ -121,6 +157,8 @@ class Credit(msgspec.Struct, frozen=True, array_like=True):
     revision: int
     inputs: dict[str, Value]
     features: list[float | None]
+    member: str = ""
+    chance: float | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -10,6 +10,9 @@ from msgspec import Meta
 from .record import Record, Value
 from .strategy import Strategy
 
+Worth = float | dict[str, float] | None
+Told = tuple[str, int, float, float, dict[str, Value], Worth]
+
 
 class OutboundOffer(msgspec.Struct, frozen=True, omit_defaults=True):
     """An action that is to be delivered."""
@@ -21,9 +24,7 @@ class OutboundOffer(msgspec.Struct, frozen=True, omit_defaults=True):
         float, Meta(description="how likely it was to be chosen at its rank, given those before")
     ]
     content: Annotated[dict[str, Value], Meta(description="as the strategy has it")]
-    value: Annotated[
-        float | dict[str, float] | None, Meta(description="what a full response is worth")
-    ] = None
+    value: Annotated[Worth, Meta(description="what a full response is worth")] = None
 
 
 class OutboundMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,14 +69,21 @@ def outbound_message(strategy: Strategy, record: Record) -> bytes | None:
     channel = strategy.channels.get(record.channel)
     if channel is None or channel.direction != "outbound" or not record.offers:
         return None
-    offers = []
-    for rank, offer in enumerate(record.offers):
-        action = strategy.actions.get(offer.action)
-        content, value = ({}, None) if action is None else (action.content, action.value)
-        offers.append(
-            OutboundOffer(offer.action, rank, offer.score, offer.propensity, content, value)
-        )
+    offers = [OutboundOffer(*told) for told in told_of(strategy, record)]
     message = OutboundMessage(
         record.id, record.at, record.customer, record.channel, offers, record.trigger, record.cause
     )
     return msgspec.json.encode(message)
+
+
+def told_of(strategy: Strategy, record: Record) -> list[Told]:
+    """Return what is told of each offer of a decision: the fields of `OutboundOffer`.
+
+    An action that the strategy does not have, as it may be gone, is told without its content.
+    """
+    told: list[Told] = []
+    for rank, offer in enumerate(record.offers):
+        action = strategy.actions.get(offer.action)
+        content, value = ({}, None) if action is None else (action.content, action.value)
+        told.append((offer.action, rank, offer.score, offer.propensity, content, value))
+    return told

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
 import redis
 
 from ...features.errors import NextbestError
 from .appending import Appender
+from .calling import by_sha, by_text, unknown_script
 from .committing import Appended, Called, Step
 
 _T = TypeVar("_T")
@@ -117,10 +118,14 @@ class Pipelined:
             commit.go_on(receipt)
 
     def _call(self, commits: Sequence[Commit[Any]]) -> None:
-        replies = self.ask([_command(commit.step) for commit in commits])
-        places = [i for i, reply in enumerate(replies) if _unknown_script(reply)]
+        replies = self.ask([_command(commit.step, by_sha) for commit in commits])
+        places = [
+            i
+            for i, reply in enumerate(replies)
+            if isinstance(reply, redis.ResponseError) and unknown_script(reply)
+        ]
         if places:  # the store began anew: it learns scripts from their texts
-            texts = self.ask([_command(commits[i].step, text=True) for i in places])
+            texts = self.ask([_command(commits[i].step, by_text) for i in places])
             for i, reply in zip(places, texts, strict=True):
                 replies[i] = reply
         error: redis.RedisError | None = None
@@ -133,15 +138,6 @@ class Pipelined:
             raise error
 
 
-def _command(step: Step | None, *, text: bool = False) -> tuple[Any, ...]:
+def _command(step: Step | None, called: Callable[[Called], tuple[Any, ...]]) -> tuple[Any, ...]:
     assert step is not None
-    if not isinstance(step, Called):
-        return tuple(step)
-    how = ("EVAL", step.script.text) if text else ("EVALSHA", step.script.sha)
-    return (*how, len(step.keys), *step.keys, *step.arguments)
-
-
-def _unknown_script(reply: object) -> bool:
-    return isinstance(reply, redis.exceptions.NoScriptError) or (
-        isinstance(reply, redis.ResponseError) and str(reply).startswith("NOSCRIPT")
-    )
+    return called(step) if isinstance(step, Called) else tuple(step)

@@ -18,14 +18,19 @@ from ...learners import LearnerError
 from ...learners.published import PublishedArms
 from .errors import ModelError
 from .keys import Keys
-from .models import load_model, publish
+from .models import Models, load_model, models_with, publish
+from .roster import Roster, read_roster
+from .strategy import Strategy
 
+ROSTER = ":fleet"
+"""What a fleet's roster is called among the models."""
 TAG_BYTES = 16
 """A model's bytes end with a checksum of them all."""
 MOST_BYTES = 256 << 20
 """Of a published model."""
 
 Commands = list[tuple[Any, ...]]
+Found = Mapping[str, PublishedArms | Roster]
 
 
 def model_of(objective: str, data: bytes) -> PublishedArms:
@@ -71,11 +76,16 @@ class PublishedModels:
         Their names.
     before
         What an earlier one of the same keys took: of its timelines nothing older is taken.
+    fleet
+        Whether there is a fleet: then its roster is looked for, and of each member in it a model
+        of every objective, called ``objective:member``, instead of the objectives' own.
 
     Attributes
     ----------
     models
         By objective, of those that there are.
+    roster
+        Of the fleet; None: there is none, or it was not seen.
 
     Examples
     --------
@@ -94,14 +104,31 @@ class PublishedModels:
     """
 
     def __init__(
-        self, keys: Keys, objectives: Sequence[str], before: PublishedModels | None = None
+        self,
+        keys: Keys,
+        objectives: Sequence[str],
+        before: PublishedModels | None = None,
+        *,
+        fleet: bool = False,
     ) -> None:
-        self.keys, self.objectives = keys, tuple(objectives)
+        self.keys, self._own, self._fleet = keys, tuple(objectives), fleet
         self.models: Mapping[str, PublishedArms] = {}
+        self.roster: Roster | None = None
         self._tags: dict[str, bytes] = {}
         if before is not None and before.keys == keys:
+            self.roster = before.roster if fleet else None
             kept = before.models.items()
             self.models = {name: model for name, model in kept if name in self.objectives}
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What is asked for: objectives, members' objectives, and `ROSTER`."""
+        if not self._fleet:
+            return self._own
+        if self.roster is None:
+            return *self._own, ROSTER
+        members = self.roster.champion, *self.roster.challengers
+        return ROSTER, *(f"{name}:{member}" for member in members for name in self._own)
 
     @property
     def none_published(self) -> bool:
@@ -111,8 +138,7 @@ class PublishedModels:
     @property
     def tag_commands(self) -> Commands:
         """What asks for the tags of all models: one reply each."""
-        keys = map(self.keys.model, self.objectives)
-        return [("GETRANGE", key, -TAG_BYTES, -1) for key in keys]
+        return [("GETRANGE", self._key(name), -TAG_BYTES, -1) for name in self.objectives]
 
     def changed(self, tags: Sequence[bytes]) -> dict[str, bytes]:
         """Return those tags, by objective, that are not as they were last taken in."""
@@ -122,23 +148,43 @@ class PublishedModels:
     def model_commands(self, objectives: Sequence[str]) -> Commands:
         """What asks for the bytes of models: one reply each, empty where there is none."""
         # One byte more than may be tells that there are too many.
-        return [("GETRANGE", self.keys.model(name), 0, MOST_BYTES) for name in objectives]
+        return [("GETRANGE", self._key(name), 0, MOST_BYTES) for name in objectives]
 
-    def decode(self, found: Mapping[str, bytes]) -> dict[str, PublishedArms]:
-        """Return the models that are in what was read, by objective; takes none.
+    def _key(self, name: str) -> str:
+        return self.keys.fleet() if name == ROSTER else self.keys.model(name)
+
+    def decode(self, found: Mapping[str, bytes]) -> Found:
+        """Return the models that are in what was read, by objective, and the roster; takes none.
 
         Raises
         ------
         ModelError
             As `model_of`.
         """
-        return {name: model_of(name, data) for name, data in found.items() if data}
+        return {
+            name: read_roster(data) if name == ROSTER else model_of(name, data)
+            for name, data in found.items()
+            if data
+        }
 
-    def newer(self, found: Mapping[str, PublishedArms]) -> dict[str, PublishedArms]:
+    def newer(self, found: Found) -> dict[str, PublishedArms]:
         """Return those models that are not older than what is here."""
-        return {name: model for name, model in found.items() if not self._is_older(name, model)}
+        models = {name: one for name, one in found.items() if isinstance(one, PublishedArms)}
+        return {name: model for name, model in models.items() if not self._is_older(name, model)}
 
-    def take(self, tags: Mapping[str, bytes], found: Mapping[str, PublishedArms]) -> list[str]:
+    def with_found(self, strategy: Strategy, found: Found) -> Models:
+        """Return what decides once `take` took what was found, and the roster in it.
+
+        Raises
+        ------
+        ModelError
+            As `Models`.
+        """
+        roster = found.get(ROSTER, self.roster)
+        assert not isinstance(roster, PublishedArms)
+        return models_with(strategy, {**self.models, **self.newer(found)}, roster)
+
+    def take(self, tags: Mapping[str, bytes], found: Found) -> list[str]:
         """Take models; return the names of those that were left, being older than what is here.
 
         Parameters
@@ -151,8 +197,13 @@ class PublishedModels:
         """
         fresh = self.newer(found)
         self._tags.update(tags)
-        self.models = {**self.models, **fresh}
-        return [name for name in found if name not in fresh]
+        roster = found.get(ROSTER)
+        if isinstance(roster, Roster):
+            self.roster = roster
+        # Members that left are forgotten, as are their models.
+        kept = {**self.models, **fresh}
+        self.models = {name: kept[name] for name in (*self._own, *self.objectives) if name in kept}
+        return [name for name in found if name not in fresh and name != ROSTER]
 
     def _is_older(self, name: str, model: PublishedArms) -> bool:
         known = self.models.get(name)

@@ -138,7 +138,7 @@ def _learned(
     for name, model in models.arranged.items():
         if model.version != record.models.get(name) or not model.version:
             continue
-        person = blocks.get(name) if personal else None
+        person = blocks.get(models.person_key(name)) if personal else None
         arm = model.arms.index(offer.action)
         try:
             parts = published_reasons(model, record.inputs, features, arm, person)

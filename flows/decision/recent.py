@@ -15,7 +15,7 @@ import msgspec
 
 from .errors import RequestError
 from .ids import parse_id
-from .record import Record
+from .record import Record, Response
 
 if TYPE_CHECKING:  # these bring Arrow, which the service does without
     from .loop_events import LoopEvent
@@ -86,7 +86,7 @@ def of_events(events: Iterable[LoopEvent]) -> Iterator[tuple[str, Member]]:
                     own.trigger,
                 ),
             )
-        else:
+        elif isinstance(own, Response):
             yield (
                 event.customer,
                 Responded(own.decision_id, event.event_id, event.at, own.response, own.action),
@@ -96,6 +96,8 @@ def of_events(events: Iterable[LoopEvent]) -> Iterator[tuple[str, Member]]:
 def of_credits(told: Iterable[Credit]) -> Iterator[tuple[str, Member]]:
     """Yield customers and what is to be kept of credits."""
     for credit in told:
+        if not credit.customer:
+            continue  # an order is no customer's
         decision, _, rank = credit.id.rpartition("/")
         yield credit.customer, Told(
             decision, int(rank), credit.objective, credit.revision, credit.time, credit.reward,

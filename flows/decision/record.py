@@ -8,14 +8,16 @@ they are split off where the log is decoded, touch no session, and have an archi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-DECISION, OUTCOME = "decision", "outcome"
-"""The event types of the loop; an event schema declares neither."""
+DECISION, OUTCOME, ORDER = "decision", "outcome", "fleet-order"
+"""The event types of the loop; an event schema declares none of them."""
 FIELD = "nextbest"
 """The property of such an event that holds the loop's own data."""
+RESPONSES = ("deliver", "fail", "undelivered", "accept", "refuse", "convert")
+"""What may be said of an offer to every strategy."""
 
 Value = str | float | int | bool | None
 
@@ -115,6 +117,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         The id of the event, or of the decision, that made us decide; empty if an app asked.
     stale
         Whether the row did not yet show the event of the receipt that was given.
+    member
+        Which member of the fleet decided; empty if there is no fleet, or it was none of them.
     """
 
     id: str
@@ -141,6 +145,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     trigger: str = ""
     cause: str = ""
     stale: bool = False
+    member: str = ""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -166,6 +171,26 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     action: str | None = None
     value: float | None = None
     corrects: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person wants of a strategy's fleet: the loop's own data of an event ``fleet-order``.
+
+    Attributes
+    ----------
+    fleet
+        The strategy's name.
+    what, member
+        To do what, with whom.
+    by, note
+        Who wants it, and why.
+    """
+
+    fleet: str
+    what: Literal["promote", "retire"]
+    member: str
+    by: str
+    note: str = ""
 
 
 class _Properties(msgspec.Struct, gc=False, omit_defaults=True):
@@ -235,6 +260,20 @@ def outcome_event(
             "type": OUTCOME,
             "channel": channel,
             "properties": properties,
+        }
+    )
+
+
+def order_event(event_id: str, at: int, order: Order) -> bytes:
+    """Return the event of an order, as one line of JSON; it is no customer's."""
+    return _JSON.encode(
+        {
+            "event_id": event_id,
+            "event_timestamp": at,
+            "customer_id": f"fleet:{order.fleet}",
+            "type": ORDER,
+            "channel": None,
+            "properties": {FIELD: order},
         }
     )
 

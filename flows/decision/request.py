@@ -72,8 +72,20 @@ def row_of(rows: FeatureRows, i: int = 0) -> Row:
     return Row(rows.values[i], rows.state[i], int(rows.positions[i]), int(rows.age_ms[i]))
 
 
-def check(request: Request, channels: Container[str], at: int) -> None:
+def check(
+    request: Request,
+    channels: Container[str],
+    at: int,
+    checked: dict[str, Value] | None = None,
+) -> None:
     """Refuse what cannot be decided.
+
+    Parameters
+    ----------
+    channels
+        Of the strategy.
+    checked
+        A context that was found good just now: the very same one is not looked at again.
 
     Raises
     ------
@@ -91,7 +103,9 @@ def check(request: Request, channels: Container[str], at: int) -> None:
         raise RequestError("customer", f"is {customer!r:.80}, not an id")
     if not customer.isascii():
         _encodable("customer", customer)
-    if len(customer.encode()) > LONGEST_CUSTOMER:
+    if len(customer) > LONGEST_CUSTOMER or (
+        not customer.isascii() and len(customer.encode()) > LONGEST_CUSTOMER
+    ):
         raise RequestError("customer", f"is longer than {LONGEST_CUSTOMER} bytes")
     if not isinstance(request.channel, str) or request.channel not in channels:
         raise RequestError("channel", f"is {request.channel!r:.80}, which the strategy has not")
@@ -100,7 +114,7 @@ def check(request: Request, channels: Container[str], at: int) -> None:
         raise RequestError("n", f"is {n!r:.80}, not 1 to {MOST_OFFERS}")
     if not isinstance(at, int) or isinstance(at, bool) or not 0 < at <= MAX_TIMESTAMP:
         raise RequestError("at", f"is {at!r:.80}, not microseconds since 1970")
-    if request.context:
+    if request.context and request.context is not checked:
         _check_context(request.context)
 
 

@@ -8,6 +8,7 @@ failed decision. No chain of failures tries a channel twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from ...features.durations import microseconds
@@ -18,6 +19,7 @@ from .contacts import FAIL
 from .engine import Engine
 from .errors import RequestError
 from .ids import id_of_cause, parse_id
+from .kept import read
 from .keys import Keys
 from .pipelined import Commit, Pipelined
 from .record import Record
@@ -64,36 +66,38 @@ class Rerouting:
             If the store is away; ask again.
         """
         keys = self._keys
-        replies = self._store.get(
-            [
-                command
-                for one in outcomes
-                for command in (
-                    ("GET", keys.decision(one.decision_id)),
-                    ("EXISTS", keys.outcome(one.customer, one.outcome_id)),
-                )
-            ]
+        records = self._records([one.decision_id for one in outcomes])
+        before = self._store.get(
+            [("EXISTS", keys.outcome(one.customer, one.outcome_id)) for one in outcomes]
         )
         late, pairs = 0, []
-        for one, value, taken in zip(outcomes, replies[::2], replies[1::2], strict=True):
-            record = _record(value)
+        changes: dict[str, list[Commit[None]]] = {}
+        for one, record, taken in zip(outcomes, records, before, strict=True):
             if record is None or not is_of(one, record):
                 continue
             if not taken:  # it was not posted, but put into the log
                 change = Commit(taking_in(keys, self._engine.caps, one, record))
-                self._store.run([change])
+                changes.setdefault(one.customer, []).append(change)
             if one.response != FAIL or not self._is_outbound(record):
                 continue
             if timely(one.at, now, self._within(record)):
                 pairs.append((one, record))
             else:
                 late += 1
+        for wave in zip_longest(*changes.values()):  # a customer's are one after the other
+            self._store.run([change for change in wave if change is not None])
         pairs = self._first(pairs)
         tasks = []
         rows = self._rows([one.customer for one, _ in pairs])
         for (one, record), (row, fault) in zip(pairs, rows, strict=True):
             tasks.append(self._task(one, record, *self._newer(row, fault, record)))
         return Found(tasks, 0, late)
+
+    def _records(self, decisions: Sequence[str]) -> list[Record | None]:
+        """Return what is kept of decisions; None: nothing that can be read."""
+        reads = [Commit(read([self._keys.decision(decision)])) for decision in decisions]
+        self._store.run(reads)
+        return [_record(one.result[0]) if one.result else None for one in reads]
 
     def _first(self, pairs: Sequence[tuple[Reported, Record]]) -> list[tuple[Reported, Record]]:
         """Return the failures that were the first report, also if they are read again."""
@@ -144,8 +148,7 @@ class Rerouting:
         """Return the channels of the chain that ends with a failed decision."""
         tried = {record.channel}
         while _is_id(record.cause):
-            (value,) = self._store.get([("GET", self._keys.decision(record.cause))])
-            before = _record(value)
+            (before,) = self._records([record.cause])
             if before is None or before.channel in tried:
                 break
             tried.add(before.channel)

@@ -48,10 +48,14 @@ class Room:
 
     Attributes
     ----------
-    values, state, extras, asked, work, eligible, excluded, capped, seen
+    values, state, extras, asked, work, eligible, excluded, capped, wanted, seen
         As of `survey_kernels.survey`.
-    told, kept, numbers, picks, found
+    told, kept, numbers, picks, lots, found, tried
         As of `learners.kernels.conclude`; ``numbers`` and ``picks`` have room for one choice each.
+    ends
+        As of `person_kernels.unpack`.
+    seen_bits, missed
+        As of `category_kernels.find`.
     """
 
     def __init__(self, rows: int, shape: Shape) -> None:
@@ -60,6 +64,7 @@ class Room:
         self.values, self.values_bytes = _made(rows, shape.columns)
         self.extras, self.extras_bytes = _made(rows, shape.extras)
         self.seen, self.seen_bytes = _made(rows, shape.seen)
+        self.seen_bits = self.seen.view(np.int64)
         self.kept, self.kept_bytes = _made(rows, (1 + shape.objectives) * k)
         self.picks, self.picks_bytes = _made(rows, shape.pick)
         self.state = np.empty((rows, shape.columns), np.uint8)
@@ -72,11 +77,19 @@ class Room:
         self.asked_bytes = _bytes(self.asked)
         self.capped = np.empty((rows, k + 2), np.int64)
         self.capped_bytes = _bytes(self.capped)
+        self.wanted = np.empty((rows, 2), np.int64)
+        self.wanted_bytes = _bytes(self.wanted)
         self.told = np.empty((rows, shape.told), np.int64)
         self.told_bytes = _bytes(self.told)
+        self.found = np.empty(rows, np.int64)
+        self.missed = np.empty(rows * shape.told, np.int64)
+        self.ends = np.empty(rows, np.int64)
+        self.ends_bytes = _bytes(self.ends)
         self.numbers = np.empty(rows, np.int64)
         self.numbers_bytes = _bytes(self.numbers)
-        self.found = np.empty(rows, np.int64)
+        self.lots = np.empty(rows, np.bool_)
+        self.lots_bytes = _bytes(self.lots)
+        self.tried = np.empty(rows, np.bool_)
         self.work = np.empty(shape.work)
 
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
-Duration = Annotated[str, Meta(pattern=r"^\d+\s*(ms|s|m|h|d|w)$")]
-Expression = Annotated[str, Meta(min_length=1, max_length=2000)]
-Finite = Annotated[float, Meta(ge=-1e9, le=1e9)]
-Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
-Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-Text = Annotated[str, Meta(max_length=2000)]
-Tags = dict[Name, Annotated[str, Meta(max_length=256)]]
+from .strategy_fleet import Challenger, Drift, Fleet, RiverStage
+from .strategy_parts import (
+    Duration,
+    Expression,
+    Finite,
+    Name,
+    Part,
+    Positive,
+    Share,
+    Tags,
+    Text,
+)
 
-
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of a strategy; what is not written has its default."""
+__all__ = [
+    "Action", "Boost", "Cap", "Challenger", "Channel", "Control", "CoolDown", "Drift",
+    "Exploration", "Fleet", "Model", "Name", "Objective", "Part", "RiverStage", "Strategy",
+    "Suppression", "Trigger", "otherwise_of",
+]  # fmt: skip
 
 
 class Objective(Part, frozen=True, kw_only=True):
@@ -44,6 +50,8 @@ class Objective(Part, frozen=True, kw_only=True):
         No response counts as the least.
     window
         For how long after the decision a response counts.
+    silence_after
+        When to learn "no response" meanwhile; one that comes later in the window takes its place.
     weight
         Of this objective among all; negative for what is to be avoided.
     """
@@ -54,6 +62,7 @@ class Objective(Part, frozen=True, kw_only=True):
     value: Finite | Name = 1.0
     range: tuple[Finite, Finite] = (0.0, 1.0)
     window: Duration = "1d"
+    silence_after: Duration | None = None
     weight: Finite = 1.0
     description: Text = ""
 
@@ -268,6 +277,8 @@ class Strategy(Part, frozen=True, kw_only=True):
         By name.
     caps
         Of all actions together.
+    fleet
+        Who may take the models' place; None: nobody.
     credit
         To which of several decisions a response without a decision's id belongs: the ``last``,
         the ``first`` or ``all`` that it can belong to.
@@ -287,6 +298,7 @@ class Strategy(Part, frozen=True, kw_only=True):
     model: Model = field(default_factory=Model)
     exploration: Exploration = field(default_factory=Exploration)
     control: Control = field(default_factory=Control)
+    fleet: Fleet | None = None
     triggers: dict[Name, Trigger] = {}
     credit: Literal["last", "first", "all"] = "last"
     fallback: list[Name] = []

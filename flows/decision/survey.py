@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import compress
 from struct import Struct
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,10 +20,18 @@ from .record import Value
 from .request import Request
 from .room import Room
 
-_ASKED = Struct("<4q")
-_CAPPED = Struct("<2q")
-_NO_CONTACTS = bytes(32)
+_ASKED = Struct("<5q")
+_CLOSED, _WANTED = Struct("<q"), Struct("<2q")
 _MOST_KEPT = 4096
+
+
+class Seen(NamedTuple):
+    """What is told of one customer: `Survey.eligible`, `inputs`, `excluded` and `wanted`."""
+
+    eligible: list[str]
+    inputs: dict[str, Value]
+    excluded: dict[str, str]
+    wanted: int
 
 
 class Survey:
@@ -59,6 +68,7 @@ class Survey:
         self._extras = Struct(f"<{self.extras}d")
         self._results = Struct(f"<{self.first}d")
         self._channels = {name: (rules.channel(name), begin) for name, begin in caps.begins.items()}
+        self._missing = [math.nan] * self.extras
         self._names: dict[bytes, list[str]] = {}
         self._reasons: dict[bytes, dict[str, str]] = {}
 
@@ -87,34 +97,71 @@ class Survey:
         """
         mine, theirs, extras = self._rules.extras, self._inputs.extras, self._extras
         unknown: list[dict[str, float]] = []
-        words: list[bytes] = []
-        end = 0
+        end, same = 0, None
+        filled, new = b"", dict[str, float]()
         for i, request in enumerate(requests):
-            time, own = at[i], contacts[i]
-            if own:
-                check(own)
-                words.append(own)
-                end += len(own) // 8
-            else:
-                words.append(_NO_CONTACTS)
-                end += 4
-            place, begin = self._channels[request.channel]
-            _ASKED.pack_into(room.asked_bytes, 32 * i, place, time, end, begin)
-            new: dict[str, float] = {}
+            time, own, channel = at[i], contacts[i], request.channel
+            if len(own) % 8:
+                check(own)  # says what is wrong
+            end += len(own) // 8
+            place, begin = self._channels[channel]
+            _ASKED.pack_into(room.asked_bytes, 40 * i, place, time, end, begin, request.n)
             if self.extras:
-                filled = [math.nan] * self.extras
-                theirs.fill(filled, request.context, request.channel, time, new, self._mine)
-                if self._mine:
-                    mine.fill(filled, request.context, request.channel, time)
-                extras.pack_into(room.extras_bytes, extras.size * i, *filled)
+                moment = request.context, channel, time
+                # A batch is often of one moment and one context.
+                if same is None or not (
+                    same[0] is moment[0] and same[1] == channel and same[2] == time
+                ):
+                    same, new = moment, {}
+                    numbers = [math.nan] * self.extras
+                    theirs.fill(numbers, request.context, channel, time, new, self._mine)
+                    if self._mine:
+                        mine.fill(numbers, request.context, channel, time)
+                    filled = extras.pack(*numbers)
+                size = extras.size
+                room.extras_bytes[size * i : size * i + size] = filled
             unknown.append(new)
-        joined = words[0] if len(words) == 1 else b"".join(words)
-        k.survey(
+        joined = contacts[0] if len(contacts) == 1 else b"".join(contacts)
+        damaged = k.survey(
             self._table, self._constants, len(requests), room.asked, room.values, room.state,
             room.extras, np.frombuffer(joined, np.int64), LARGEST, SLACK_US, room.work,
-            room.eligible, room.excluded, room.capped, room.seen,
+            room.eligible, room.excluded, room.capped, room.wanted, room.seen,
         )  # fmt: skip
+        if damaged >= 0:
+            check(contacts[int(damaged)])
         return unknown
+
+    def see(self, room: Room, request: Request, contacts: bytes, at: int) -> Seen:
+        """Do as `look` for the one customer of a room, and say all that is told of it."""
+        if len(contacts) % 8:
+            check(contacts)  # says what is wrong
+        channel, context = request.channel, request.context
+        place, begin = self._channels[channel]
+        _ASKED.pack_into(room.asked_bytes, 0, place, at, len(contacts) // 8, begin, request.n)
+        unknown: dict[str, float] = {}
+        if self.extras:
+            numbers = self._missing.copy()
+            self._inputs.extras.fill(numbers, context, channel, at, unknown, self._mine)
+            if self._mine:
+                self._rules.extras.fill(numbers, context, channel, at)
+            self._extras.pack_into(room.extras_bytes, 0, *numbers)
+        damaged = k.survey(
+            self._table, self._constants, 1, room.asked, room.values, room.state,
+            room.extras, np.frombuffer(contacts, np.int64), LARGEST, SLACK_US, room.work,
+            room.eligible, room.excluded, room.capped, room.wanted, room.seen,
+        )  # fmt: skip
+        if damaged >= 0:
+            check(contacts)
+        names = self._names.get(bytes(room.eligible_bytes))
+        own = self.eligible(room, 0) if names is None else names.copy()
+        inputs: dict[str, Value] = {}
+        if own:  # of whom there is nothing to foretell, nothing more is looked at
+            results = self._results.unpack_from(room.seen_bytes)
+            inputs = self._inputs.named(results, unknown, context)
+        excluded: dict[str, str] = {}
+        if len(own) < self._actions:
+            excluded = self.excluded(room, 0, request, contacts)
+        return Seen(own, inputs, excluded, _WANTED.unpack_from(room.wanted_bytes)[1])
 
     def eligible(self, room: Room, i: int) -> list[str]:
         """Return the names of the eligible actions of a customer."""
@@ -133,17 +180,25 @@ class Survey:
         results = self._results.unpack_from(room.seen_bytes, 8 * self.width * i)
         return self._inputs.named(results, unknown, request.context)
 
-    def most(self, room: Room, i: int) -> tuple[int, int]:
-        """Return how many actions caps close, and how many offers an answer may have."""
-        closed, most = _CAPPED.unpack_from(
-            room.capped_bytes, 8 * ((self._actions + 2) * i + self._actions)
-        )
-        return closed, most
+    def wanted(self, room: Room, n: int) -> list[int]:
+        """Return how many offers each of n answers will have."""
+        if n == 1:
+            return [_WANTED.unpack_from(room.wanted_bytes)[1]]
+        found: list[int] = room.wanted[:n, 1].tolist()
+        return found
 
-    def excluded(
-        self, room: Room, i: int, closed: int, request: Request, contacts: bytes
-    ) -> dict[str, str]:
+    def excluded(self, room: Room, i: int, request: Request, contacts: bytes) -> dict[str, str]:
         """Return the rule that excluded each action of a customer that is not eligible."""
+        found, codes = self.reasons(room, i, request, contacts)
+        return found if codes is None else found.copy()
+
+    def reasons(
+        self, room: Room, i: int, request: Request, contacts: bytes
+    ) -> tuple[dict[str, str], bytes | None]:
+        """Return what `excluded` does, and what tells it apart from others.
+
+        With the latter, it is shared and not to be changed; it has none if caps close an action.
+        """
         width = 2 * self._actions
         codes = bytes(room.excluded_bytes[width * i : width * (i + 1)])
         found = self._reasons.get(codes)
@@ -153,12 +208,14 @@ class Survey:
             coded, names = room.excluded[i].tolist(), self._rules.names
             pairs = zip(self._rules.actions, coded, strict=True)
             found = self._reasons[codes] = {action: names[code] for action, code in pairs if code}
-        if not closed:
-            return found.copy()
+        width = 8 * (self._actions + 2)
+        if not _CLOSED.unpack_from(room.capped_bytes, width * i + 8 * self._actions)[0]:
+            return found, codes  # caps close none
         capped = room.capped[i, : self._actions].tolist()
         reasons = self._caps.reasons(capped, contacts, request.channel)
-        return {
+        both = {
             action: found.get(action) or reasons[action]
             for action in self._rules.actions
             if action in found or action in reasons
         }
+        return both, None

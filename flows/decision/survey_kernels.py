@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from ...features.kernels._jit import kernel_of
 from ...features.kernels.layout import F64, I64, U8, Int
+from ...learners.kernels import crc
 from . import contact_kernels
-from .contact_kernels import open_actions
+from .contact_kernels import NO_CONTACTS, open_actions, whole
 from .expressions import kernel as k
 from .expressions.kernel import judge, look
 
@@ -25,12 +26,12 @@ from .expressions.kernel import judge, look
     S_LOOKS_WORK,
     S_HEAD,
 ) = range(11)
-A_CHANNEL, A_TIME, A_WORDS, A_CAPS, A_ALL = range(5)
+A_CHANNEL, A_TIME, A_WORDS, A_CAPS, A_OFFERS, A_ALL = range(6)
 """What is asked of each customer: the channel's place, when, where the words of their contacts end,
-and where the channel's caps begin."""
+where the channel's caps begin, and how many offers are wanted."""
 
 
-@kernel_of(contact_kernels.__file__, k.__file__)
+@kernel_of(contact_kernels.__file__, k.__file__, crc.__file__)
 def survey(
     table: I64,
     constants: F64,
@@ -46,9 +47,12 @@ def survey(
     eligible: npt.NDArray[np.bool_],
     excluded: npt.NDArray[np.uint16],
     capped: I64,
+    wanted: I64,
     seen: F64,
-) -> None:
+) -> Int:
     """Ask the rules, the caps and the models' expressions; as `judge`, `open_actions` and `look`.
+
+    Return the first customer whose contacts are damaged, -1 if there is none.
 
     Parameters
     ----------
@@ -63,13 +67,15 @@ def survey(
     extras
         float64[N, .]: those of the rules, then the models'.
     words
-        All contacts end to end; each has at least a head.
+        All contacts end to end; of one who has none there are no words.
     work
         As many doubles as the head says.
     eligible, excluded
         bool[N, K] and uint16[N, K], what the rules say; what caps close is not eligible.
     capped
         int64[N, K + 2]: codes of the caps, how many actions they close, and the room.
+    wanted
+        int64[N, 2], receives how many actions are eligible, and how many offers there will be.
     seen
         float64[N, .], receives results, numbers (0 where one is missing), features and boosts.
     """
@@ -87,6 +93,13 @@ def survey(
     start = 0
     for i in range(n):
         at = asked[i, A_TIME]
+        end = asked[i, A_WORDS]
+        contacts = words[start:end]
+        if start == end:
+            contacts = NO_CONTACTS[:]
+        elif not whole(words, start, end):
+            return i
+        start = end
         for place in range(first):
             judging[place] = extras[i, place]
         judge(
@@ -94,13 +107,17 @@ def survey(
             judging, eligible[i], excluded[i],
         )  # fmt: skip
         capped[i, actions + 1] = open_actions(
-            words[start : asked[i, A_WORDS]], caps[asked[i, A_CAPS] :], at, slack, capped[i]
+            contacts, caps[asked[i, A_CAPS] :], at, slack, capped[i]
         )
-        start = asked[i, A_WORDS]
         if capped[i, actions]:
             for action in range(actions):
                 if capped[i, action] != 0:
                     eligible[i, action] = False
+        count = 0
+        for action in range(actions):
+            count += eligible[i, action]
+        wanted[i, 0] = count
+        wanted[i, 1] = min(count, capped[i, actions + 1], asked[i, A_OFFERS])
         for place in range(more):
             looking[place] = extras[i, first + place]
         look(
@@ -113,3 +130,4 @@ def survey(
             v = looking[more + table[S_HEAD + j]]
             bounded = largest if v > largest else -largest if v < -largest else v
             seen[i, named + j] = bounded if v == v else 0.0
+    return -1

@@ -80,9 +80,9 @@ class CreditTold(msgspec.Struct, frozen=True, kw_only=True):
     reward
         The share of the objective's range, 0 to 1; None: withdrawn, as it was not delivered.
     silence
-        Whether nothing came until the window's end.
+        Whether nothing came until then.
     at
-        Of the response, or of the window's end.
+        Of the response, or when silence was told: as a rule at the window's end.
     """
 
     rank: int
@@ -132,6 +132,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         Where its record was found: ``store`` or ``archive``.
     came
         What came of it; None: there is no archive at hand.
+    member
+        Which member of the fleet decided; empty: none.
     """
 
     decision_id: str
@@ -161,6 +163,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     excluded: list[Excluded]
     source: str = "store"
     came: WhatCame | None = None
+    member: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
@@ -217,6 +220,7 @@ def why(
         trigger=record.trigger,
         cause=record.cause,
         stale=record.stale,
+        member=record.member,
         context=record.context,
         features=_features(record, engine),
         position=-1 if record.served is None else record.served.position,

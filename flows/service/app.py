@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from ...features.errors import NextbestError, RowError, StateError, StoreError
+from ..telemetry.serving import GONE, STATUS, noting, route_of
 from .customers import CustomersRoute
 from .decide import DecideRoute
 from .decide_batch import BatchRoute
 from .events import EventsRoute
 from .hosts import Hosts
-from .http import ClientGoneError, Receive, Scope, Send, header, send_answer, send_problem
+from .http import (
+    ClientGoneError,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    header,
+    send_answer,
+    send_problem,
+)
 from .lookups import FeaturesRoute
 from .outcomes import OutcomesRoute
 from .problems import ProblemError
@@ -26,6 +36,9 @@ Handler = Callable[[Scope, Receive], Awaitable[tuple[int, bytes]]]
 
 Below = Callable[[Scope, bytes], Awaitable[tuple[int, bytes]]]
 """A handler of paths that have an id in them, which it is given as it was escaped."""
+
+Straight = Callable[[Scope, bytes, Reply], bool]
+"""A handler that needs no task: it begins to answer, or returns False and has done nothing."""
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that need no API key."""
@@ -90,7 +103,9 @@ class App:
         self._below: list[tuple[bytes, bytes, Below]] = [
             (b"/v1/features/", b"", routes.lookups.get)
         ]
+        self._straight: dict[str, Straight] = {}
         if routes.loop is not None:
+            self._straight["/v1/decide"] = routes.loop.decide.begin
             self._hot["/v1/decide"] = {"POST": routes.loop.decide.post}
             self._hot["/v1/decide/batch"] = {"POST": routes.loop.batch.post}
             self._hot["/v1/outcomes"] = {"POST": routes.loop.outcomes.post}
@@ -104,10 +119,7 @@ class App:
         """Answer one request."""
         path: str = scope["path"]
         try:
-            if self._keys and path not in OPEN:
-                self._admit(scope)
-            if self._hosts is not None and not self._hosts.admit(header(scope, b"host")):
-                raise _misdirected(scope)
+            self._check(scope)
             raw: bytes = scope["raw_path"]
             methods = self._hot.get(path)
             if methods is not None:
@@ -121,14 +133,81 @@ class App:
                 get, raw_id = found
                 status, body = await get(scope, raw_id)
             else:
-                await self._rest(scope, receive, send)
+                await self._rest(scope, receive, noting(scope, send))
                 return
         except ClientGoneError:
             return
         except Exception as error:
-            await send_problem(send, self._problem(error, scope), path)
+            problem = self._problem(error, scope)
+            scope[STATUS] = problem.status
+            await send_problem(send, problem, path)
         else:
+            scope[STATUS] = status
             await send_answer(send, status, body)
+
+    def begin(
+        self,
+        scope: Scope,
+        body: bytes,
+        send: Send,
+        run: Callable[[Coroutine[Any, Any, None]], None],
+        done: Callable[[int], None] | None = None,
+    ) -> bool:
+        """Begin to answer a request without a task of its own, which would cost more than most do.
+
+        Parameters
+        ----------
+        scope, body, send
+            The request.
+        run
+            Runs a coroutine in a task.
+        done
+            Told the status when it is answered.
+
+        Returns
+        -------
+        False: nothing was begun, and the request is for ``__call__``, as is all that is special.
+        """
+        begin = self._straight.get(scope["path"])
+        if begin is None or scope["method"] != "POST":
+            return False
+
+        def by(answer: Awaitable[tuple[int, bytes]]) -> None:
+            run(self._finish(scope, send, answer, done))
+
+        try:
+            self._check(scope)
+            return begin(scope, body, Reply(send, run, by, done))
+        except Exception:  # whatever it is, it comes up there again, and is answered
+            return False
+
+    async def _finish(
+        self,
+        scope: Scope,
+        send: Send,
+        answer: Awaitable[tuple[int, bytes]],
+        done: Callable[[int], None] | None,
+    ) -> None:
+        status = GONE
+        try:
+            try:
+                status, body = await answer
+            except Exception as error:
+                problem = self._problem(error, scope)
+                status = problem.status
+                await send_problem(send, problem, scope["path"])
+            else:
+                await send_answer(send, status, body)
+        finally:
+            if done is not None:
+                done(status)
+
+    def _check(self, scope: Scope) -> None:
+        """Refuse who may not ask."""
+        if self._keys and scope["path"] not in OPEN:
+            self._admit(scope)
+        if self._hosts is not None and not self._hosts.admit(header(scope, b"host")):
+            raise _misdirected(scope)
 
     def _found_below(self, raw: bytes) -> tuple[Below, bytes] | None:
         """Return the handler of a path with an id in it, and the id."""
@@ -156,7 +235,7 @@ class App:
         """Return what the caller is told; the log is told more."""
         if isinstance(error, ProblemError):
             return error
-        where = f"{scope['method']} {scope['path']!r:.200}"
+        where = f"{scope['method']!r:.20} {route_of(scope['path'])}"
         if isinstance(error, StoreError):
             _log.warning("%s: %s", where, error)
             # What the store said may name hosts; the caller needs to know that waiting helps.

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
-from ...features.errors import EventError, StoreError
+from ...features.errors import EventError, NextbestError, StoreError
 from ...features.online.reading import Beside
+from ..decision.answers import Answers
 from ..decision.errors import RequestError
 from ..decision.ids import id_of_cause
 from ..decision.request import Request
+from .batch_drafts import Drafted, Drafting, Told
 from .deciding import GIVEN_AHEAD_US, GIVEN_PAST_US, Decider
 from .live import Asked, Decided, Live
-from .together import AT_ONCE, Away, Done, Ready
+from .together import AT_ONCE, Away, Done, Ready, new_ids
 
 _BATCHES = 2
 """Batches that are decided at the same time; others wait for their turn."""
 _GONE = "is of another time, and no longer kept"
 
 _T = TypeVar("_T")
-Outcome = Decided | RequestError | EventError
+Outcome = Decided | Told | RequestError | EventError
 """A decision, or why it was refused."""
 
 
@@ -29,6 +31,14 @@ class Wanted(NamedTuple):
 
     request: Request
     decision_id: str | None = None
+
+
+class Rehearsed(NamedTuple):
+    """What would be decided for some customers: answers as of one time, or decisions."""
+
+    requests: Sequence[Request]
+    at: int | None
+    found: Answers | list[Decided]
 
 
 class BatchDecider:
@@ -43,9 +53,10 @@ class BatchDecider:
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
         self._turns = asyncio.Semaphore(_BATCHES)
+        self._drafting = Drafting(decider.together.patience)
 
     async def decide(
-        self, live: Live, wanted: Sequence[Wanted], batch_id: str | None
+        self, live: Live, wanted: Sequence[Wanted], batch_id: str | None, *, records: bool = False
     ) -> list[Outcome]:
         """Decide for all and commit, each as `Decider.decide` does.
 
@@ -60,29 +71,46 @@ class BatchDecider:
             Checked.
         batch_id
             From which the ids of decisions follow that have none; None: they are new.
+        records
+            Whether the records are wanted, which say why; else most answers are lines.
         """
         async with self._turns:
-            batch = _Batch(self._decider, live, wanted, batch_id)
+            batch = _Batch(
+                self._decider, live, wanted, batch_id, None if records else self._drafting
+            )
             return await batch.decide()
 
-    async def rehearse(self, live: Live, requests: Sequence[Request]) -> list[Decided]:
-        """Say what would be decided now; nothing is committed.
+    async def rehearse(
+        self, live: Live, requests: Sequence[Request], *, explain: bool
+    ) -> list[Rehearsed]:
+        """Say what would be decided now, some customers at a time; nothing is committed.
+
+        Parameters
+        ----------
+        explain
+            Whether the records are wanted, which say why.
 
         Raises
         ------
         TimeoutError, StoreError
             When the store is away.
         """
-        found: list[Decided] = []
+        found: list[Rehearsed] = []
         together = self._decider.together
         async with self._turns:
             parts = list(_parts(requests))
             async for some, read in _ahead(parts, lambda some: together.read(live, some)):
+                answers = None if explain else _answers(live, some, read)
+                if answers is not None and read is not None:
+                    found.append(Rehearsed(some, read.at, answers))
+                    continue
+                own: list[Decided] = []
                 for request, one in zip(some, together.decide(live, some, read), strict=True):
                     if one is None:
-                        found.append(await self._decider.rehearse(live, request))
+                        own.append(await self._decider.rehearse(live, request))
                     else:
-                        found.append(Decided(one.record, None, False, one.seen.persons))
+                        own.append(Decided(one.record, None, False, one.seen.persons))
+                found.append(Rehearsed(some, None, own))
         return found
 
 
@@ -90,8 +118,14 @@ class _Batch:
     """A batch that is being decided."""
 
     def __init__(
-        self, decider: Decider, live: Live, wanted: Sequence[Wanted], batch_id: str | None
+        self,
+        decider: Decider,
+        live: Live,
+        wanted: Sequence[Wanted],
+        batch_id: str | None,
+        drafting: Drafting | None,
     ) -> None:
+        self._drafting = drafting
         self._decider = decider
         self._live = live
         self._wanted = wanted
@@ -148,20 +182,27 @@ class _Batch:
                 self._away = error
         return None
 
-    def _make(self, places: Sequence[int], read: Beside | None) -> Ready:
+    def _make(self, places: Sequence[int], read: Beside | None) -> Ready | Drafted:
         if self._away is not None:
             return [None] * len(places)
         ids = [self._ids[i] for i in places] if self._given else None
-        return self._decider.together.decide(self._live, self._requests(places), read, ids)
+        requests = self._requests(places)
+        if self._drafting is not None and read is not None:
+            drafted = self._drafting.make(self._live, requests, read, ids)
+            if drafted is not None:
+                return drafted
+        return self._decider.together.decide(self._live, requests, read, ids)
 
-    async def _commit(self, places: Sequence[int], ready: Ready) -> None:
+    async def _commit(self, places: Sequence[int], ready: Ready | Drafted) -> None:
         if self._away is not None:
             error = self._away
-            done: list[Done] = [
-                Away(None if one is None else one.seen.contacts, error) for one in ready
-            ]
+            done: list[Done | Told] = [Away(held, error) for held in _held(ready)]
         else:
-            done = await self._decider.together.commit(self._live, ready, given=self._given)
+            if isinstance(ready, Drafted):
+                assert self._drafting is not None
+                done = await self._drafting.commit(self._live, ready, given=self._given)
+            else:
+                done = [*await self._decider.together.commit(self._live, ready, given=self._given)]
             lost = [one.error for one in done if isinstance(one, Away)]
             if len(lost) == len(done):
                 self._away = lost[0]
@@ -169,13 +210,13 @@ class _Batch:
             *(
                 self._settle(i, one)
                 for i, one in zip(places, done, strict=True)
-                if self._left(i, one)
+                if self._left(one, i)
             )
         )
 
-    def _left(self, i: int, one: Done) -> bool:
+    def _left(self, one: Done | Told, i: int) -> TypeGuard[Done]:
         """Take a decision; return whether there is none yet."""
-        if isinstance(one, Decided):
+        if isinstance(one, Decided | Told):
             self._found[i] = one
         return self._found[i] is None
 
@@ -199,6 +240,27 @@ class _Batch:
                 )
         except (RequestError, EventError) as error:
             self._found[i] = error
+
+
+def _answers(live: Live, requests: Sequence[Request], read: Beside | None) -> Answers | None:
+    """Decide together without records; None: they are needed, or one has to be decided alone."""
+    customers = [request.customer for request in requests]
+    n = len(customers)
+    if read is None or len(set(customers)) < n:
+        return None
+    held = [value or b"" for value in read.values]
+    ids = new_ids(read.at, customers)
+    try:
+        return live.engine.answer_many(requests, read.rows, held[:n], held[n:], read.at, ids)
+    except NextbestError:
+        return None
+
+
+def _held(ready: Ready | Drafted) -> list[bytes | None]:
+    """Return the contacts that were read for each."""
+    if isinstance(ready, Drafted):
+        return list(ready.contacts)
+    return [None if one is None else one.seen.contacts for one in ready]
 
 
 def _parts(every: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
+from collections.abc import Awaitable
 
 import msgspec
-import numpy as np
 
 from ...features.errors import EventError, NextbestError, SettingsError
 from ...features.receipts import Receipt
 from ..decision.engine import Engine
 from ..decision.errors import RequestError
-from ..decision.outbound import outbound_message
+from ..decision.outbound import outbound_message, told_of
 from ..decision.reasons import Reason, reasons
 from ..decision.record import Record
 from ..decision.request import Request
-from .deciding import Decider
-from .http import Receive, Scope, read_typed
+from ..telemetry import tracing
+from ..telemetry.policies import explored
+from ..telemetry.serving import SERVICE
+from .deciding import Decider, Found
+from .http import JSON, Receive, Reply, Scope, header, read_decoded
 from .live import Asked, Decided, Live
 from .loop_wire import DecideAnswer, DecideRequest, OfferAnswer
 from .paths import invalid
-from .problems import ProblemError, explained
+from .problems import ProblemError
 from .strategies import Strategies
 
 
@@ -60,36 +63,83 @@ class DecideRoute:
         ProblemError
             If the request is wrong, or no strategy is served.
         """
-        _, body = await read_typed(scope, receive, self._max_bytes, self._body_seconds)
-        try:
-            given = self._decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise explained(error, body) from None
-        live = self._strategies.live
-        request = Request(
-            customer=given.customer, channel=given.channel, n=given.n, context=given.context
+        given = await read_decoded(
+            scope, receive, self._decoder, self._max_bytes, self._body_seconds
         )
-        asked = Asked(request, _receipts(given), given.wait_seconds, given.decision_id)
-        try:
-            decided = await self.decider.decide(live, asked)
-        except RequestError as error:
-            if error.field == "decision_id" and "another customer" in error.reason:
-                raise ProblemError("not-theirs", str(error)) from None
-            raise invalid(str(error), f"$.{error.field}") from None
-        except SettingsError as error:  # of a receipt that is another customer's
-            raise invalid(str(error), "$.after") from None
+        live, asked = self._strategies.live, _asked(given)
+        decided = await _said(self.decider.decide(live, asked))
+        if asked.after is not None:
+            SERVICE.waited(stale=decided.record.stale)
         return 200, self._encoder.encode(answer(live.engine, decided, explain=given.explain))
+
+    def begin(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Begin to answer as `post` does; False: nothing was begun, as `post` has to do it.
+
+        Raises
+        ------
+        Exception
+            Whatever `post` explains; nothing was begun.
+        """
+        if len(body) > self._max_bytes or header(scope, b"content-type") != JSON:
+            return False
+        given = self._decoder.decode(body)
+        if given.decision_id is not None or given.after is not None:
+            return False
+        live, asked = self._strategies.live, _asked(given)
+
+        def tell(found: Found) -> None:
+            if isinstance(found, Decided) and not given.explain:
+                try:
+                    told = self._encoder.encode(answer(live.engine, found, explain=False))
+                except Exception as error:  # nobody else waits in vain because of it
+                    found = error
+                else:
+                    reply.whole(200, told)
+                    return
+            if not isinstance(found, asyncio.CancelledError):
+                reply.by(self._settled(live, asked, found, explain=given.explain))
+
+        self.decider.begin(live, asked.request, tell)
+        return True
+
+    async def _settled(
+        self, live: Live, asked: Asked, found: Found, *, explain: bool
+    ) -> tuple[int, bytes]:
+        decided = await _said(self.decider.settle(live, asked, found))
+        return 200, self._encoder.encode(answer(live.engine, decided, explain=explain))
+
+
+async def _said(deciding: Awaitable[Decided]) -> Decided:
+    """Wait for a decision; say what is wrong as the caller of the service knows it."""
+    try:
+        return await deciding
+    except RequestError as error:
+        if error.field == "decision_id" and "another customer" in error.reason:
+            raise ProblemError("not-theirs", str(error)) from None
+        raise invalid(str(error), f"$.{error.field}") from None
+    except SettingsError as error:  # of a receipt that is another customer's
+        raise invalid(str(error), "$.after") from None
+
+
+def _asked(given: DecideRequest) -> Asked:
+    request = Request(
+        customer=given.customer, channel=given.channel, n=given.n, context=given.context
+    )
+    return Asked(request, _receipts(given), given.wait_seconds, given.decision_id)
 
 
 def answer(engine: Engine, decided: Decided, *, explain: bool) -> DecideAnswer:
     """Return a decision as it is answered."""
     record = decided.record
+    tried = explored(record)
+    tracing.decided(record)
+    SERVICE.decided(record, tried=tried, repeated=decided.repeated)
     return DecideAnswer(
         record.id,
         record.at,
         offers_of(engine, decided, explain=explain),
         record.control,
-        explored(record),
+        tried,
         record.fallback or None,
         record.stale,
         decided.repeated,
@@ -102,41 +152,15 @@ def offers_of(engine: Engine, decided: Decided, *, explain: bool) -> list[OfferA
     return _offers(engine, decided.record, _reasons(engine, decided) if explain else None)
 
 
-def explored(record: Record) -> bool:
-    """Return whether an offer had not the best score of those that were left for its rank."""
-    if record.fallback or record.control or not record.offers:
-        return False
-    scores = np.frombuffer(record.scores, "<f8").tolist()
-    last = len(record.offers) - 1
-    for rank, offer in enumerate(record.offers):
-        if offer.score < max(scores):
-            return True
-        if rank < last:
-            scores[record.eligible.index(offer.action)] = -math.inf
-    return False
-
-
 def _outbound(live: Live, record: Record) -> bytes | None:
     return outbound_message(live.engine.loaded.strategy, record)
 
 
 def _offers(engine: Engine, record: Record, said: list[list[Reason]] | None) -> list[OfferAnswer]:
-    actions = engine.loaded.strategy.actions
-    found = []
-    for rank, offer in enumerate(record.offers):
-        action = actions.get(offer.action)  # of an earlier version it may be gone
-        found.append(
-            OfferAnswer(
-                offer.action,
-                rank,
-                offer.score,
-                offer.propensity,
-                {} if action is None else action.content,
-                None if action is None else action.value,
-                None if said is None else said[rank],
-            )
-        )
-    return found
+    told = told_of(engine.loaded.strategy, record)
+    if said is None:
+        return [OfferAnswer(*one) for one in told]
+    return [OfferAnswer(*one, why) for one, why in zip(told, said, strict=True)]
 
 
 def _reasons(engine: Engine, decided: Decided) -> list[list[Reason]]:

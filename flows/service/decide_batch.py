@@ -7,10 +7,16 @@ import asyncio
 import msgspec
 
 from ...features.errors import StoreError
+from ..decision.answers import Answers
 from ..decision.errors import RequestError
 from ..decision.record import Value
 from ..decision.request import Request, check
-from .batch import BatchDecider, Outcome, Wanted
+from ..telemetry import tracing
+from ..telemetry.policies import explored
+from ..telemetry.serving import SERVICE
+from .batch import BatchDecider, Outcome, Rehearsed, Wanted
+from .batch_drafts import Told
+from .batch_lines import AnswerLines, lines_of
 from .batch_wire import (
     BatchAnswer,
     BatchCounts,
@@ -19,12 +25,12 @@ from .batch_wire import (
     BatchRequest,
     State,
 )
-from .decide import explored, offers_of
+from .decide import offers_of
 from .deciding import Decider, check_id
-from .http import Receive, Scope, read_typed
+from .http import Receive, Scope, read_decoded
 from .live import Decided, Live
 from .paths import invalid
-from .problems import Fault, ProblemError, explained
+from .problems import Fault, ProblemError
 from .strategies import Strategies
 
 _FAULTS = 100
@@ -55,6 +61,7 @@ class BatchRoute:
         self._body_seconds = body_seconds
         self._decoder = msgspec.json.Decoder(BatchRequest)
         self._encoder = msgspec.json.Encoder()
+        self._lines: AnswerLines | None = None
 
     async def post(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
         """Answer a decision for each customer, with its state.
@@ -66,22 +73,26 @@ class BatchRoute:
         StoreError
             When the store is away in a dry run.
         """
-        _, body = await read_typed(scope, receive, self._max_bytes, self._body_seconds)
-        try:
-            given = self._decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise explained(error, body) from None
+        given = await read_decoded(
+            scope, receive, self._decoder, self._max_bytes, self._body_seconds
+        )
         live = self._strategies.live
         wanted = self._wanted(live, given)
-        found: list[Outcome]
-        if given.commit:
-            found = await self._batches.decide(live, wanted, given.batch_id)
-        else:
-            try:
-                found = [*await self._batches.rehearse(live, [one.request for one in wanted])]
-            except TimeoutError:
-                raise StoreError("the store does not answer a dry run in time") from None
-        return 200, await self._encoded(live, given, wanted, found)
+        with tracing.batch(given.channel, len(wanted), commit=given.commit) as told:
+            if given.commit:
+                records = given.explain or tracing.is_recording()
+                found = await self._batches.decide(live, wanted, given.batch_id, records=records)
+                told(o.record for o in found if isinstance(o, Decided) and not o.repeated)
+                return 200, await self._encoded(live, given, wanted, found)
+            return 200, await self._dry(live, given, wanted)
+
+    async def _dry(self, live: Live, given: BatchRequest, wanted: list[Wanted]) -> bytes:
+        requests = [one.request for one in wanted]
+        try:
+            parts = await self._batches.rehearse(live, requests, explain=given.explain)
+        except TimeoutError:
+            raise StoreError("the store does not answer a dry run in time") from None
+        return await self._rehearsed(live, given, parts)
 
     def _wanted(self, live: Live, given: BatchRequest) -> list[Wanted]:
         """Check every customer."""
@@ -93,6 +104,7 @@ class BatchRoute:
             raise invalid("a dry run decides nothing that could be found again", "$.batch_id")
         wanted: list[Wanted] = []
         faults: list[Fault] = []
+        checked: dict[str, Value] | None = None
         for index, one in enumerate(given.customers):
             if isinstance(one, BatchCustomer):
                 context = {**given.context, **one.context} if one.context else given.context
@@ -100,7 +112,8 @@ class BatchRoute:
             else:
                 made = Wanted(_request(given, one, given.context))
             try:
-                check(made.request, channels, now)
+                check(made.request, channels, now, checked)
+                checked = made.request.context  # which most of them share
                 if made.decision_id is not None:
                     check_id(made.decision_id, made.request.customer)
                     if not given.commit:
@@ -117,18 +130,37 @@ class BatchRoute:
     async def _encoded(
         self, live: Live, given: BatchRequest, wanted: list[Wanted], found: list[Outcome]
     ) -> bytes:
-        counts, parts = BatchCounts(), []
+        counts, parts = BatchCounts(), list[bytes]()
         for begin in range(0, len(found), _ENCODED):
-            some = [
-                _told(live, request, outcome, given)
-                for (request, _), outcome in zip(
-                    wanted[begin : begin + _ENCODED], found[begin : begin + _ENCODED], strict=True
-                )
-            ]
-            for one in some:
+            for (request, _), outcome in zip(
+                wanted[begin : begin + _ENCODED], found[begin : begin + _ENCODED], strict=True
+            ):
+                if isinstance(outcome, Told):
+                    counts.logged += 1
+                    parts.append(outcome.line)
+                    continue
+                one = _told(live, request, outcome, given)
                 setattr(counts, one.state, getattr(counts, one.state) + 1)
-            parts.append(self._encoder.encode(some)[1:-1])
+                parts.append(self._encoder.encode(one))
             await asyncio.sleep(0)
+        return self._answer(given, counts, parts)
+
+    async def _rehearsed(self, live: Live, given: BatchRequest, found: list[Rehearsed]) -> bytes:
+        parts: list[bytes] = []
+        lines = self._lines = lines_of(live.engine.loaded.strategy, self._lines)
+        for requests, at, some in found:
+            if isinstance(some, Answers):
+                parts.append(lines.dry(requests, at or 0, some))
+            else:
+                told = [
+                    _told(live, request, one, given)
+                    for request, one in zip(requests, some, strict=True)
+                ]
+                parts.append(self._encoder.encode(told)[1:-1])
+            await asyncio.sleep(0)
+        return self._answer(given, BatchCounts(dry=sum(len(p.requests) for p in found)), parts)
+
+    def _answer(self, given: BatchRequest, counts: BatchCounts, parts: list[bytes]) -> bytes:
         head = self._encoder.encode(BatchAnswer(given.commit, counts, []))
         return b"".join((head[:-2], b",".join(parts), b"]}"))
 
@@ -137,13 +169,18 @@ def _request(given: BatchRequest, customer: str, context: dict[str, Value]) -> R
     return Request(customer=customer, channel=given.channel, n=given.n, context=context)
 
 
-def _told(live: Live, request: Request, outcome: Outcome, given: BatchRequest) -> BatchDecision:
+def _told(
+    live: Live, request: Request, outcome: Decided | Exception, given: BatchRequest
+) -> BatchDecision:
     if not isinstance(outcome, Decided):
         return BatchDecision(request.customer, "refused", [], error=str(outcome))
     record, receipt = outcome.record, outcome.receipt
     state: State = "logged"
     if receipt is None:
         state = "unlogged" if given.commit else "dry"
+    tried = explored(record)
+    if given.commit:
+        SERVICE.decided(record, tried=tried, repeated=outcome.repeated)
     return BatchDecision(
         record.customer,
         state,
@@ -151,7 +188,7 @@ def _told(live: Live, request: Request, outcome: Outcome, given: BatchRequest) -
         record.id if given.commit else None,
         record.at,
         record.control,
-        explored(record),
+        tried,
         record.fallback or None,
         outcome.repeated,
         None if receipt is None else str(receipt),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ...features.errors import EventError, RowError, StateError, StoreError
+from ...features.errors import RowError, StateError, StoreError
 from ..decision.commit import Kept
 from ..decision.errors import ModelError, RequestError
 from ..decision.ids import customer_hash, new_id, parse_id
@@ -25,9 +25,18 @@ from .turns import Progress, Turns
 GIVEN_PAST_US, GIVEN_AHEAD_US = 600_000_000, 60_000_000
 """How old the id of a decision that is not yet made may be, and how far ahead of our clock."""
 _SILENT_SECONDS = 1.0
-_LEAST = 4
-"""Decisions that are made together if so many are asked for: fewer are not worth it."""
+_UNDER_WAY = 3
+"""Groups under way, unless a store is slow: one is read for, one decided, one committed. What is
+asked meanwhile waits for its turn together, as a group costs much more than one more in it."""
+_LONGEST_WAIT = 0.005
+"""Seconds that a group waits for its turn."""
 _log = logging.getLogger("nextbest.service")
+
+
+Found = Done | Exception | asyncio.CancelledError
+"""What came of a decision that was asked for together with others: what `Decider.settle` takes."""
+Tell = Callable[[Found], None]
+"""What takes it; it raises nothing."""
 
 
 class _Group(NamedTuple):
@@ -35,7 +44,7 @@ class _Group(NamedTuple):
 
     live: Live
     requests: list[Request]
-    waiting: list[asyncio.Future[Done]]
+    waiting: list[Tell]
 
 
 class Decider:
@@ -113,41 +122,72 @@ class Decider:
 
     async def _at_once(self, live: Live, asked: Asked) -> Decided:
         """Decide together with what else is asked in this turn of the loop."""
-        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+
+        def tell(found: Found) -> None:
+            if isinstance(found, asyncio.CancelledError):
+                done.cancel()
+            elif not done.done():  # it was given up
+                done.set_result(found)
+
+        self._join(live, asked.request, tell)
+        return await self.settle(live, asked, await done)
+
+    def begin(self, live: Live, request: Request, tell: Tell) -> None:
+        """Begin to decide, as `decide` does for what has no id and waits for nothing.
+
+        Parameters
+        ----------
+        live, request
+            What decides, and what is asked of it.
+        tell
+            Called later, once: `settle` makes a decision of what it is given.
+
+        Raises
+        ------
+        RequestError
+            If the request cannot be decided; then nothing was begun.
+        """
+        check(request, live.engine.loaded.strategy.channels, self._clock())
+        self._join(live, request, tell)
+
+    def _join(self, live: Live, request: Request, tell: Tell) -> None:
         group = self._group
-        if group is None or group.live is not live:
+        if group is None or group.live is not live or len(group.waiting) >= AT_ONCE:
+            self._start(group)
             group = self._group = _Group(live, [], [])
-            task = loop.create_task(self._decide_group(group))
+            # It begins when all that are asked for in this turn of the loop have joined it.
+            asyncio.get_running_loop().call_soon(self._turn)
+        group.requests.append(request)
+        group.waiting.append(tell)
+
+    def _turn(self) -> None:
+        """Begin with a group, unless so many are under way that it had better grow meanwhile."""
+        if self._under_way < _UNDER_WAY:
+            self._start(self._group)
+        elif self._group is not None:
+            asyncio.get_running_loop().call_later(_LONGEST_WAIT, self._start, self._group)
+
+    def _start(self, group: _Group | None) -> None:
+        """Begin with a group that others may join so far."""
+        if group is not None and group is self._group:
+            self._group = None
+            self._under_way += 1
+            task = asyncio.get_running_loop().create_task(self._decide_group(group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        done: asyncio.Future[Done] = loop.create_future()
-        group.requests.append(asked.request)
-        group.waiting.append(done)
-        self._under_way += 1
-        # Two halves: the store serves one while the other is decided.
-        if len(group.waiting) >= min(max(_LEAST, (self._under_way + 1) // 2), AT_ONCE):
-            self._group = None
-        try:
-            found = await done
-        finally:
-            self._under_way -= 1
-        return await self.settle(live, asked, found)
 
     async def _decide_group(self, group: _Group) -> None:
-        if self._group is group:
-            self._group = None
+        found: Sequence[Found] = [asyncio.CancelledError()] * len(group.waiting)
         try:
             found = await self.decide_many(group.live, group.requests)
-            for done, what in zip(group.waiting, found, strict=True):
-                if not done.done():  # it was given up
-                    done.set_result(what)
         except Exception as error:
-            for done in group.waiting:
-                if not done.done():
-                    done.set_exception(error)
+            found = [error] * len(group.waiting)
         finally:
-            for done in group.waiting:
-                done.cancel()  # those that nothing was said to, as this was cancelled
+            self._under_way -= 1
+            for tell, what in zip(group.waiting, found, strict=True):
+                tell(what)
+            self._start(self._group)  # which has waited for its turn
 
     async def decide_many(self, live: Live, requests: Sequence[Request]) -> list[Done]:
         """Decide and commit together; `settle` makes a decision of each of them."""
@@ -157,19 +197,21 @@ class Decider:
             return [Away(None, error)] * len(requests)
         return await self.together.commit(live, ready)
 
-    async def settle(self, live: Live, asked: Asked, found: Done, at: int | None = None) -> Decided:
+    async def settle(
+        self, live: Live, asked: Asked, found: Found, at: int | None = None
+    ) -> Decided:
         """Return the decision that was made together with others; make it alone if there is none.
 
         Raises
         ------
-        RequestError, EventError
-            See `decide`.
+        RequestError, Exception
+            See `decide`; or what was found, if it is an error.
         """
         if isinstance(found, Decided):
             return found
         if isinstance(found, Away):
             return self._away(live, asked, found.contacts, found.error)
-        if isinstance(found, EventError):
+        if isinstance(found, BaseException):
             raise found
         if found is None:
             return await self._alone(live, asked, at)

@@ -10,7 +10,8 @@ import msgspec
 
 from ...features.errors import EventError
 from ...features.receipts import Receipt
-from .http import JSON, Receive, Scope, read_typed
+from ..telemetry.serving import SERVICE
+from .http import JSON, Receive, Scope, decoded, read_typed
 from .problems import Fault, ProblemError, explained
 from .wire import EventsAnswer
 
@@ -81,6 +82,7 @@ class EventsRoute:
             )
         customers = await self._check(events)
         receipts = await self._publisher.publish(events, customers)
+        SERVICE.published(len(events))
         return 202, msgspec.json.encode(EventsAnswer([str(receipt) for receipt in receipts]))
 
     def _events(self, body: bytes) -> list[bytes]:
@@ -88,12 +90,12 @@ class EventsRoute:
         try:
             if not body.isascii():
                 body.decode()  # raw values are not looked into
-            text = body.strip(b" \t\r\n")
-            if text.startswith(b"["):
-                return [bytes(raw) for raw in self._raws.decode(body)]
-            self._any.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UnicodeDecodeError as error:
             raise explained(error, body) from None
+        text = body.strip(b" \t\r\n")
+        if text.startswith(b"["):
+            return [bytes(raw) for raw in decoded(self._raws, body)]
+        decoded(self._any, body)
         if not text.startswith(b"{"):
             fault = Fault("Expected `object` or `array`", path="$")
             raise ProblemError(
@@ -115,6 +117,7 @@ class EventsRoute:
                 if wrong <= _FAULTS:
                     faults.append(Fault(error.reason, index=index, path=error.path or "$"))
         if wrong:
+            SERVICE.refused(wrong)
             first = f", the first {_FAULTS} are listed" if wrong > _FAULTS else ""
             detail = f"{wrong} of {len(events)} events are wrong{first}; nothing was appended"
             raise ProblemError("invalid-events", detail, faults)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from .patience import Patience
-from .problems import PROBLEM_TYPE, ProblemError
+from .problems import PROBLEM_TYPE, ProblemError, explained
 from .protocol import send_whole
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+_T = TypeVar("_T")
 
 JSON = b"application/json"
 NDJSON = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
@@ -122,6 +125,41 @@ async def read_typed(
     return kind, await read_body(scope, receive, most, seconds)
 
 
+async def read_decoded(
+    scope: Scope, receive: Receive, decoder: msgspec.json.Decoder[_T], most: int, seconds: float
+) -> _T:
+    """Return the body of a request, decoded; it has to be JSON.
+
+    Raises
+    ------
+    ProblemError
+        If it cannot be decoded, or as `read_typed`.
+    ClientGoneError
+        If the caller went away.
+    """
+    _, body = await read_typed(scope, receive, most, seconds)
+    return decoded(decoder, body)
+
+
+def decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    """Return what a body says.
+
+    Raises
+    ------
+    ProblemError
+        If it is no JSON, or has a value of the wrong type.
+
+    Examples
+    --------
+    >>> decoded(msgspec.json.Decoder(list[int]), b"[1, 2]")
+    [1, 2]
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise explained(error, body) from None
+
+
 @lru_cache
 def _patience(seconds: float) -> Patience:
     return Patience(seconds)
@@ -157,6 +195,40 @@ async def send_answer(
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+class Reply:
+    """How a request is answered that has no task of its own: once, by either method.
+
+    Parameters
+    ----------
+    send
+        What the application was given to send with.
+    run
+        Runs a coroutine in a task.
+    by
+        Sends what a coroutine makes of the request, in a task; or the problem that it raises.
+    done
+        Told the status of an answer.
+    """
+
+    __slots__ = ("_done", "_run", "_send", "by")
+
+    def __init__(
+        self,
+        send: Send,
+        run: Callable[[Coroutine[Any, Any, None]], None],
+        by: Callable[[Awaitable[tuple[int, bytes]]], None],
+        done: Callable[[int], None] | None = None,
+    ) -> None:
+        self._send, self._run, self.by, self._done = send, run, by, done
+
+    def whole(self, status: int, body: bytes) -> None:
+        """Send an answer."""
+        if not send_whole(self._send, status, _HEAD % (JSON, len(body)), body):
+            self._run(send_answer(self._send, status, body))
+        if self._done is not None:
+            self._done(status)
 
 
 async def send_problem(send: Send, problem: ProblemError, instance: str) -> None:

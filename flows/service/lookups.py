@@ -16,7 +16,8 @@ from ...features.entity_keys import key_text
 from ...features.errors import DeclarationError, EventError
 from ...features.online import AsyncFeatureClient, Features
 from ...features.receipts import Receipt
-from .http import Receive, Scope, read_typed
+from ..telemetry.serving import SERVICE
+from .http import Receive, Scope, read_decoded
 from .lookup_log import Asked, LookupLog
 from .moments import microseconds_at
 from .paths import invalid, query, unescaped
@@ -91,11 +92,7 @@ class FeaturesRoute:
         ProblemError
             If the request is wrong.
         """
-        _, body = await read_typed(scope, receive, self._max_bytes, self._seconds)
-        try:
-            request = self._decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise explained(error, body) from None
+        request = await read_decoded(scope, receive, self._decoder, self._max_bytes, self._seconds)
         return 200, await self._answer(request)
 
     async def get(self, scope: Scope, raw_id: bytes) -> tuple[int, bytes]:
@@ -145,6 +142,7 @@ class FeaturesRoute:
             after=_receipts(request.after),
             wait_seconds=request.wait_seconds,
         )
+        SERVICE.looked_up(rows, waited=request.after is not None, stale=found.stale)
         shape, parts = self._shape(found.columns, request.service, features)
         if self._log is not None:
             self._sample(parts, found, request.ids)

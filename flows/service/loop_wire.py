@@ -173,7 +173,7 @@ class OfferCame(msgspec.Struct, frozen=True):
     reward: Annotated[
         float | None, Meta(description="share of its range, 0 to 1; null: it was not delivered")
     ]
-    silence: Annotated[bool, Meta(description="nothing came until the window's end")]
+    silence: Annotated[bool, Meta(description="nothing came until then")]
     at: Moment
 
 

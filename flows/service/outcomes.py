@@ -14,17 +14,16 @@ from ..decision.commit import Responded
 from ..decision.errors import RequestError
 from ..decision.ids import customer_hash, parse_id
 from ..decision.outbound import outbound_message
-from ..decision.record import Record, Response
+from ..decision.record import RESPONSES, Record, Response
 from ..decision.strategy import Strategy
-from .http import JSON, Receive, Scope, read_typed
+from ..telemetry import tracing
+from .http import JSON, Receive, Scope, decoded, read_typed
 from .live import Live
 from .loop_wire import OUTCOMES_MOST, OutcomeRequest, OutcomesAnswer, OutcomeTaken
 from .moments import microseconds_at
-from .problems import Fault, ProblemError, explained
+from .problems import Fault, ProblemError
 from .strategies import Strategies
 
-RESPONSES = ("deliver", "fail", "undelivered", "accept", "refuse", "convert")
-"""What every strategy knows."""
 SKEW_US = 60_000_000
 """How far an outcome may be before its decision, or ahead of our clock: clocks differ."""
 _AT_ONCE = 64
@@ -120,18 +119,14 @@ class OutcomesRoute:
                     "too-large", f"more than {OUTCOMES_MOST} outcomes in one request"
                 )
             return [self._line(text, index) for index, text in enumerate(texts)]
-        try:
-            if body.lstrip(b" \t\r\n").startswith(b"["):
-                return self._many.decode(body)
-            return [self._one.decode(body)]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise explained(error, body) from None
+        if body.lstrip(b" \t\r\n").startswith(b"["):
+            return decoded(self._many, body)
+        return [decoded(self._one, body)]
 
     def _line(self, text: bytes, index: int) -> OutcomeRequest:
         try:
-            return self._one.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            known = explained(error, text)
+            return decoded(self._one, text)
+        except ProblemError as known:
             path = known.errors[0].path if known.errors else "$"
             fault = Fault(known.detail, index=index, path=path)
             raise ProblemError(known.kind, f"line {index + 1}: {known.detail}", [fault]) from None
@@ -199,6 +194,7 @@ class OutcomesRoute:
         async def take(own: Sequence[int]) -> None:
             for place in own:
                 name, at, response, record = known[place]
+                tracing.responded(response.decision_id, response.response)
                 found[place] = await live.committer.respond(
                     name, at, response, live.engine.caps, record
                 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -14,14 +16,39 @@ from uvicorn.protocols.http.httptools_impl import (
 HEAD_BYTES = 64 << 10
 HEAD_SECONDS = 10.0
 
+_MOST_HEADS, _LONGEST_HEAD = 8, 4096
+"""Heads that a connection remembers, and bytes of each."""
+
+Begin = Callable[..., bool]
+"""What an application may have beside ``__call__``, to answer without a task: of a request's scope
+and its whole body, what to send with, and what runs a coroutine. False: it is for ``__call__``."""
+
+
+class _Head(NamedTuple):
+    """What the parser made of a request's head, and how long the body is."""
+
+    scope: Any
+    length: int
+
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes connections whose request line and headers do not end."""
+    """Closes connections whose request line and headers do not end.
+
+    Clients send the same head again and again. What was made of one is remembered, byte by byte:
+    to parse it anew would cost as much as a lookup.
+    """
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
+        self._heads: dict[bytes, _Head] = {}
+        self._packet: bytes | None = None
+        self._between = True
+        self._idle_since: float | None = None
         self._head_bytes = 0
         self._in_head = False
+        self._fresh = False
+        self._held: RequestResponseCycle | None = None
+        self._begin: Begin | None = getattr(self.app, "begin", None)
         self._timer: asyncio.TimerHandle | None = None
         one: Any = _OneWrite(transport, self.loop)
         super().connection_made(one)
@@ -30,11 +57,27 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._wait_no_more()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in."""
+        if self._between:
+            if self._heads and self.cycle.response_complete:
+                cut = data.find(b"\r\n\r\n") + 4
+                head = self._heads.get(data[:cut])
+                if head is not None and len(data) == cut + head.length:
+                    self._again(head, data[cut:])
+                    return
+            self._packet = data
         super().data_received(data)
+        self._packet = None
+        held = self._held
+        if held is not None:  # a task waits for the rest of its body
+            self._held = None
+            super()._start_asgi_task(held, self.app)
         if not self._in_head:
             return
         self._head_bytes += len(data)
@@ -45,7 +88,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._in_head = True
+        self._in_head, self._between = True, False
         self._head_bytes = 0
         super().on_message_begin()
 
@@ -54,7 +97,115 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._timer is not None:
             self._wait_no_more()
+        self._fresh = True
         super().on_headers_complete()
+        self._fresh = False
+
+    def on_message_complete(self) -> None:
+        """A request is whole: the application may begin to answer at once."""
+        super().on_message_complete()
+        self._between = True
+        packet, self._packet = self._packet, None
+        held = self._held
+        if held is not None:
+            self._held = None
+            assert self._begin is not None
+            if not self._begin(held.scope, held.body, held.send, self._run):
+                super()._start_asgi_task(held, self.app)
+            elif packet is not None and len(self._heads) < _MOST_HEADS:
+                self._remember(held.scope, packet, held.body)
+
+    def on_response_complete(self) -> None:
+        """An answer is whole."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            super()._start_asgi_task(*self.pipeline.pop())
+            return
+        # One timer for many pauses: most end soon.
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._watch(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection if it is not used; see again later if it was used meanwhile."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0.0:
+            self._close()
+        else:
+            self._watch(left)
+
+    def _watch(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def _remember(self, scope: Any, packet: bytes, body: bytearray) -> None:
+        """Remember the head of a request that was all of a packet, and needed no task."""
+        cut = len(packet) - len(body)
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if (
+            cut <= _LONGEST_HEAD
+            and packet.find(b"\r\n\r\n") + 4 == cut
+            and lengths == [b"%d" % len(body)]
+            and all(name != b"transfer-encoding" for name, _ in scope["headers"])
+            and self.limit_concurrency is None
+        ):
+            kept = {**scope, "headers": scope["headers"].copy()}
+            self._heads[packet[:cut]] = _Head(kept, len(body))
+
+    def _again(self, head: _Head, body: bytes) -> None:
+        """Take a request whose head was there before."""
+        self._unset_keepalive_if_required()
+        scope = head.scope.copy()
+        scope["headers"], scope["state"] = scope["headers"].copy(), self.app_state.copy()
+        cycle = self.cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        assert self._begin is not None
+        if not self._begin(scope, body, cycle.send, self._run):
+            cycle.body += body
+            cycle.more_body = False
+            cycle.message_event.set()
+            super()._start_asgi_task(cycle, self.app)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start it, unless it may turn out that the request needs no task."""
+        # What was sent behind another request waited for its turn: it is not fresh.
+        if (
+            self._fresh
+            and self._begin is not None
+            and app is self.app
+            and cycle.keep_alive
+            and not cycle.waiting_for_100_continue
+        ):
+            self._held = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _run(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Do what is left of an answer in a task, which the server waits for at its end."""
+        task = self.loop.create_task(answer)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
@@ -140,10 +291,16 @@ def send_whole(send: Any, status: int, head: bytes, body: bytes) -> bool:
         or not isinstance(transport, _OneWrite)
     ):
         return False
-    own = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+    own = _own_headers(tuple(cycle.default_headers))
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     transport.write_whole(b"%b%b%b\r\n%b" % (STATUS_LINE[status], own, head, body))
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+@lru_cache(maxsize=4)
+def _own_headers(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return the server's headers as lines: they are other ones once a second."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

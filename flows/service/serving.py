@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
-import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ import uvicorn
 import uvloop
 
 from ...features.catalog import Catalog
-from ...features.errors import SettingsError
 from ...features.event_check import EventChecker
 from ...features.online import AsyncFeatureClient
 from ..decision.commit import AsyncCommitter, Log
@@ -26,6 +24,9 @@ from ..decision.keys import Keys
 from ..kafka_async import AsyncKafkaPublisher
 from ..publisher import AsyncPublisher
 from ..settings import Settings
+from ..telemetry.logs import set_up
+from ..telemetry.showing_service import AnyApp, showing_service
+from .address import listen, root_of, share
 from .app import App, LoopRoutes, Routes
 from .archive import ArchiveSearch
 from .customers import CustomersRoute
@@ -33,7 +34,7 @@ from .decide import DecideRoute
 from .decide_batch import BatchRoute
 from .events import EventsRoute, Publisher
 from .following import follow
-from .hosts import Hosts, is_loopback
+from .hosts import Hosts
 from .lookup_log import LookupLog
 from .lookups import FeaturesRoute
 from .outcomes import OutcomesRoute
@@ -43,9 +44,10 @@ from .strategies import Strategies
 from .strategy_store import StrategyStore
 from .whys import WhyRoute
 
-API_KEYS = "NEXTBEST_API_KEYS"
 _YOUNG = 20_000
 """Objects until the collector looks for cycles among them: a batch has many, and none."""
+_TURN_SECONDS = 0.0005
+"""After which a thread that takes up models, say, lets the one go on that answers."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     strategy
         The file of the strategy to decide by, or the name of one in the store; None: the only one
         that is there.
+    shared
+        Whether other processes listen at the same address: see `share`.
     """
 
     url: str
@@ -76,60 +80,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...]
     strategy: Path | str | None = None
     topic: str | None = None
-
-
-def keys_of(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Return the API keys of the environment.
-
-    >>> keys_of({"NEXTBEST_API_KEYS": "one, two,"})
-    ('one', 'two')
-    """
-    text = (os.environ if environ is None else environ).get(API_KEYS, "")
-    return tuple(key for key in (part.strip() for part in text.split(",")) if key)
-
-
-def listen(host: str, port: int, *, keyed: bool) -> socket.socket:
-    """Take an address for the service.
-
-    Raises
-    ------
-    SettingsError
-        If it is taken or not there, or would let others in without an API key.
-
-    Examples
-    --------
-    >>> listen("0.0.0.0", 0, keyed=False)
-    Traceback (most recent call last):
-        ...
-    nextbest.features.errors.SettingsError: --host 0.0.0.0: other machines could read and write \
-everything; set NEXTBEST_API_KEYS, or serve on 127.0.0.1
-    """
-    if not keyed and not is_loopback(host):
-        raise SettingsError(
-            f"--host {host}: other machines could read and write everything; "
-            f"set {API_KEYS}, or serve on 127.0.0.1"
-        )
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        taken = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SettingsError(f"--host {host}: {error.strerror}") from None
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
-        taken.listen(2048)
-    except OSError as error:
-        taken.close()
-        raise SettingsError(f"{host}:{port}: cannot listen there: {error.strerror}") from None
-    return taken
+    shared: bool = False
 
 
 def serve(
     place: Place,
     settings: Settings,
     catalog: Catalog | str | None,
-    said: Callable[[Catalog, str], None],
+    said: Callable[[str, str], None],
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; then requests under way are finished.
 
@@ -143,7 +101,7 @@ def serve(
         The declarations that the worker runs with; or the name of those in the store, which may be
         left out where there are no others. Then new ones that workers publish are taken up.
     said
-        Is told what is served and where, once it is.
+        Is told the name of the catalog that is served and where, once it is.
 
     Raises
     ------
@@ -153,13 +111,13 @@ def serve(
     StoreError
         If the store does not answer at the start.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    with listen(place.host, place.port, keyed=bool(place.api_keys)) as taken, _ends_well():
+    set_up(settings.log_format)
+    take = share if place.shared else listen
+    with take(place.host, place.port, keyed=bool(place.api_keys)) as taken, _ends_well():
         port = taken.getsockname()[1]
-        shown = f"[{place.host}]" if ":" in place.host else place.host
-        url = f"http://{shown}:{port}"
+        url = root_of(place.host, port)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(place, settings, catalog, taken, lambda found: said(found, url)))
+            runner.run(_serve(place, settings, catalog, taken, lambda found: said(found.name, url)))
 
 
 class _Server(uvicorn.Server):
@@ -229,10 +187,13 @@ async def _serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+        sys.setswitchinterval(_TURN_SECONDS)
         following = [asyncio.create_task(strategies.follow())]
         if not isinstance(catalog, Catalog):
             following.append(asyncio.create_task(follow(client, take_up)))
-        await _Server(_config(app, settings), lambda: ready(client.catalog)).serve(sockets=[taken])
+        showing = showing_service(app, settings, client.catalog.name, strategies)
+        config = _config(stack.enter_context(showing), settings)
+        await _Server(config, lambda: ready(client.catalog)).serve(sockets=[taken])
         for task in following:
             task.cancel()
 
@@ -262,7 +223,9 @@ def _strategies(
     publisher: AsyncPublisher | AsyncKafkaPublisher,
     archive: ArchiveSearch,
 ) -> Strategies:
-    log: Log | AsyncKafkaPublisher = Log(place.stream, place.partitions, settings.shards)
+    log: Log | AsyncKafkaPublisher = Log(
+        place.stream, place.partitions, settings.shards, settings.stream_retention_seconds
+    )
     if isinstance(publisher, AsyncKafkaPublisher):
         log = publisher
 
@@ -302,7 +265,7 @@ def _events(settings: Settings, catalog: Catalog, publisher: Publisher) -> Event
     )
 
 
-def _config(app: App, settings: Settings) -> uvicorn.Config:
+def _config(app: AnyApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         cast("Any", app),
         http=LimitedProtocol,

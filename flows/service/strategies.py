@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...features.catalog import Catalog
-from ...features.durations import microseconds
 from ...features.errors import NextbestError, SettingsError, StoreError
 from ...features.online import AsyncFeatureClient
-from ...learners.published import PublishedArms
 from ..decision.commit import AsyncCommitter
 from ..decision.engine import Engine
 from ..decision.errors import ModelError
-from ..decision.ids import new_id
+from ..decision.goals import longest_window
 from ..decision.keys import Keys
 from ..decision.loading import Loaded, load
 from ..decision.models import Models
-from ..decision.published import PublishedModels
-from ..decision.request import Request
+from ..decision.published import Found, PublishedModels
+from ..decision.warming import warm
+from ..telemetry.serving import SERVICE
 from .live import Live
 from .problems import ProblemError
 from .strategy_store import StrategyStore
@@ -49,7 +48,7 @@ class _File(NamedTuple):
 class _Made(NamedTuple):
     """Models that were read, all models with them, and the seconds that it took a processor."""
 
-    found: Mapping[str, PublishedArms]
+    found: Found
     models: Models
     seconds: float
 
@@ -127,7 +126,7 @@ class Strategies:
         if self._file is not None:
             seen = await asyncio.to_thread(_read, self._file)
             try:
-                await self._take_up(load(seen.text, self._catalog))
+                await self._take_up(load(seen.text, self._catalog, look_up=False))
             except SettingsError as error:
                 raise SettingsError(f"{self._file}: {error}") from None
             self._seen, self._unpublished = seen, True
@@ -292,17 +291,15 @@ class Strategies:
         strategy, name = loaded.strategy, loaded.strategy.name
         keys = Keys(self._catalog.name, name)
         before = self._live
-        published = PublishedModels(keys, list(strategy.objectives), self._published)
+        names, fleet = list(strategy.objectives), strategy.fleet is not None
+        published = PublishedModels(keys, names, self._published, fleet=fleet)
         try:
-            models, fault = Models(strategy, published.models), ""
+            models, fault = published.with_found(strategy, {}), ""
         except ModelError as error:
             models, fault = Models(strategy), f"models: {error}"
-            published = PublishedModels(keys, list(strategy.objectives))
+            published = PublishedModels(keys, names, fleet=fleet)
         engine = await asyncio.to_thread(_ready, loaded, self._catalog, models)
-        seconds = max(
-            self._record_seconds,
-            *(microseconds(o.window) / 1e6 for o in strategy.objectives.values()),
-        )
+        seconds = max(self._record_seconds, longest_window(strategy) / 1e6)
         committer = self._committers.get((keys, seconds))
         if committer is None:
             committer = self._make_committer(keys, seconds)
@@ -311,6 +308,7 @@ class Strategies:
         kept_us = round(seconds * 1e6)
         self._live = Live(self._client, engine, keys, committer, fault, kept_us)
         self._published = published
+        SERVICE.took_up_strategy()
         if before is not None:
             self._old.pop(loaded.version, None)
             _log.warning("strategy %s: version %s is served", name, loaded.version)
@@ -338,6 +336,7 @@ class Strategies:
         for name in seen.take(changed, made.found):
             _log.warning("objective %r: an older model than the one that is served is left", name)
         live.engine.models = made.models
+        SERVICE.took_up_models(made.found)
         self._live = live._replace(models_fault="")
         self._fine("models")
         return made.seconds
@@ -347,6 +346,7 @@ class Strategies:
         if self._complaints.get(what) != reason:
             self._complaints[what] = reason
             _log.error("%s", reason)
+            SERVICE.complained(what)
 
     def _fine(self, what: str) -> None:
         self._complaints.pop(what, None)
@@ -374,22 +374,18 @@ def _read(path: Path) -> _File:
 
 
 def _ready(loaded: Loaded, catalog: Catalog, models: Models) -> Engine:
-    """Compile a strategy, and decide once: nobody is to wait for the kernels."""
+    """Compile a strategy, and make its kernels ready: nobody is to wait for them."""
     engine = Engine(loaded, catalog, models)
-    at = time.time_ns() // 1000
-    request = Request(customer="nextbest", channel=next(iter(loaded.strategy.channels)))
-    record = engine.decide(request, None, b"", b"", at, new_id(at, request.customer))
-    names = [offer.action for offer in record.offers]
-    engine.caps.offered(b"", names, request.channel, at)
+    warm(engine, time.time_ns() // 1000)
     return engine
 
 
 def _made(loaded: Loaded, seen: PublishedModels, data: Mapping[str, bytes]) -> _Made:
     began = time.thread_time()
     found = seen.decode(data)
-    models = Models(loaded.strategy, {**seen.models, **seen.newer(found)})
+    models = seen.with_found(loaded.strategy, found)
     return _Made(found, models, time.thread_time() - began)
 
 
 def _compile(text: str, catalog: Catalog) -> Engine:
-    return Engine(load(text, catalog), catalog)
+    return Engine(load(text, catalog, look_up=False), catalog)

@@ -13,17 +13,20 @@ from typing import NamedTuple
 from ...features.errors import EventError, NextbestError, RowError, StateError, StoreError
 from ...features.online.reading import Beside
 from ...features.rows import FeatureRows
-from ..decision.commit import Conflict
+from ..decision.commit import Committed, Conflict
 from ..decision.commit_async import Done as Answer
-from ..decision.contacts import Update
+from ..decision.offered import left_by, left_by_many
 from ..decision.record import Record, record_of
 from ..decision.request import Request, row_of
 from ..partitions import hashes_of
+from ..telemetry.serving import SERVICE
 from .live import Decided, Live, Seen
 from .patience import Patience
 
 AT_ONCE = 64
 """Decisions that are made together at most: others wait meanwhile."""
+_FEW = 4
+"""Up to so many are made faster one by one."""
 
 
 class Away(NamedTuple):
@@ -62,6 +65,11 @@ class Together:
     ) -> None:
         self._patience = patience
         self._outbound = outbound
+
+    @property
+    def patience(self) -> Patience:
+        """How long the store may take."""
+        return self._patience
 
     async def make(
         self,
@@ -114,6 +122,7 @@ class Together:
     ) -> Ready:
         """Decide from what was read; see `make`."""
         n = len(requests)
+        SERVICE.together(n)
         if found is None:
             return [None] * n
         ids = ids or new_ids(found.at, [request.customer for request in requests])
@@ -131,10 +140,15 @@ class Together:
                 Seen(ids[i], found.at, row_of(found.rows, i), contacts[i], persons[i]) for i in wave
             ]
             rows = found.rows if len(waves) == 1 else None
-            for i, one in zip(wave, self._wave(live, some, seen, rows), strict=True):
+            some_made = (
+                [_made(live, *one) for one in zip(some, seen, strict=True)]
+                if len(some) <= _FEW
+                else self._wave(live, some, seen, rows)
+            )
+            for i, one in zip(wave, some_made, strict=True):
                 made[i] = one
                 if one is not None and len(waves) > 1:
-                    left[requests[i].customer] = _update(live, one.record).contacts
+                    left[requests[i].customer] = left_by(live.engine.caps, one.record).contacts
         return made
 
     def _wave(
@@ -157,10 +171,7 @@ class Together:
             )
             return list(map(Made, records, seen))
         except NextbestError:
-            if len(seen) == 1:
-                return [None]
-            pairs = zip(requests, seen, strict=True)
-            return [self._wave(live, [request], [one])[0] for request, one in pairs]
+            return [_made(live, *one) for one in zip(requests, seen, strict=True)]
 
     async def commit(self, live: Live, ready: Ready, *, given: bool = False) -> list[Done]:
         """Commit what was made.
@@ -173,6 +184,9 @@ class Together:
             Whether the ids are the app's: only then can a decision be told to be repeated.
         """
         made = [one for one in ready if isinstance(one, Made)]
+        caps, records = live.engine.caps, [record for record, _ in made]
+        few = len(records) <= _FEW // 2
+        updates = [left_by(caps, one) for one in records] if few else left_by_many(caps, records)
         found: list[Done]
         try:
             with self._patience.limit():
@@ -180,11 +194,11 @@ class Together:
                     [
                         (
                             record,
-                            _update(live, record),
+                            update,
                             self._outbound(live, record),
                             int(record.id[17:33], 16),  # the id was made from it
                         )
-                        for record, _ in made
+                        for (record, _), update in zip(made, updates, strict=True)
                     ]
                 )
         except TimeoutError as error:
@@ -195,24 +209,34 @@ class Together:
         return [next(rest) if isinstance(one, Made) else one for one in ready]
 
 
-def _update(live: Live, record: Record) -> Update:
-    """Return the contacts that a decision leaves."""
-    names = [offer.action for offer in record.offers]
-    return live.engine.caps.offered(record.contacts, names, record.channel, record.at)
+def _made(live: Live, request: Request, seen: Seen) -> Made | None:
+    """Decide for one customer."""
+    try:
+        record = live.engine.decide(
+            request, seen.row, seen.contacts, seen.persons, seen.at, seen.id
+        )
+    except NextbestError:
+        return None
+    return Made(record, seen)
 
 
 def _done(made: Made, answer: Answer, given: bool) -> Done:
+    if isinstance(answer, Committed) and not answer.repeated:
+        return Decided(made.record, answer.receipt, False, made.seen.persons)
+    return taken(made.seen, answer, given=given)
+
+
+def taken(seen: Seen, answer: Answer, *, given: bool) -> Done:
+    """Return what became of a decision that is not new in the log."""
     if isinstance(answer, Conflict):
-        return made.seen._replace(contacts=answer.contacts)
+        return seen._replace(contacts=answer.contacts)
     if isinstance(answer, EventError):
         return answer
     if isinstance(answer, StoreError):
-        return Away(made.seen.contacts, answer)
+        return Away(seen.contacts, answer)
     if isinstance(answer, NextbestError):  # what is kept cannot be read: no cap is sure
         return Away(None, answer)
-    if not answer.repeated:
-        return Decided(made.record, answer.receipt, False, made.seen.persons)
-    return Decided(record_of(answer.event), answer.receipt, given, made.seen.persons)
+    return Decided(record_of(answer.event), answer.receipt, given, seen.persons)
 
 
 def _waves(customers: Sequence[str]) -> Sequence[Sequence[int]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ...features.receipts import Receipt
 from ..decision.commit import Conflict
+from ..decision.offered import left_by
 from ..decision.record import Record, record_of
 from .live import Live
 
@@ -111,8 +112,7 @@ class Turns:
             contacts = turn.contacts
         for again in range(TRIES):
             record = make(contacts)
-            names = [offer.action for offer in record.offers]
-            update = live.engine.caps.offered(record.contacts, names, record.channel, record.at)
+            update = left_by(live.engine.caps, record)
             outbound = self._outbound(live, record)
             done = await live.committer.commit(record, update, outbound=outbound)
             if not isinstance(done, Conflict):

@@ -69,7 +69,7 @@ class WhyRoute:
         # Models and weights that have changed since cannot tell; the explanation says so.
         try:
             persons = await self._strategies.store.get(live.keys.person(record.customer))
-            models = live.engine.models if engine is live.engine else None
+            models = live.engine.models.named(record.member) if engine is live.engine else None
         except StoreError:
             persons, models = None, None
         came = await self._archive.came(record, longest_window(engine.loaded.strategy))

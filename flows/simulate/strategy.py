@@ -11,7 +11,7 @@ from .world import Setting, World
 
 Variant = Literal["ours", "shared", "random", "rules", "person", "river"]
 
-_EXPLORATION = "{method: squarecb, gamma: 10, exponent: 0.5}"
+_EXPLORATION = "{method: squarecb, gamma: 30, exponent: 0.5}"
 _LEARNED = ("ours", "shared", "person")
 _SHARED = """\
 model:
@@ -38,7 +38,7 @@ def text_of(world: World, variant: Variant = "ours") -> str:
     >>> print(text_of(World(Setting(actions=2, new_actions=0), 1)))
     name: simulated
     objectives:
-      accept: {response: accept, window: 21600000ms}
+      accept: {response: accept, window: 21600000ms, silence_after: 5400000ms}
     channels:
       web: {}
       app: {}
@@ -52,7 +52,7 @@ last: taste.last}
       numbers: {seen: log1p(taste.views) / 5}
       action_features: {liked: "taste.viewed[action.kind] / (taste.views + 3)"}
       segments: {segment: context.segment}
-    exploration: {method: squarecb, gamma: 10, exponent: 0.5}
+    exploration: {method: squarecb, gamma: 30, exponent: 0.5}
     fallback: [tea-0]
     <BLANKLINE>
     """
@@ -60,7 +60,7 @@ last: taste.last}
         [
             "name: simulated\n",
             "objectives:\n",
-            f"  accept: {{response: accept, window: {world.setting.window_us // 1000}ms}}\n",
+            _objective(world.setting, variant),
             _channels(world.setting),
             "actions:\n",
             *(_action(world, a) for a in range(len(world.actions))),
@@ -77,6 +77,13 @@ last: taste.last}
 def strategy_of(world: World, variant: Variant = "ours") -> Loaded:
     """Return a world's strategy, checked."""
     return load(text_of(world, variant), catalog)
+
+
+def _objective(setting: Setting, variant: Variant) -> str:
+    window = setting.window_us // 1000
+    # The others learn an example once: a yes that comes after its silence would be lost on them.
+    early = f", silence_after: {window // 4}ms" if variant in ("ours", "shared") else ""
+    return f"  accept: {{response: accept, window: {window}ms{early}}}\n"
 
 
 def _channels(setting: Setting) -> str:

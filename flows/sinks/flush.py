@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..publication import Marks
+from ..telemetry.context import Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class RowFlush:
         When the oldest event in them was received, ``time.perf_counter`` seconds, or None.
     marks
         What is to be executed before and after them, if the shard's publication is marked.
+    traced
+        Events of traces, all whose rows are stored with these.
     """
 
     payload: bytes | memoryview | NDArray[np.uint8]
@@ -35,3 +38,4 @@ class RowFlush:
     rows: int
     received: float | None = None
     marks: Marks | None = None
+    traced: tuple[Traced, ...] = ()

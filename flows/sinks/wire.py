@@ -16,6 +16,7 @@ import redis
 from ...features.errors import StoreError
 from ..connection import explained, passes, pool, without_password
 from ..resp import encode_command
+from ..telemetry import tracing
 from .flush import RowFlush
 from .outage import Outage, Patience
 
@@ -196,6 +197,8 @@ class Wire:
             self._due.append(sent)
         if not sent.told and flush.received is not None and flush.replies:
             sent.told = True
+            if flush.traced:
+                tracing.stored(flush.traced)
             if self._on_stored is not None:
                 self._on_stored(flush.rows, time.perf_counter() - flush.received)
         while self._kept and self._kept[0].settled:

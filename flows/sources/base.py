@@ -8,7 +8,7 @@ together, they take their records from a `SharedReader`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar, final
 
@@ -39,6 +39,18 @@ class EventSource(FixedPartitionedSource[RawChunk, S]):
     @abstractmethod
     def partitions(self) -> int:
         """How many partitions the log has."""
+
+    def lags(self) -> Mapping[int, int]:
+        """By partition that is read here: entries not read yet; of files none, nobody knows.
+
+        May be asked by any thread.
+
+        Raises
+        ------
+        NextbestError, redis.RedisError
+            The log does not answer.
+        """
+        return {}
 
     @final
     def list_parts(self) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ...features.event_check import BLANK
 from ...features.scanner import count_records
+from .faults import Fault
 
 __all__ = ["BLANK", "Entries", "RawChunk", "count_records"]
 
@@ -33,6 +34,8 @@ class Entries:
     times
         int64[m]: when the log took each in, by its own account, microseconds; `partitions.NO_TIME`
         where it does not say; None: it says so of none.
+    traces
+        Of some, by their ordinal: the trace that they are part of, see `telemetry.context`.
     """
 
     names: Sequence[str]
@@ -40,6 +43,7 @@ class Entries:
     records: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
     times: npt.NDArray[np.int64] | None = None
+    traces: Mapping[int, str] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         """Do they say the same?"""
@@ -83,6 +87,9 @@ class RawChunk:
         the beginning of it and it belongs to the dead letters.
     size
         With a fault: the record's true size in bytes.
+    faults
+        Records of a payload of lines that the source made no event of, by their ordinals; their
+        lines are `faults.NO_EVENT`.
 
     Examples
     --------
@@ -102,6 +109,7 @@ class RawChunk:
     fault: str | None = None
     size: int = 0
     entries: Entries | None = None
+    faults: dict[int, Fault] | None = None
 
     def positions(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return int64[n], the log positions of records.
@@ -132,6 +140,15 @@ class RawChunk:
         which = np.searchsorted(entries.records, index, side="right") - 1
         found: npt.NDArray[np.int64] = entries.times[which]
         return found
+
+    def traced(self, index: npt.NDArray[np.int64]) -> dict[int, str]:
+        """Return the traces of records, by their place in ``index`` (int64[n], as above)."""
+        entries = self.entries
+        if entries is None or not entries.traces:
+            return {}
+        which = np.searchsorted(entries.records, index, side="right") - 1
+        places = np.flatnonzero(np.isin(which, list(entries.traces)))
+        return {place: entries.traces[int(which[place])] for place in places.tolist()}
 
     def where(self, index: int, line: int) -> tuple[str, int, int]:
         """Return the origin, the 1-based line in it and the log position of one record.

@@ -1,4 +1,4 @@
-"""Files of events as one ordered log: NDJSON and Parquet, one after the other by path."""
+"""Files of events as one ordered log: NDJSON, CSV and Parquet, one after the other by path."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ import pyarrow as pa
 from ...features.errors import SourceError, StateError
 from .base import EPOCH_BYTES, PAUSE_SECONDS, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk
+from .csv_rows import CsvReader
 from .finding import find, partition_of
 from .following import Follower
+from .mapped import MappedReader
 from .ndjson import LineReader
+from .opening import UNREADABLE, is_whole, kind_of, unreadable
 from .parquet import RowReader
 from .pieces import Piece, Reader
+from .row_events import RowEvents, Rows, rows_for
 
 
 class FileState(TypedDict):
@@ -55,12 +59,13 @@ class FileSource(EventSource[FileState]):
     Parameters
     ----------
     paths
-        A file, a directory (searched in depth for `.ndjson`, `.jsonl` and `.parquet`; names
-        that begin with `.` or `_` are passed over), a glob, or several of these.
+        A file, a directory (searched in depth for `.ndjson`, `.jsonl`, `.csv`, each also with
+        `.gz`, and `.parquet`; names that begin with `.` or `_` are passed over), a glob, or
+        several of these.
     batch_rows
         Records in a chunk, at most.
     max_event_bytes
-        A longer NDJSON line becomes a chunk of its own with a fault.
+        A longer line, or record of CSV, becomes a chunk of its own with a fault.
     epoch_bytes
         Bytes emitted between two snapshots, at most.
     columns
@@ -68,20 +73,24 @@ class FileSource(EventSource[FileState]):
     dictionary_columns
         Text columns of Parquet files to read as dictionaries.
     follow
-        Wait for files to grow and for new ones to come, until stopped. An NDJSON file may grow
-        by lines; the last one counts once its newline is there. A Parquet file must be whole
-        when it gets its name.
+        Wait for files to grow and for new ones to come, until stopped. An NDJSON or CSV file may
+        grow by lines; the last one counts once its newline is there. A Parquet or packed file
+        must be whole when it gets its name.
     partitions
         How many partitions the files make: each must lie in a directory ``partition=K``, and a
         customer's events in that of ``shard % partitions``. None: all are one partition.
     stop
         Set it to end with a last snapshot.
+    rows
+        Makes events of CSV, which needs it; see `rows_for`.
+    mapped
+        Let `rows` make events of NDJSON and Parquet too, as their columns are not ours.
 
     Raises
     ------
     SourceError
         A path that does not exist, a directory or glob without an event file, a suffix that
-        is not known; the message names it.
+        is not known, a name that no rows are declared for; the message names it.
 
     Examples
     --------
@@ -105,6 +114,8 @@ class FileSource(EventSource[FileState]):
         follow: bool = False,
         partitions: int | None = None,
         stop: StopFlag | None = None,
+        rows: Rows | None = None,
+        mapped: bool = False,
     ) -> None:
         several = [paths] if isinstance(paths, str | Path) else paths
         self._paths = [Path(path) for path in several]
@@ -112,7 +123,11 @@ class FileSource(EventSource[FileState]):
             raise SourceError("no event files were named")
         self._follow = follow
         self._partitions = partitions
+        self._rows = rows
+        self._mapped = mapped
         self.files = self._find()
+        for file in self.files:
+            self._rows_of(file)  # before any of them is read
         self._batch_rows = batch_rows
         self._max_event_bytes = max_event_bytes
         self._epoch_bytes = epoch_bytes
@@ -145,25 +160,44 @@ class FileSource(EventSource[FileState]):
 
     def open(self, file: Path, offset: int, line: int) -> Reader:
         """A reader of one file from `offset` on."""
+        kind, rows = kind_of(file), self._rows_of(file)
         try:
-            if file.suffix == ".parquet":
-                return RowReader(
+            reader: Reader
+            if kind == "csv":
+                if rows is None:
+                    raise SourceError(f"{file}: CSV can only be read with a schema")
+                return CsvReader(
+                    file,
+                    rows,
+                    batch_rows=self._batch_rows,
+                    max_event_bytes=self._max_event_bytes,
+                    offset=offset,
+                    line=line,
+                    growing=self._follow,
+                )
+            if kind == "parquet":
+                reader = RowReader(
                     file,
                     batch_rows=self._batch_rows,
                     columns=self._columns,
-                    dictionary_columns=self._dictionary_columns,
+                    dictionary_columns=() if self._mapped else self._dictionary_columns,
                     offset=offset,
                 )
-            return LineReader(
-                file,
-                batch_rows=self._batch_rows,
-                max_event_bytes=self._max_event_bytes,
-                offset=offset,
-                line=line,
-                growing=self._follow,
-            )
-        except OSError as error:
-            raise SourceError(f"{file}: cannot be read: {error.strerror}") from error
+            else:
+                reader = LineReader(
+                    file,
+                    batch_rows=self._batch_rows,
+                    max_event_bytes=self._max_event_bytes,
+                    offset=offset,
+                    line=line,
+                    growing=self._follow,
+                )
+        except UNREADABLE as error:
+            raise unreadable(file, error) from error
+        return MappedReader(reader, rows) if self._mapped and rows is not None else reader
+
+    def _rows_of(self, file: Path) -> RowEvents | None:
+        return None if self._rows is None else rows_for(file, self._rows)
 
     def _find(self) -> list[Path]:
         found = {file for path in self._paths for file in find(path, none_yet=self._follow)}
@@ -228,8 +262,8 @@ class _FilePartition(LogPartition[FileState]):
             try:
                 piece = self._reader.read()
                 self._note()
-            except OSError as error:
-                raise SourceError(f"{self._file}: cannot be read: {error.strerror}") from error
+            except UNREADABLE as error:
+                raise unreadable(self._file, error) from error
             if piece is not None:
                 return [self._chunk(piece)]
             self._reader.close()
@@ -249,8 +283,8 @@ class _FilePartition(LogPartition[FileState]):
     def _note(self) -> None:
         reader, file = self._reader, self._file
         if reader is not None and file is not None:
-            # An NDJSON file may grow: its size is what was read. A Parquet file may not.
-            size = file.stat().st_size if file.suffix == ".parquet" else reader.offset
+            # A file of lines may grow: its size is what was read. Others may not.
+            size = file.stat().st_size if is_whole(file) else reader.offset
             self._marks[_digest(file)] = _Mark(size, reader.offset, reader.line)
 
     def _chunk(self, piece: Piece) -> RawChunk:
@@ -265,6 +299,7 @@ class _FilePartition(LogPartition[FileState]):
             records=piece.records,
             fault=piece.fault,
             size=piece.size,
+            faults=piece.faults,
         )
         self._position += piece.records
         self._seq += 1
@@ -297,7 +332,7 @@ def _finished(file: Path, mark: _Mark) -> bool:
     size = file.stat().st_size
     if size == mark.size:
         return True
-    if file.suffix != ".parquet" and size > mark.size and _ends_a_line(file, mark.offset):
+    if not is_whole(file) and size > mark.size and _ends_a_line(file, mark.offset):
         return False
     raise SourceError(
         f"{file}: has changed since it was read ({mark.size} bytes then, {size} now); "

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from ...features.errors import SourceError
+from .opening import SUFFIXES, kind_of
 
-SUFFIXES = (".ndjson", ".jsonl", ".parquet")
 _GLOB = "*?["
 _PARTITION = re.compile(r"partition=(\d+)")
 
@@ -29,20 +29,20 @@ def find(path: Path, *, none_yet: bool = False) -> list[Path]:
         return [file.absolute() for file in found]
     if not path.exists() and any(sign in os.fspath(path) for sign in _GLOB):
         matches = [Path(name) for name in glob.glob(os.fspath(path), recursive=True)]
-        found = [file for file in matches if file.suffix in SUFFIXES and file.is_file()]
+        found = [file for file in matches if kind_of(file) is not None and file.is_file()]
         if not found and not none_yet:
             raise SourceError(f"{path}: no event file matches ({', '.join(SUFFIXES)})")
         return [file.absolute() for file in found]
     if not path.exists():
         raise SourceError(f"{path}: no such file or directory")
-    if path.suffix not in SUFFIXES:
+    if kind_of(path) is None:
         raise SourceError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
     return [path.absolute()]
 
 
 def _is_event_file(file: Path, *, below: Path) -> bool:
     hidden = any(part.startswith((".", "_")) for part in file.relative_to(below).parts)
-    return file.suffix in SUFFIXES and not hidden and file.is_file()
+    return kind_of(file) is not None and not hidden and file.is_file()
 
 
 def partition_of(file: Path, partitions: int) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...features.errors import SourceError, StoreError
 from ..kafka_client import Cluster
+from ..telemetry import tracing
+from ..telemetry.context import TRACE_FIELD
 from .base import EPOCH_BYTES, EventSource, StopFlag
 from .chunk import RawChunk
 from .kafka_reader import KafkaReader
@@ -15,6 +17,9 @@ from .outage import OnOutage
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
+
+
+_TRACE_HEADER = TRACE_FIELD.decode()
 
 
 class KafkaState(TypedDict):
@@ -112,6 +117,10 @@ class KafkaSource(EventSource[KafkaState]):
                 raise SourceError(str(error)) from None
         return self._partitions
 
+    def lags(self) -> Mapping[int, int]:
+        """See `EventSource.lags`."""
+        return self._reader.lags()
+
     def build_part(
         self, step_id: str, for_part: str, resume_state: KafkaState | None
     ) -> _KafkaPartition:
@@ -147,7 +156,9 @@ class _KafkaPartition(LinePartition[KafkaState]):
             if not messages and self._feed.dry and self.number in self._reader.ended:
                 return None
             messages = [message for message in messages if _offset(message) < self._end]
+        traced = tracing.is_on()
         for message in messages:
+            trace = _trace(message) if traced else None
             offset = _offset(message)
             value = message.value()
             if value is None:
@@ -155,7 +166,7 @@ class _KafkaPartition(LinePartition[KafkaState]):
             elif len(value) > self._longest and b"\n" not in value.rstrip(b"\n"):
                 self.refuse(str(offset), offset, value, f"longer than {self._longest} bytes")
             else:
-                self.add(str(offset), offset, value, message.timestamp()[1])
+                self.add(str(offset), offset, value, message.timestamp()[1], trace)
             self._offset = offset + 1
         return self.taken()
 
@@ -166,6 +177,15 @@ class _KafkaPartition(LinePartition[KafkaState]):
     def close(self) -> None:
         """Read no more for this partition."""
         self._reader.close(self._feed)
+
+
+def _trace(message: Message) -> bytes | None:
+    """Return what travels with a message of a trace; its producer may be anyone."""
+    headers: Any = message.headers() or ()
+    for name, value in headers.items() if isinstance(headers, dict) else headers:
+        if name == _TRACE_HEADER and isinstance(value, bytes):
+            return value
+    return None
 
 
 def _offset(message: Message) -> int:

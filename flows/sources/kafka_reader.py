@@ -111,6 +111,16 @@ class KafkaReader(SharedReader["Message"]):
             self._next[number] = offset + 1
         return read
 
+    def lags(self) -> Mapping[int, int]:
+        """By partition: messages that were not read; the broker is asked."""
+        lags = {}
+        if self._made is not None:
+            for number, after in dict(self._next).items():
+                found = self._made.get_watermark_offsets(self._at(number), timeout=1.0)
+                if found is not None:
+                    lags[number] = max(0, found[1] - after)
+        return lags
+
     def ask(self) -> None:
         """Does a broker answer for the topic?"""
         try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...features.errors import StateError
 from ..partitions import LINE_BITS, MAX_LINES, NO_TIME
+from ..telemetry.context import parent_in
 from .base import LogPartition, StopFlag
 from .chunk import Entries, RawChunk, count_records
 
@@ -17,6 +18,7 @@ STATE_VERSION = 2
 """1 counted records where 2 counts entries: a place of the one means nothing to the other."""
 _JOINED_BYTES = 1 << 20
 _KEPT_BYTES = 4096
+_NO_TRACES: Mapping[int, str] = {}
 _FIRST_MS = 1_000_000_000_000  # 2001: what counts from elsewhere is no time
 
 
@@ -74,9 +76,12 @@ class LinePartition(LogPartition[S]):
         self._names: list[str] = []
         self._places: list[tuple[int, int]] = []  # ordinal, lines
         self._times: list[int] = []
+        self._traces: dict[int, str] = {}
         self._size = 0
 
-    def add(self, name: str, ordinal: int, blob: bytes, time_ms: int = -1) -> None:
+    def add(
+        self, name: str, ordinal: int, blob: bytes, time_ms: int = -1, trace: bytes | None = None
+    ) -> None:
         """Take an entry of lines.
 
         Parameters
@@ -85,6 +90,8 @@ class LinePartition(LogPartition[S]):
             Its id, how many the log had before it, and what it holds.
         time_ms
             When the log took it in, milliseconds.
+        trace
+            The trace that it is part of, as it was published.
         """
         lines = blob.count(b"\n")
         if not blob.endswith(b"\n"):
@@ -93,6 +100,9 @@ class LinePartition(LogPartition[S]):
         if lines > MAX_LINES:
             self.refuse(name, ordinal, blob, f"more than {MAX_LINES:,} lines in one entry")
             return
+        parent = None if trace is None else parent_in(trace)
+        if parent is not None:
+            self._traces[len(self._blobs)] = parent
         self._blobs.append(blob)
         self._names.append(name)
         self._places.append((ordinal, lines))
@@ -117,9 +127,11 @@ class LinePartition(LogPartition[S]):
         payload = b"".join(self._blobs)
         records = count_records(payload)
         if records:
-            self._emit(payload, records, self._names, self._places, times=self._times)
+            self._emit(
+                payload, records, self._names, self._places, times=self._times, traces=self._traces
+            )
         self._blobs, self._names, self._places, self._size = [], [], [], 0
-        self._times = []
+        self._times, self._traces = [], {}
 
     def _emit(
         self,
@@ -129,6 +141,7 @@ class LinePartition(LogPartition[S]):
         places: list[tuple[int, int]],
         *,
         times: list[int] | None = None,
+        traces: Mapping[int, str] = _NO_TRACES,
         fault: str | None = None,
         size: int = 0,
     ) -> None:
@@ -149,7 +162,9 @@ class LinePartition(LogPartition[S]):
             records=records,
             fault=fault,
             size=size,
-            entries=Entries(names, lines.cumsum() - lines, held.cumsum() - held, positions, took),
+            entries=Entries(
+                names, lines.cumsum() - lines, held.cumsum() - held, positions, took, traces
+            ),
         )
         self._chunks.append(chunk)
         self.seq += 1

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chunk import BLANK
+from .opening import open_bytes
 from .pieces import Piece
 
 _WINDOW_BYTES = 4 << 20
@@ -52,7 +53,7 @@ class LineReader:
         line: int = 1,
         growing: bool = False,
     ) -> None:
-        self._file = path.open("rb", buffering=0)
+        self._file = open_bytes(path)
         self._file.seek(offset)
         self._rows = batch_rows
         self._longest = max_event_bytes

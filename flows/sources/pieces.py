@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
+from .faults import Fault
+
 
 class Piece(NamedTuple):
     """Consecutive records of one file; the fields mean what they mean in `RawChunk`."""
@@ -15,18 +17,19 @@ class Piece(NamedTuple):
     line: int
     fault: str | None = None
     size: int = 0
+    faults: dict[int, Fault] | None = None
 
 
 class Reader(Protocol):
     """One open file that is read once, front to back.
 
-    `offset` and `line` say where the next piece begins: bytes and lines of NDJSON, rows of
-    Parquet. A reader made with them reads on exactly there.
+    `offset` and `line` say where the next piece begins: bytes and lines of NDJSON and CSV,
+    rows of Parquet. A reader made with them reads on exactly there.
     """
 
     @property
     def offset(self) -> int:
-        """Bytes (NDJSON) or rows (Parquet) already read."""
+        """Bytes (NDJSON, CSV; unpacked) or rows (Parquet) already read."""
 
     @property
     def line(self) -> int:

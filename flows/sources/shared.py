@@ -23,7 +23,7 @@ LONGEST_WAIT = 0.05
 _WARM_SECONDS = 0.02
 _SHORTEST_WAIT = 0.001
 _STEPS = 4
-"""Reads left out after data: the engine hands items on from step to step between them."""
+"""Reads left out soon after data: the engine hands items on from step to step between them."""
 
 _OUTAGE_PAUSE = 0.05
 
@@ -152,12 +152,13 @@ class SharedReader(ABC, Generic[T]):
             if not self._outage.over():
                 return
             self._outage = None
-        if self._steps:
+        idle = time.monotonic() - self._last_data
+        # Where calls are rare, as many of them may be whole epochs.
+        if self._steps and idle < _WARM_SECONDS:
             self._steps -= 1
             self.pause = 0.0
             return
         empty = [feed for feed in self._feeds.values() if not feed.waiting]
-        idle = time.monotonic() - self._last_data
         seconds = 0.0
         if len(empty) == len(self._feeds):
             seconds = max(_SHORTEST_WAIT, patience(idle))

@@ -143,6 +143,25 @@ class StreamReader(SharedReader[Entry]):
             self._count = max(1, min(_FETCH_ENTRIES, share * total // (size + 1)))
         return read
 
+    def lags(self) -> Mapping[int, int]:
+        """By partition: entries that were not fetched; on a connection of its own."""
+        places = dict(self._places)
+        connections = pool(self._url, seconds=_ANSWER_SECONDS)
+        client = redis.Redis(connection_pool=connections)
+        try:
+            pipeline = client.pipeline(transaction=False)
+            for place in places.values():
+                ask(pipeline, "XINFO STREAM", place.key)
+            found: list[Any] = pipeline.execute(raise_on_error=False)
+        finally:
+            connections.disconnect()
+        lags = {}
+        for (number, place), answer in zip(places.items(), found, strict=True):
+            facts = {} if isinstance(answer, Exception) else dict(answer)
+            added = {text(name): value for name, value in facts.items()}.get("entries-added", 0)
+            lags[number] = max(0, int(added) - (place.trimmed or 0) - place.entries)
+        return lags
+
     def ask(self) -> None:
         """Does the server answer, and is each stream still the one that was read?"""
         with self._answering():
@@ -204,10 +223,11 @@ class StreamReader(SharedReader[Entry]):
         behind = order(end) < order(place.last)
         if behind and order(place.last)[0] - order(end)[0] > _LOST_TAIL_MS:
             count = "" if added is None else f" ENTRIESADDED {counted}"
+            made = "" if facts else f"XGROUP CREATE {place.key} any 0 MKSTREAM, then "
             raise StoreError(
                 f"{place.key}: ends at {end}, before {place.last}, which was read already: it "
                 "was deleted or restored from an older copy. If it is to go on from here: "
-                f"XSETID {place.key} {place.last}{count}"
+                f"{made}XSETID {place.key} {place.last}{count}"
             )
         with store_errors(self._url):
             server = _run_of(client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import msgspec
@@ -12,6 +12,7 @@ import redis
 from ...features.errors import EventError
 from ..connection import ask, store_errors, without_password
 from ..partitions import FIELD, customers_of, events_in, packed, partitions_of, stream_keys
+from ..telemetry.context import TRACE_FIELD
 from .base import EPOCH_BYTES, EventSource, StopFlag
 from .chunk import RawChunk
 from .lines import STATE_VERSION, LinePartition
@@ -214,6 +215,10 @@ class ValkeyStreamSource(EventSource[StreamState]):
         """One for each stream."""
         return len(self._keys)
 
+    def lags(self) -> Mapping[int, int]:
+        """See `EventSource.lags`; as the server counts entries."""
+        return {} if self._reader is None else self._reader.lags()
+
     def build_part(
         self, step_id: str, for_part: str, resume_state: StreamState | None
     ) -> _StreamPartition:
@@ -276,7 +281,7 @@ class _StreamPartition(LinePartition[StreamState]):
                 self.refuse(text(entry), ordinal, whole, fault)
             else:
                 name = text(entry)
-                self.add(name, ordinal, blob, order(name)[0])
+                self.add(name, ordinal, blob, order(name)[0], fields.get(TRACE_FIELD))
             ordinal += 1
         if entries:
             self._entries += len(entries)

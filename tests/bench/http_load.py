@@ -2,8 +2,9 @@
 
 ``python http_load.py PORT RATE SECONDS CONNECTIONS < REQUEST`` prints one JSON object. With a rate
 the loop is open: a request is due at its time whether or not earlier ones were answered, and its
-latency counts from then. With rate 0 each connection asks again as soon as it is answered. With a
-fifth number N each ``########`` in the request is one of N numbers, from 00000000 on, in turn.
+latency counts from then; how late it was asked is told too. With rate 0 each connection asks again
+as soon as it is answered. With a fifth number N each ``########`` in the request is one of N
+numbers, from 00000000 on, in turn.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import selectors
 import sys
 import time
 from collections import deque
@@ -70,6 +72,7 @@ class _Load:
         self.rate = rate
         self.seconds = seconds
         self.latencies: list[float] = []
+        self.late = [0.0]
         self.failed = 0
         self._idle: deque[_Connection] = deque()
         self._due: deque[float] = deque()
@@ -117,6 +120,7 @@ class _Load:
             "rps": len(ordered) / took,
             "p50_ms": 1e3 * ordered[len(ordered) // 2],
             "p99_ms": 1e3 * ordered[len(ordered) * 99 // 100],
+            "late_p99_ms": 1e3 * sorted(self.late)[len(self.late) * 99 // 100],
             "failed": self.failed,
             "asked": self._asked,
         }
@@ -127,6 +131,7 @@ class _Load:
             now = time.perf_counter()
             while sent < count and began + sent / self.rate <= now:
                 due = began + sent / self.rate
+                self.late.append(now - due)
                 if self._idle:
                     self._idle.popleft().ask(due)
                 else:
@@ -137,8 +142,14 @@ class _Load:
             await asyncio.sleep(0.01)
 
 
+def _precise() -> asyncio.AbstractEventLoop:
+    """Return a loop whose timers are exact: those of others count in milliseconds."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 if __name__ == "__main__":
     given = [float(word) for word in sys.argv[1:]]
     made = _Load(sys.stdin.buffer.read(), given[1], given[2], int(given[4]) if given[4:] else 0)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    loop_of = _precise if made.rate else uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_of) as runner:
         print(json.dumps(runner.run(made.run(int(given[0]), int(given[3])))))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-_ROOT = Path(__file__).parents[2]
+from . import processes
+
+_Worker = contextlib.AbstractContextManager[None]
+_Port = contextlib.AbstractContextManager[int]
 _LOG = ("--stream", "clicks", "--partitions", "2")
 
 
@@ -49,48 +48,37 @@ class Service:
         self._connection.close()
 
 
-@contextlib.contextmanager
-def working(home: Path, url: str, catalog: str, strategy: Path) -> Iterator[None]:
+def working(home: Path, url: str, catalog: str, strategy: Path, metrics_port: int = 0) -> _Worker:
     """A worker that follows the log and learns, until the end of the block."""
-    command = [sys.executable, "-m", "nextbest.flows.cli", "run", *_LOG, "--catalog", catalog]
-    command += ["--data-dir", str(home), "--redis-url", url, "--strategy", str(strategy)]
-    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=_ROOT)
-    try:
-        yield
-        assert worker.poll() is None, "the worker has ended"
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(60)
+    shown = ["--metrics-port", str(metrics_port)]
+    return processes.worker(*_LOG, *_words(home, url, catalog, strategy), *shown)
 
 
-@contextlib.contextmanager
-def serving(home: Path, url: str, catalog: str, strategy: Path) -> Iterator[int]:
+def serving(home: Path, url: str, catalog: str, strategy: Path) -> _Port:
     """The port of a service that decides, until the end of the block."""
-    command = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0", *_LOG]
-    command += ["--catalog", catalog, "--data-dir", str(home), "--redis-url", url]
-    command += ["--strategy", str(strategy)]
     # On a machine that others use too a decision is to be late rather than a fallback.
-    environ = {**os.environ, "NEXTBEST_DECIDE_SECONDS": "30"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=_ROOT, env=environ
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("serving "), "the service does not start"
-            yield int(line.partition(",")[0].rpartition(":")[2])
-        finally:
-            process.terminate()
+    patient = {"NEXTBEST_DECIDE_SECONDS": "30"}
+    return processes.service(*_LOG, *_words(home, url, catalog, strategy), environ=patient)
+
+
+def _words(home: Path, url: str, catalog: str, strategy: Path) -> list[str]:
+    where = ["--data-dir", str(home), "--redis-url", url]
+    return ["--catalog", catalog, *where, "--strategy", str(strategy)]
 
 
 @contextlib.contextmanager
-def loop(home: Path, url: str, catalog: str, text: str, services: int = 1) -> Iterator[list[int]]:
-    """The ports of services with a worker behind them, which decide by a strategy."""
+def loop(
+    home: Path, url: str, catalog: str, text: str, services: int = 1, metrics_port: int = 0
+) -> Iterator[list[int]]:
+    """The ports of services with a worker behind them, which decide by a strategy.
+
+    The worker shows metrics at a port, if one is given.
+    """
     home.mkdir(parents=True, exist_ok=True)
     strategy = home / "strategy.yaml"
     strategy.write_text(text)
     with contextlib.ExitStack() as running:
-        running.enter_context(working(home / "worker", url, catalog, strategy))
+        running.enter_context(working(home / "worker", url, catalog, strategy, metrics_port))
         yield [
             running.enter_context(serving(home / f"service-{n}", url, catalog, strategy))
             for n in range(services)

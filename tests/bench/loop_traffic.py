@@ -1,6 +1,6 @@
-"""Customers in a process of their own: ``python loop_traffic.py PORT RATE`` until it is ended.
+"""Customers in a process of their own: ``python loop_traffic.py PORT RATE [PEOPLE]`` until its end.
 
-So many times a second somebody looks at something, is offered something, and buys or does not.
+So many times a second one of them looks at something, is offered something, and buys or does not.
 How many did is printed at the end.
 """
 
@@ -21,7 +21,7 @@ _CUSTOMERS = 500
 _BUYS = 0.5
 
 
-def run(port: int, rate: float) -> int:
+def run(port: int, rate: float, people: int = _CUSTOMERS) -> int:
     """Go on until the process is to end; return how many came."""
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))
@@ -30,14 +30,14 @@ def run(port: int, rate: float) -> int:
     began, count = time.perf_counter(), 0
     while not ended:
         time.sleep(max(0.0, began + count / rate - time.perf_counter()))
-        _journey(service, rng, count)
+        _journey(service, rng, count, people)
         count += 1
     service.close()
     return count
 
 
-def _journey(service: Service, rng: random.Random, number: int) -> None:
-    customer = f"other-{rng.randrange(_CUSTOMERS)}"
+def _journey(service: Service, rng: random.Random, number: int, people: int) -> None:
+    customer = f"other-{rng.randrange(people)}"
     event = {
         "event_id": f"other-{number}", "event_timestamp": time.time_ns() // 1000,
         "customer_id": customer, "type": "view",
@@ -55,4 +55,4 @@ def _journey(service: Service, rng: random.Random, number: int) -> None:
 
 
 if __name__ == "__main__":
-    print(run(int(sys.argv[1]), float(sys.argv[2])))
+    print(run(int(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:])))

@@ -24,6 +24,7 @@ from tests.bench import (
     scenario_decide_inprocess,
     scenario_decide_kernel,
     scenario_drift,
+    scenario_fleet,
     scenario_freshness,
     scenario_historical,
     scenario_ingest_json,
@@ -36,6 +37,7 @@ from tests.bench import (
     scenario_loop_regret,
     scenario_measures,
     scenario_policies,
+    scenario_promotion,
     scenario_quality_digits,
     scenario_quality_journey,
     scenario_quality_stream,
@@ -46,6 +48,8 @@ from tests.bench import (
     scenario_reroute,
     scenario_same_visit,
     scenario_scale,
+    scenario_soak,
+    scenario_telemetry,
 )
 from tests.bench.harness import Result
 
@@ -78,6 +82,10 @@ SCENARIOS: dict[str, Callable[..., Result]] = {
     "quality-stream": scenario_quality_stream.run,
     "quality-digits": scenario_quality_digits.run,
     "drift": scenario_drift.run,
+    "fleet": scenario_fleet.run,
+    "promotion": scenario_promotion.run,
+    "telemetry": scenario_telemetry.run,
+    "soak": scenario_soak.run,
 }
 
 
@@ -85,6 +93,7 @@ def main(
     scenario: str | None = typer.Argument(None, help="Which scenario; none: list them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object as the last line."),
     quick: bool = typer.Option(False, help="End within 60 seconds."),
+    minutes: float | None = typer.Option(None, min=0.5, help="How long, of soak.  [default: 60]"),
 ) -> None:
     """Run one scenario and print its figures."""
     if scenario is None:
@@ -93,7 +102,10 @@ def main(
         return
     if scenario not in SCENARIOS:
         raise SystemExit(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
-    result = SCENARIOS[scenario](quick=quick)
+    if minutes is not None and scenario != "soak":
+        raise SystemExit("--minutes goes with soak")
+    more = {} if minutes is None else {"minutes": minutes}
+    result = SCENARIOS[scenario](quick=quick, **more)
     if as_json:
         print(
             json.dumps({"scenario": scenario, "figures": result.figures, "detail": result.detail})

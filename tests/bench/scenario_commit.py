@@ -1,9 +1,10 @@
-"""``commit``: decisions a second that one client commits, with caps and without.
+"""``commit``: decisions a second that one client commits, and what each costs the store.
 
 A decision of 50 features is made from caps alone. With caps the customer's contacts are read,
 checked against those of 30 actions, and compared and set with the commit; without, there is
-nothing to read. The reference appends the same lines to a stream, over a connection of the same
-kind, and nothing else; the three take turns.
+nothing to read. Together are 64 in one call, alone is one after the other; both set contacts. The
+reference appends the same lines to a stream, over a connection of the same kind, and nothing else;
+all take turns. What the store costs is its processor time, as it tells it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from operator import truediv
 from pathlib import Path
+from typing import NamedTuple
 
 import hiredis
 import redis
@@ -22,7 +25,9 @@ import redis.asyncio
 
 from nextbest.features.online.shared_connection import SharedConnection
 from nextbest.flows.decision.commit import AsyncCommitter, Committed, Log
+from nextbest.flows.decision.commit_async import Decision
 from nextbest.flows.decision.contacts import CapRules, Update
+from nextbest.flows.decision.ids import customer_hash
 from nextbest.flows.decision.keys import Keys, decision_id
 from nextbest.flows.decision.record import Offer, Record, Served, event_of
 from nextbest.flows.decision.strategy import Action, Cap, Channel, CoolDown, Objective, Strategy
@@ -34,6 +39,8 @@ ACTIONS, FEATURES, CUSTOMERS = 30, 50, 2000
 AT_ONCE = 64
 _START = 1_790_000_000_000_000
 _CHECKS = 2000
+_LESS = 5
+"""How many times fewer are committed alone."""
 _LOG = Log("log", None, 16)
 
 
@@ -44,27 +51,40 @@ def run(*, quick: bool) -> Result:
         home = Path(directory)
         url = ensure_server(home)
         try:
-            rates = asyncio.run(_rates(url, runs, count))
+            found = asyncio.run(_turns(url, runs, count))
             with redis.Redis.from_url(url) as client:
-                assert client.xlen("log") == 3 * (runs + 1) * count
+                lines = sum(fields[b"events"].count(b"\n") for _, fields in client.xrange("log"))
         finally:
             stop_server(home)
-    capped, free, bare = (statistics.median(some) for some in rates)
+    assert lines == (4 * count + count // _LESS) * (runs + 1)
+    rates = {name: [turn.rate for turn in turns] for name, turns in found.items()}
+    store = {name: statistics.median(t.store_us for t in turns) for name, turns in found.items()}
     return Result(
         "commit",
         figures={
-            "decisions_per_s": capped,
-            "without_caps_per_s": free,
-            "ratio_append": statistics.median(map(truediv, rates[0], rates[2])),
+            "decisions_per_s": statistics.median(rates["capped"]),
+            "without_caps_per_s": statistics.median(rates["free"]),
+            "together_per_s": statistics.median(rates["together"]),
+            "ratio_append": statistics.median(map(truediv, rates["capped"], rates["append"])),
+            "store_us_together": store["together"],
+            "store_us_alone": store["alone"],
             "check_us": _check_us(runs),
         },
         detail={
-            "append_per_s": bare,
+            "append_per_s": statistics.median(rates["append"]),
+            "store_us_append": store["append"],
             "line_bytes": len(event_of(_record(0, "green", b""))),
             "at_once": AT_ONCE,
             "runs": runs,
         },
     )
+
+
+class _Turn(NamedTuple):
+    """Decisions a second, and the store's microseconds a decision."""
+
+    rate: float
+    store_us: float
 
 
 def strategy() -> Strategy:
@@ -83,8 +103,8 @@ def strategy() -> Strategy:
     )
 
 
-def _record(number: int, action: str, contacts: bytes) -> Record:
-    at, customer = _START + number, f"customer-{number % CUSTOMERS}"
+def _record(number: int, action: str, contacts: bytes, customer: str = "") -> Record:
+    at, customer = _START + number, customer or f"customer-{number % CUSTOMERS}"
     served = Served(position=1 << 20, age_ms=3, values=bytes(8 * FEATURES), state=bytes(FEATURES))
     offers = [Offer(action=action, score=0.25, propensity=0.5, draw=0.75, chances={"sale": 0.25})]
     return Record(
@@ -101,13 +121,13 @@ def _record(number: int, action: str, contacts: bytes) -> Record:
     )
 
 
-async def _rates(url: str, runs: int, count: int) -> list[list[float]]:
+async def _turns(url: str, runs: int, count: int) -> dict[str, list[_Turn]]:
     rules = CapRules.compile(strategy())
-    connections = redis.asyncio.ConnectionPool.from_url(url)
-    bare = SharedConnection(connections, 10.0)
+    bare = SharedConnection(redis.asyncio.ConnectionPool.from_url(url), 10.0)
     async with (
         AsyncCommitter(url, Keys("bench", "capped"), _LOG) as committer,
         AsyncCommitter(url, Keys("bench", "free"), _LOG) as uncapped,
+        AsyncCommitter(url, Keys("bench", "together"), _LOG) as together,
     ):
 
         async def capped(number: int) -> None:
@@ -123,19 +143,57 @@ async def _rates(url: str, runs: int, count: int) -> list[list[float]]:
             done = await uncapped.commit(_record(number, "action-0", b""), Update(b"", 0))
             assert isinstance(done, Committed)
 
+        async def alone(number: int) -> None:
+            record, update, out, _ = _first(rules, number)
+            assert isinstance(await together.commit(record, update, outbound=out), Committed)
+
         async def append(number: int) -> None:
             line = event_of(_record(number, "action-0", b"")) + b"\n"
             await bare.ask(hiredis.pack_command(("XADD", "log", "*", "events", line)))
 
-        rates: list[list[float]] = [[], [], []]
-        for turn in range(runs + 1):
-            for kind, step in enumerate((capped, free, append)):
-                began = time.perf_counter()
-                await _many(step, (3 * turn + kind) * count, count)
-                if turn:  # the first warms up
-                    rates[kind].append(count / (time.perf_counter() - began))
+        async def all_together(begin: int, many: int) -> None:
+            decisions = [_first(rules, begin + n) for n in range(many)]
+            for first in range(0, many, AT_ONCE):
+                done = await together.commit_many(decisions[first : first + AT_ONCE])
+                assert all(isinstance(one, Committed) for one in done)
+
+        async def one_by_one(begin: int, many: int) -> None:
+            for number in range(begin, begin + many):
+                await alone(number)
+
+        kinds = {
+            "capped": (partial(_many, capped), count),
+            "free": (partial(_many, free), count),
+            "append": (partial(_many, append), count),
+            "together": (all_together, count),
+            "alone": (one_by_one, count // _LESS),
+        }
+        found: dict[str, list[_Turn]] = {name: [] for name in kinds}
+        begin = 0
+        with redis.Redis.from_url(url) as client:
+            for turn in range(runs + 1):
+                for name, (step, many) in kinds.items():
+                    used, began = _processor_us(client), time.perf_counter()
+                    await step(begin, many)
+                    took = time.perf_counter() - began
+                    used = _processor_us(client) - used
+                    if turn:  # the first warms up
+                        found[name].append(_Turn(many / took, used / many))
+                    begin += many
     await bare.close()
-    return rates
+    return found
+
+
+def _first(rules: CapRules, number: int) -> Decision:
+    """The first decision for a customer."""
+    record = _record(number, "action-0", b"", f"customer-of-{number}")
+    update = rules.offered(b"", ["action-0"], "web", record.at)
+    return record, update, None, customer_hash(record.customer)
+
+
+def _processor_us(client: redis.Redis) -> float:
+    used = client.info("cpu")
+    return 1e6 * (float(used["used_cpu_user"]) + float(used["used_cpu_sys"]))
 
 
 async def _many(step: Callable[[int], Awaitable[None]], begin: int, count: int) -> None:

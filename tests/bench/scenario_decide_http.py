@@ -9,11 +9,13 @@ service.
 
 A batch is of 1,000 of the customers, and one is asked for when the one before it is answered: with
 commit (``batch_per_s``), and as a dry run (``dry_per_s``), in decisions a second.
+
+After that the same is asked of two processes at one address (``_by_two``), batches over four
+connections. What asks and the store have the same cores.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import statistics
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,17 @@ from nextbest.flows.sources.valkey_stream import publish
 from . import lookup_catalog
 from .decide_world import World
 from .harness import Result
+from .processes import drain, service
 from .scenario_lookup_http import _LOAD, CONNECTIONS, RATE, _request
 
 CUSTOMERS = 20_000
 BATCH = 1000
+_BATCHES = 4
+"""At a time, where two processes answer."""
 _KNOWN = 200
 """Customers with events of their own; the others have a copy of their rows."""
 _EVENTS = 60
 _CATALOG = f"{lookup_catalog.__name__}:catalog"
-_ROOT = Path(__file__).parents[2]
 _KEYS = Keys("lookup", "bench")
 _NOBODY = "########"
 
@@ -66,7 +70,8 @@ def run(*, quick: bool) -> Result:
             many = {"customers": [_NOBODY] * BATCH, "channel": "web", "context": context}
             batch = _request("/v1/decide/batch", many)
             dry = _request("/v1/decide/batch", {**many, "commit": False})
-            with _service(home, strategy) as port:
+            where = ["--catalog", _CATALOG, "--data-dir", str(home)]
+            with service(*where, "--strategy", str(strategy)) as port:
                 _ask(port, lookup, 0, 0.5)
                 _ask(port, decide, 0, 1.0)
                 _ask(port, batch, 0, 1.0, 1)
@@ -83,9 +88,21 @@ def run(*, quick: bool) -> Result:
                     logged += _trim(url)
                     asked_of += BATCH * batches[-1]["asked"]
                     rehearsed.append(_ask(port, dry, 0, seconds, 1))
+            two: dict[str, list[dict[str, float]]] = {"max": [], "batch": [], "dry": []}
+            with service(*where, "--strategy", str(strategy), "--processes", "2") as port:
+                for warming in (decide, batch):
+                    _ask(port, warming, 0, 1.0)
+                _trim(url)
+                for _ in range(runs):
+                    two["max"].append(_ask(port, decide, 0, seconds))
+                    two["batch"].append(_ask(port, batch, 0, seconds, _BATCHES))
+                    _trim(url)
+                    two["dry"].append(_ask(port, dry, 0, seconds, _BATCHES))
         finally:
             stop_server(home)
-    failed = sum(part["failed"] for part in (*steady, *most, *lookups, *batches, *rehearsed))
+    by_two = {name: statistics.median(part["rps"] for part in parts) for name, parts in two.items()}
+    everything = (*steady, *most, *lookups, *batches, *rehearsed, *chain(*two.values()))
+    failed = sum(part["failed"] for part in everything)
     assert not failed, f"{failed} requests failed"
     rps = statistics.median(part["rps"] for part in most)
     lookup_rps = statistics.median(part["rps"] for part in lookups)
@@ -97,9 +114,13 @@ def run(*, quick: bool) -> Result:
             "ratio_lookup": rps / lookup_rps,
             "batch_per_s": BATCH * statistics.median(part["rps"] for part in batches),
             "dry_per_s": BATCH * statistics.median(part["rps"] for part in rehearsed),
+            "max_rps_by_two": by_two["max"],
+            "batch_per_s_by_two": BATCH * by_two["batch"],
+            "dry_per_s_by_two": BATCH * by_two["dry"],
         },
         detail={
             "p50_ms": statistics.median(part["p50_ms"] for part in steady),
+            "late_p99_ms": statistics.median(part["late_p99_ms"] for part in steady),
             "rps": statistics.median(part["rps"] for part in steady),
             "p50_ms_at_most": statistics.median(part["p50_ms"] for part in most),
             "lookup_max_rps": lookup_rps,
@@ -125,9 +146,7 @@ def _fill(home: Path, url: str, world: World) -> None:
     ]  # fmt: skip
     with redis.Redis.from_url(url) as client:
         publish(client, "clicks", [json.dumps(event).encode() for event in events])
-    command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", "clicks", "--drain"]
-    command += ["--catalog", _CATALOG, "--data-dir", str(home)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=_ROOT)
+    drain("--stream", "clicks", "--catalog", _CATALOG, "--data-dir", str(home))
     prefix = "nextbest:lookup:customer:"
     with redis.Redis.from_url(url) as client:
         rows: list[Any] = client.mget([f"{prefix}{c:08d}" for c in range(_KNOWN)])
@@ -140,20 +159,6 @@ def _fill(home: Path, url: str, world: World) -> None:
         for name, model in world.engine.models.published.items():
             pipe.set(_KEYS.model(name), model.to_bytes())
         pipe.execute()
-
-
-@contextlib.contextmanager
-def _service(home: Path, strategy: Path) -> Iterator[int]:
-    command = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0"]
-    command += ["--catalog", _CATALOG, "--data-dir", str(home), "--strategy", str(strategy)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("serving "), "the service does not start"
-            yield int(line.partition(",")[0].rpartition(":")[2])
-        finally:
-            process.terminate()
 
 
 def _ask(

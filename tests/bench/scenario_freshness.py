@@ -3,20 +3,16 @@
 A worker runs as users run it, in a process of its own. This process publishes at a steady rate to
 a stream of the same server; now and then the event is of a customer never seen before, and the
 time counts from before it was published until a look at the store finds its row. The figure beside
-is a bare round trip through the same server: what no design could be faster than.
+is a bare round trip through the same server: what no design could be faster than. The same again
+from two partitions, read by two processes, which end their epochs together.
 """
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,11 +21,13 @@ import redis
 
 from nextbest.features.online import key_prefix
 from nextbest.flows.embedded import ensure_server, stop_server
-from nextbest.flows.sources.valkey_stream import publish
+from nextbest.flows.settings import Settings
+from nextbest.flows.sources.valkey_stream import publish, publish_events
 
 from . import catalog as declared
 from .catalog import catalog
 from .harness import Result
+from .processes import worker
 from .workload import shop_events
 
 STREAM = "clicks"
@@ -46,22 +44,26 @@ def run(*, quick: bool) -> Result:
         home = Path(directory)
         url = ensure_server(home)
         try:
-            with _worker(home), redis.Redis.from_url(url) as client:
+            words = ["--stream", STREAM, "--catalog", f"{declared.__file__}:catalog"]
+            with worker(*words, "--data-dir", str(home)), redis.Redis.from_url(url) as client:
                 _Load(client, 0, 1000, 1).run(WARM_UP)
                 slow = [_Load(client, 1 + i, 1000, 1).run(seconds) for i in range(runs)]
                 fast = [_Load(client, 101 + i, 50_000, 50).run(seconds) for i in range(runs)]
                 bare = bare_round_trip(client)
         finally:
             stop_server(home)
+    two = _of_two(1 if quick else runs, seconds)
     return Result(
         "freshness",
         figures={
             "p50_ms_1k": _median(slow, 0.5),
             "p99_ms_1k": _median(slow, 0.99),
             "p99_ms_50k": _median(fast, 0.99),
+            "p50_ms_two": _median(two, 0.5),
         },
         detail={
             "p50_ms_50k": _median(fast, 0.5),
+            "p99_ms_two": _median(two, 0.99),
             "max_ms_1k": max(max(part) for part in slow),
             "max_ms_50k": max(max(part) for part in fast),
             "bare_round_trip_p50_ms": bare,
@@ -72,6 +74,22 @@ def run(*, quick: bool) -> Result:
     )
 
 
+def _of_two(runs: int, seconds: float) -> list[list[float]]:
+    """Latencies of the probes, milliseconds, of two processes for two partitions."""
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        url = ensure_server(home)
+        try:
+            words = ["--stream", STREAM, "--catalog", f"{declared.__file__}:catalog"]
+            words += ["--partitions", "2", "--processes", "2", "--data-dir", str(home)]
+            with worker(*words), redis.Redis.from_url(url) as client:
+                _Load(client, 0, 1000, 10, partitions=2).run(WARM_UP)
+                loads = (_Load(client, 1 + i, 1000, 10, partitions=2) for i in range(runs))
+                return [load.run(seconds) for load in loads]
+        finally:
+            stop_server(home)
+
+
 def _median(runs: list[list[float]], q: float) -> float:
     return statistics.median(float(np.quantile(part, q)) for part in runs)
 
@@ -79,12 +97,15 @@ def _median(runs: list[list[float]], q: float) -> float:
 class _Load:
     """Blobs of events at a steady rate; one in so many holds a probe, a customer never seen."""
 
-    def __init__(self, client: redis.Redis, seed: int, rate: int, blob: int) -> None:
+    def __init__(
+        self, client: redis.Redis, seed: int, rate: int, blob: int, *, partitions: int = 1
+    ) -> None:
         self._client = client
         self._seed = seed
         self._name = f"load-{seed}"
         self._interval = blob / rate
         self._blob = blob
+        self._partitions = partitions
         self._every = max(1, int(0.02 / self._interval))
         self._waiting: dict[bytes, float] = {}
         self._latencies: list[float] = []
@@ -102,7 +123,10 @@ class _Load:
                 time.sleep(rest)
             if probe is not None:
                 self._waiting[probe] = time.perf_counter()
-            publish(self._client, STREAM, blob)
+            if self._partitions == 1:
+                publish(self._client, STREAM, blob)
+            else:
+                publish_events(self._client, STREAM, blob, self._partitions, Settings().shards)
         end = time.monotonic() + 30
         while self._waiting:
             assert time.monotonic() < end, f"{len(self._waiting)} rows never came"
@@ -142,19 +166,6 @@ class _Load:
                 probe = key_prefix(catalog) + customer.encode()
             out.append((msgspec.json.Encoder().encode_lines(part), probe))
         return out
-
-
-@contextlib.contextmanager
-def _worker(home: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", STREAM]
-    command += ["--catalog", f"{declared.__file__}:catalog", "--data-dir", str(home)]
-    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        yield
-        assert worker.poll() is None, "the worker has ended"
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(60)
 
 
 def bare_round_trip(client: redis.Redis) -> float:

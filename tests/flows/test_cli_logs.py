@@ -103,7 +103,7 @@ def test_files_that_grow(home: Path, nextbest: Nextbest) -> None:
             return len(row_names(client, "nextbest:shop:customer:"))
 
     def wait_for_rows(count: int) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while written() < count and time.monotonic() < end:
             time.sleep(0.01)
 

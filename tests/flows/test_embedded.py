@@ -44,7 +44,7 @@ def start_elsewhere(data_dir: Path) -> subprocess.Popen[str]:
 def test_two_starters_make_one_server_that_outlives_them(data_dir: Path) -> None:
     assert find_server(data_dir) is None
     starters = [start_elsewhere(data_dir) for _ in range(2)]
-    urls = {starter.communicate(timeout=60)[0].strip() for starter in starters}
+    urls = {starter.communicate(timeout=200)[0].strip() for starter in starters}
     assert urls == {find_server(data_dir)}
     url = urls.pop()
     pid = pid_of(url)

@@ -221,13 +221,13 @@ def test_a_store_that_was_emptied_gets_rows_and_declaration_back(
         wait_for(is_right, thread)
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
     assert not errors
     assert not thread.is_alive()
 
 
 def wait_for(what: Callable[[], bool], thread: threading.Thread) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while not what():
         assert thread.is_alive()
         assert time.monotonic() < end

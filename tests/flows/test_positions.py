@@ -214,3 +214,23 @@ def test_how_to_go_on_in_another_stream_is_said_whole(store: redis.Redis, store_
     publish(store, "events", b"4")
     (chunk,) = read_until(again, lambda chunks: bool(chunks))
     assert places([chunk])[0][::3] == (2 << 20, b"4")
+
+
+def test_how_to_go_on_in_a_stream_that_is_gone_is_said_whole(
+    store: redis.Redis, store_url: str
+) -> None:
+    publish(store, "events", [b"1"])
+    source = ValkeyStreamSource(store_url)
+    part = source.build_part("in", "0", None)
+    read_until(part, lambda chunks: bool(chunks))
+    state = part.snapshot()
+    part.close()
+    store.delete("events")
+    with pytest.raises(StoreError, match="XGROUP CREATE events any 0 MKSTREAM, then") as told:
+        source.build_part("in", "0", state)
+    for command in str(told.value).partition("go on from here: ")[2].split(", then "):
+        store.execute_command(*command.split())
+    again = source.build_part("in", "0", state)
+    publish(store, "events", b"2")
+    (chunk,) = read_until(again, lambda chunks: bool(chunks))
+    assert chunk.records == 1

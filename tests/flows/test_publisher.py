@@ -25,12 +25,13 @@ from nextbest.flows.embedded import ensure_server, stop_server
 from nextbest.flows.partitions import BLOB_BYTES, partitions_of
 from nextbest.flows.publisher import AsyncPublisher, KafkaPublisher, Publisher
 from nextbest.flows.sources import KafkaSource, ValkeyStreamSource, publish_events
-from tests.flows.kafka_peer import QUICK, free_port, mock_broker, produce
+from tests.flows.kafka_peer import QUICK, mock_broker, produce
 from tests.flows.server_cases import kill
 from tests.flows.test_decode import Event, catalog, make_log
 from tests.flows.test_pipeline import LATER, Worker
 from tests.flows.test_positions import places
 from tests.flows.test_stream_outages import read_until
+from tests.ports import free_port
 
 SHARDS = 4
 
@@ -240,6 +241,6 @@ def test_a_topic_that_is_away_or_refuses(brokers: str) -> None:
         publisher.publish([b"{}"], [])
     with mock_broker() as gone:
         late = KafkaPublisher(gone, "t", timeout=0.5)
-        assert isinstance(late._producer, Producer)
+        assert isinstance(late._sending.producer, Producer)
     with pytest.raises(StoreError, match=r"t at .*: a message was not delivered: .*timed out"):
         late.publish([b"{}"], ["a"])

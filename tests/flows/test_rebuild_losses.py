@@ -240,6 +240,6 @@ Place(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4])).rebuild(NEW)
 def rebuild_until(place: Place, step: str) -> int:
     """Rebuild in a process that kills itself at a step; its exit status."""
     argv = [sys.executable, "-c", _KILLED, step, str(place.data_dir), place.url, str(place.log)]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=500)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode

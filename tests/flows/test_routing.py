@@ -17,7 +17,6 @@ from nextbest.features import SettingsError
 from nextbest.features.batch import ID_TEXT, EventBatch
 from nextbest.flows.cluster import parse_addresses
 from nextbest.flows.decode import ChunkDecoder, ShardEvents
-from nextbest.flows.pacing import Pace
 from nextbest.flows.routing import shard_keys, worker_of
 from nextbest.flows.settings import Settings
 from nextbest.flows.sources.chunk import RawChunk
@@ -83,36 +82,6 @@ def test_a_part_travels_without_the_rest_of_its_chunk() -> None:
     assert sizes < 1.5 * sum(part.batch.records.nbytes for part in parts)
     empty = EventBatch(np.zeros((0, 8), np.uint64), np.zeros(9, np.uint8))
     assert len(pickle.loads(pickle.dumps(empty)).ids) == 0
-
-
-def test_a_partition_that_waited_ends_its_epoch_with_the_others() -> None:
-    now = 0.0
-    pace = Pace(1.0, clock=lambda: now)
-
-    def call(at: float) -> float:
-        nonlocal now
-        now = at
-        pace.called()
-        return pace.hold()
-
-    def end(at: float) -> None:
-        nonlocal now
-        now = at
-        pace.epoch_ended()
-
-    assert [call(0.1 * n) for n in range(10)] == [0.0] * 10
-    end(1.0)
-    assert call(1.3) == 0.0  # the others were late
-    assert call(1.75) == 0.0
-    assert call(1.85) == pytest.approx(0.45)
-    call(2.3)
-    end(2.3)
-    assert call(2.31) == 0.0  # now they are not
-    assert pace.reading_seconds() == 0.0
-    assert call(3.25) == 0.0
-    end(3.3)
-    call(4.2)  # so late that the engine ends this epoch soon: much is read at once
-    assert pace.reading_seconds() == 0.25
 
 
 @pytest.mark.parametrize(

@@ -232,12 +232,12 @@ def test_empty_files_give_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_input_that_is_missing_or_unknown(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("n\n1\n")
+    (tmp_path / "a.txt").write_text("n\n1\n")
     for path, why in [
         (tmp_path / "none.ndjson", r"none\.ndjson: no such file"),
         (tmp_path / "*.ndjson", r"\*\.ndjson: no event file matches"),
         (tmp_path, r"no event files .* in this directory"),
-        (tmp_path / "a.csv", r"a\.csv: expected a file that ends in"),
+        (tmp_path / "a.txt", r"a\.txt: expected a file that ends in"),
     ]:
         with pytest.raises(SourceError, match=why):
             FileSource(path)

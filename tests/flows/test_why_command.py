@@ -57,7 +57,7 @@ def test_a_decision_is_told_from_the_archive_then_from_the_store(
         f"1. {first}: score",
         "outcome o-1: refuse of tea",
         f"1. {first}, accept: 1 of 1",
-        f"2. {second}, accept: no response until the window's end",
+        f"2. {second}, accept: no response until then",
         "visits:views 0",
     ):
         assert said in found.words, found.out

@@ -16,12 +16,12 @@ from tests.flows.test_cluster import (
     Run,
     _environ,
     _is_held,
-    free_port,
     make,
     publish_in_parts,
     wait_for,
 )
 from tests.flows.test_decode import make_log
+from tests.ports import free_port
 
 __all__ = ["make"]
 Engine = Callable[..., "subprocess.Popen[str]"]
@@ -55,7 +55,7 @@ def engine() -> Iterator[Engine]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     return process.returncode, err
 
 

@@ -223,7 +223,7 @@ class Twin:
     ) -> tuple[int, int, float, bool] | None:
         if not decision["learns"] or (self._failed(decision, rank) and goal.response != "fail"):
             return None
-        end = decision["at"] + goal.window
+        end = decision["at"] + min(goal.patience or goal.window, goal.window)
         found = [
             (at, position, value)
             for at, position, value, r, name in decision["credited"]
@@ -232,7 +232,8 @@ class Twin:
         for outcome in decision["outcomes"].values():
             own = outcome["own"]
             mine = outcome["root"] is None and outcome["rank"] == rank
-            if mine and outcome["at"] <= end and own.response == goal.response:
+            in_time = outcome["at"] <= decision["at"] + goal.window
+            if mine and in_time and own.response == goal.response:
                 value = own.value if isinstance(goal.value, str) else goal.value
                 found.append((outcome["at"], outcome["position"], value))
         if found:

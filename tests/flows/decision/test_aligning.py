@@ -11,7 +11,7 @@ import pytest
 from nextbest.features import StateError
 from nextbest.flows.decision.aligning import APART_US, IDLE_LOOKS, Aligner
 from nextbest.flows.decision.open_decisions import Credit
-from nextbest.flows.loop_steps import AlignStep, Credits
+from nextbest.flows.loop_steps import AlignStep, Clock, Credits
 from nextbest.flows.settings import Settings
 
 DAY = 86_400_000_000
@@ -101,3 +101,16 @@ def test_a_look_is_not_put_off_by_what_comes(tmp_path: Path) -> None:
     [out] = again.on_eof()[0]
     assert [credit.id for credit in out.told] == ["a", "b"]
     assert again.notify_at() is None
+
+
+def test_partitions_may_lie_as_far_apart_as_is_set(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, apart_seconds=20.0)
+    step = AlignStep(2, settings, lambda: False, None)
+    near, far = (
+        Credit("sale", "d/0", at, 1, "ann", "tea", 1.0, False, False, 0, {}, [])
+        for at in (14_000_000, 16_000_000)
+    )
+    told, _ = step.on_batch([Clock(0, 16_000_000), Clock(1, 5_000_000), Credits([near, far], 0)])
+    assert told == [Credits([near])]
+    told, _ = step.on_batch([Clock(1, 6_000_000)])
+    assert told == [Credits([far])]

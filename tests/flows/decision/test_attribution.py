@@ -37,6 +37,16 @@ def test_silence_is_told_once_when_the_clock_is_past_the_windows_end() -> None:
     assert [(c.time, c.position, c.reward, c.silence) for c in told] == [(15, 0, 0.0, True)]
 
 
+def test_silence_that_is_told_before_the_windows_end_gives_way_to_a_response() -> None:
+    goal = Goal("accept", "accept", None, 10, patience=3)
+    log: list[Event] = [decided("d", 5, "tea"), 8, 9, came("o", 15, "d"), 99]
+    told = last(log, goal)[2]
+    assert [(c.time, c.reward, c.silence, c.revision) for c in told] == [
+        (8, 0.0, True, 0), (15, 1.0, False, 1)
+    ]  # fmt: skip
+    assert last([decided("d", 5, "tea"), 9, came("o", 16, "d"), 99], goal)[2] == told[:1]
+
+
 def test_a_late_response_takes_the_place_of_silence_within_the_grace() -> None:
     log: list[Event] = [decided("d", 5, "tea"), 20, came("o", 9, "d")]
     known, refused, told = last(log)

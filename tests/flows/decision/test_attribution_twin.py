@@ -14,7 +14,7 @@ from nextbest.flows.decision.goals import Goal
 _TAGS = {"tea": {"heat": "hot"}, "ice": {"heat": "cold"}, "nut": {}}
 GOALS = [
     Goal("accept", "accept", None, 10),
-    Goal("worth", "accept", None, 25, "value", -5.0, 20.0),
+    Goal("worth", "accept", None, 25, "value", -5.0, 20.0, patience=6),
     Goal("failed", "fail", None, 7),
     Goal("sale", None, "buy", 15, "value", 0.0, 10.0, lambda e, a: e.get("heat") == a.get("heat")),
     Goal("visit", None, "visit", 5),

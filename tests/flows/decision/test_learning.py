@@ -14,6 +14,7 @@ from nextbest.features import StateError
 from nextbest.flows.decision.learning import Learning, learn_action
 from nextbest.flows.decision.models import load_model, new_learner, publish
 from nextbest.flows.decision.open_decisions import Credit
+from nextbest.flows.decision.sharing import Sharing
 from nextbest.flows.decision.strategy import Model
 from nextbest.learners import Example
 
@@ -183,3 +184,24 @@ def test_damaged_state_is_told() -> None:
             Learning(MODEL, SPANS, bad)
     with pytest.raises(StateError, match="learners' state is damaged"):
         Learning(MODEL, SPANS, data, [b"\xc1"])
+
+
+def test_equal_texts_are_kept_once_and_what_is_kept_is_counted() -> None:
+    learning = Learning(Model(contexts={"page": "context.page"}), {"sale": 10})
+    for k in range(3):
+        texts = ["".join([word, "!"]) for word in ("ann", "tea", "home")]
+        inputs: dict[str, Any] = {"page": texts[2]}
+        learning.learn(
+            [Credit("sale", f"d{k}/0", k, k, texts[0], texts[1], 1.0, False, False, 0, inputs, [])]
+        )
+    assert learning.kept == {"sale": 3}
+    examples = learning._objectives["sale"].repairing.examples
+    for kept in (
+        [example.customer for example in examples],
+        *([example.context[name] for example in examples] for name in ("page", ":action")),
+    ):
+        assert len(kept) == 3
+        assert len({id(text) for text in kept}) == 1
+    shared = Sharing(most=2)
+    assert [shared(text) for text in "abcabc"] == list("abcabc")
+    assert len(shared._known) <= 2

@@ -13,6 +13,7 @@ from nextbest.flows.decision.commit import Committed, Committer, Conflict, Log
 from nextbest.flows.decision.committing import TRIES, Called, Committing
 from nextbest.flows.decision.contacts import CapRules
 from nextbest.flows.decision.record import Record, Response, record_of
+from nextbest.flows.decision.scripts import CONFLICT
 from tests.flows.decision.cap_cases import HOUR, KEYS, NOW, decide, record, strategy
 
 LOG = Log("log", None, 16)
@@ -111,7 +112,7 @@ def test_an_outcome_meets_a_decision_and_is_tried_again(store: redis.Redis, stor
         called = running.send(reply)
         made(committer, NOW + 2, 2)  # and now they are others
         conflict = committer._ask(called)
-        assert conflict[0] == 2
+        assert conflict == [[0], [1, CONFLICT, committer.contacts("ann")]]
         again = running.send(conflict)
         assert isinstance(again, Called)
         with pytest.raises(StopIteration):
@@ -130,9 +131,9 @@ def test_trying_again_ends(store_url: str) -> None:
     next(running)
     running.send(b"")
     for _ in range(TRIES - 1):
-        assert isinstance(running.send((2, b"")), Called)
+        assert isinstance(running.send([[0], [1, CONFLICT, b""]]), Called)
     with pytest.raises(StoreError, match="changed 100 times"):
-        running.send((2, b""))
+        running.send([[0], [1, CONFLICT, b""]])
 
 
 def test_a_customers_keys_are_found_and_erased(store: redis.Redis, store_url: str) -> None:

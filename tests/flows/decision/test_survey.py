@@ -44,9 +44,10 @@ def test_it_is_what_each_says_by_itself():
         assert survey.eligible(room, i) == [
             a for a, own in zip(rules.actions, open_, strict=True) if own
         ]
-        closed, most = survey.most(room, i)
-        assert (closed, most) == (len(capped.reasons), capped.room)
-        assert survey.excluded(room, i, closed, request, contacts[i]) == {
+        assert room.capped[i, k:].tolist() == [len(capped.reasons), capped.room]
+        many = int(open_.sum())
+        assert room.wanted[i].tolist() == [many, min(many, capped.room, request.n)]
+        assert survey.excluded(room, i, request, contacts[i]) == {
             a: rules.names[code] or capped.reasons[a]
             for a, code in zip(rules.actions, verdicts.excluded.tolist(), strict=True)
             if code or a in capped.reasons

@@ -46,7 +46,11 @@ fallback: [gold, tea, mug]
 def deciding(
     store: str, home: Path, *more: str, text: str = TEXT, **started: Any
 ) -> Iterator[Service]:
-    """A service that decides by a strategy, which is in the file ``strategy.yaml``."""
+    """A service that decides by a strategy, which is in the file ``strategy.yaml``.
+
+    It waits long for its store, which a busy machine may hold up: no test is about that by chance.
+    """
+    started.setdefault("NEXTBEST_DECIDE_SECONDS", "60")
     home.mkdir(parents=True, exist_ok=True)
     file = home / "strategy.yaml"
     file.write_text(text)
@@ -76,7 +80,7 @@ def logged(url: str, stream: str = "events") -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def until(true: Any, seconds: float = 30.0) -> None:
+def until(true: Any, seconds: float = 120.0) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not true():

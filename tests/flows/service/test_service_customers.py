@@ -13,6 +13,7 @@ import redis
 
 from nextbest.flows.decision import recent
 from nextbest.flows.decision.record import Record, Response, record_of
+from tests.flows.kept_cases import whole
 from tests.flows.loop_archive_cases import decided, event_of, told
 from tests.flows.service.loop_cases import DAY, KEYS, decide, deciding, logged, outcome, problem
 from tests.flows.service.world import Service, put_rows
@@ -27,7 +28,7 @@ def service(embedded_store: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def kept(url: str, decision: str) -> Record:
     with redis.Redis.from_url(url) as store:
-        value: Any = store.get(KEYS.decision(decision))
+        value: Any = whole(store, KEYS.decision(decision))
     return record_of(value.partition(b" ")[2])
 
 

@@ -70,6 +70,11 @@ def test_each_is_decided_as_alone(client: httpx.Client, embedded_store: str) -> 
     dry = batch(client, customers, n=3, context=shared, commit=False, explain=True)
     assert not dry["committed"]
     assert len(logged(embedded_store)) == before
+    plain = batch(client, customers, n=3, context=shared, commit=False)
+    assert plain["counts"] == dry["counts"]
+    for rehearsed, found in zip(plain["decisions"], dry["decisions"], strict=True):
+        assert ranked(rehearsed) == ranked(found)
+        assert rehearsed.get("control") == found.get("control")
     made = batch(client, customers, n=3, context=shared, explain=True)
     assert made["committed"]
     assert made["counts"]["logged"] == len(names)

@@ -34,7 +34,7 @@ def followed(store_url: str, tmp_path: Path) -> Iterator[tuple[Service, redis.Re
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end, "it does not come"
         time.sleep(0.05)

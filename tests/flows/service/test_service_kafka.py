@@ -20,7 +20,7 @@ from nextbest.features import SettingsError
 from nextbest.features.receipts import Receipt
 from nextbest.flows.commands.inputs import Job
 from nextbest.flows.commands.job import run_job
-from nextbest.flows.commands.serve import run_service
+from nextbest.flows.commands.serve import Service, run_service
 from nextbest.flows.decision.ids import new_id
 from nextbest.flows.partitions import LINE_BITS
 from nextbest.flows.settings import Settings
@@ -62,7 +62,7 @@ def test_the_loop_runs_over_a_topic_and_a_kill_between_store_and_topic_loses_not
         brokers = f"127.0.0.1:{proxy.port}"
         make_topic(brokers, TOPIC, 2)
         given = ["--kafka", brokers, "--topic", TOPIC]
-        env = {"NEXTBEST_DECIDE_SECONDS": "0.5", "NEXTBEST_KAFKA_CONFIG": json.dumps(QUICK)}
+        env = {"NEXTBEST_DECIDE_SECONDS": "2", "NEXTBEST_KAFKA_CONFIG": json.dumps(QUICK)}
         with (
             deciding(store_url, tmp_path / "one", *given, **env) as service,
             httpx.Client(base_url=service.url, timeout=30) as client,
@@ -157,6 +157,9 @@ def _check_times(brokers: str) -> None:
 def test_a_topic_that_cannot_be_the_log_is_refused(
     more: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
-    given: dict[str, Any] = {"stream": None, "partitions": None, "topic": TOPIC, **more}
+    asked = Service(
+        settings=Settings(data_dir=tmp_path), catalog=None, host="127.0.0.1", port=0,
+        **{"topic": TOPIC, **more},
+    )  # fmt: skip
     with pytest.raises(SettingsError, match=reason):
-        run_service(Settings(data_dir=tmp_path), None, host="127.0.0.1", port=0, **given)
+        run_service(asked)

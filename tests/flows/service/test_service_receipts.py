@@ -16,6 +16,7 @@ import pytest
 
 from nextbest.features.receipts import Receipt
 from tests.flows.service import shop
+from tests.flows.service.loop_cases import until
 from tests.flows.service.world import REFERENCE, Service, served
 
 CUSTOMERS = f"{shop.__file__}:customers"
@@ -72,6 +73,8 @@ def test_what_was_published_is_in_the_answer(place: tuple[Service, Path, str]) -
 
         with working(home / "worker", url):
             asked["wait_seconds"] = 30
+            # The worker may just be starting.
+            until(lambda: not client.get("/v1/features/ann", params=asked).json()["stale"])
             found = client.get("/v1/features/ann", params=asked).json()
             assert found["stale"] is False
             assert found["rows"][0]["values"]["visits:spend"] == 1.0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
 import redis
 
+from nextbest.flows import cli
 from nextbest.flows.embedded import ensure_server, stop_server
 from tests.flows.service import shop
 from tests.flows.service.world import NOW, command, declare, event, put_rows, served
@@ -22,11 +25,18 @@ from tests.flows.service.world import NOW, command, declare, event, put_rows, se
 KEYS = {"NEXTBEST_API_KEYS": "first-key, second-key"}
 
 
-def fails(*args: str, **env: str) -> str:
-    done = subprocess.run(list(args), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1, done
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+def fails(*args: str) -> str:
+    """What a command says that ends with an error; in this process, which has all it imports."""
+    failed = io.StringIO()
+    with (
+        patch.object(sys, "argv", list(args[args.index("nextbest.flows.cli") :])),
+        contextlib.redirect_stderr(failed),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    assert ended.value.code == 1
+    assert failed.getvalue().count("\n") == 1, failed.getvalue()
+    return failed.getvalue()
 
 
 def test_without_api_keys_only_this_machine_is_served(store_url: str, tmp_path: Path) -> None:
@@ -171,6 +181,12 @@ def test_requests_under_way_are_finished(store_url: str, tmp_path: Path, number:
     assert lines == 20 * len(answered)
 
 
+def lookups(client: redis.Redis) -> int:
+    """How many the store was asked for."""
+    stats: Any = client.info("commandstats")
+    return int(stats.get("cmdstat_mget", {"calls": 0})["calls"])
+
+
 def test_a_lookup_that_waits_is_finished_too(store_url: str, tmp_path: Path) -> None:
     put_rows(store_url)
     found: list[httpx.Response] = []
@@ -182,9 +198,12 @@ def test_a_lookup_that_waits_is_finished_too(store_url: str, tmp_path: Path) -> 
         found.append(httpx.post(url, json={**request, "after": after}, timeout=30))
 
     with served(store_url, tmp_path / "home") as service:
-        thread = threading.Thread(target=wait)
-        thread.start()
-        time.sleep(0.5)
+        with redis.Redis.from_url(store_url) as client:
+            before = lookups(client)
+            thread = threading.Thread(target=wait)
+            thread.start()
+            while lookups(client) == before:
+                time.sleep(0.01)
         assert service.stop() == 0
         thread.join()
     assert found[0].json()["stale"] is True

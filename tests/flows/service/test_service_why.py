@@ -13,6 +13,7 @@ import redis
 
 from nextbest.flows.decision.ids import new_id
 from nextbest.flows.decision.record import event_of, record_of
+from tests.flows.kept_cases import whole
 from tests.flows.service.loop_cases import DAY, KEYS, decide, deciding, problem
 from tests.flows.service.world import Service, put_rows
 
@@ -49,7 +50,7 @@ def test_a_record_that_was_changed_is_told(client: httpx.Client, embedded_store:
     made = decide(client, "cy", n=2)
     key = KEYS.decision(made["decision_id"])
     with redis.Redis.from_url(embedded_store) as store:
-        kept: Any = store.get(key)
+        kept: Any = whole(store, key)
         place, _, line = kept.partition(b" ")
         record = record_of(line)
         offers = [msgspec.structs.replace(record.offers[0], score=1e6), *record.offers[1:]]
@@ -77,7 +78,7 @@ def test_a_version_that_is_lost_is_told(client: httpx.Client, embedded_store: st
     made = decide(client, "dee")
     key = KEYS.decision(made["decision_id"])
     with redis.Redis.from_url(embedded_store) as store:
-        kept: Any = store.get(key)
+        kept: Any = whole(store, key)
         place, _, line = kept.partition(b" ")
         other = msgspec.structs.replace(record_of(line), strategy="0" * 16)
         store.set(key, place + b" " + event_of(other), keepttl=True)

@@ -16,6 +16,7 @@ from nextbest.flows.decision.ids import new_id
 from nextbest.flows.decision.loading import load
 from nextbest.flows.decision.record import Record, Response, record_of
 from nextbest.flows.strategy_versions import StrategyVersions
+from tests.flows.kept_cases import whole
 from tests.flows.loop_archive_cases import decided, event_of, put_credits, put_decisions, told
 from tests.flows.service.loop_cases import DAY, KEYS, TEXT, decide, deciding, problem
 from tests.flows.service.world import Service, put_rows
@@ -38,7 +39,8 @@ def service(embedded_store: str, home: Path) -> Iterator[Service]:
 def gone(url: str, decision: str) -> Record:
     """Take a record out of the store, as its time to live does."""
     with redis.Redis.from_url(url) as store:
-        kept: Any = store.getdel(KEYS.decision(decision))
+        kept: Any = whole(store, KEYS.decision(decision))
+        store.delete(KEYS.decision(decision))
     return record_of(kept.partition(b" ")[2])
 
 

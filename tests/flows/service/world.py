@@ -37,7 +37,7 @@ class Service:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(200)
 
 
 def command(store: str, home: Path, *more: str, catalog: str | None = REFERENCE) -> list[str]:

@@ -108,6 +108,9 @@ cool_downs: [{after: refuse, pause: 1d, of: all}]
         ("response: convert", "event: purchase, value: price, range: [0, 9]",
          "buy: an event `purchase` within 1d of the offer; each is worth its `price`, from 0 to "
          "9."),
+        ("response: convert", "response: convert, silence_after: 2h",
+         "buy: the app posts `convert` within 1d of the offer; each is worth 1; nothing for 2h "
+         "is learned as no response meanwhile."),
         ("[web], tags: {category: hats}",
          "[web], lever: 2, cost: 1, description: a hat,\n     tags: {category: hats}",
          "hats (a hat), on web, to anyone; it is worth 1 and costs 1; its score is multiplied "

@@ -1,0 +1,368 @@
+"""From what processes showed at two moments to the figures that a person watches."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from .top_reading import Scrape
+
+_INFINITE = math.inf
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """One process: what it is and how it does; `away` says why it is not seen."""
+
+    url: str
+    away: str | None
+    role: str
+    worker: str
+    catalog: str
+    memory_bytes: float | None
+    cores: float | None
+    up_seconds: float | None
+    events_per_second: float
+    requests_per_second: float
+    outage: bool
+
+
+class Partition(msgspec.Struct, frozen=True, kw_only=True):
+    """One partition of the log; a lag of None: it is not known."""
+
+    partition: str
+    read_per_second: float
+    lag_records: float | None
+    lag_seconds: float | None
+    late: float
+    duplicate: float
+    dead: float
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How often something was done, and how long it took, seconds; None: it was not done."""
+
+    name: str
+    per_second: float
+    p50: float | None
+    p99: float | None
+    failed_per_second: float = 0.0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How decisions were made: how often, and the mean reward of those whose outcome is known."""
+
+    policy: str
+    per_second: float
+    share: float | None
+    mean_reward: float | None
+    rewarded: float
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The model of an objective: what was published last, and what the services decide by."""
+
+    objective: str
+    published: float | None
+    published_age_seconds: float | None
+    decides: float | None
+    decides_age_seconds: float | None
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it; rates and quantiles are those of the last `seconds`, the rest since the start.
+
+    Quantiles are interpolated in a histogram's buckets, as Prometheus does it. Where nothing was
+    timed within the last seconds, they are those since the start.
+    """
+
+    at: float
+    seconds: float
+    processes: tuple[Process, ...]
+    events_per_second: float
+    rows_per_second: float
+    events: float
+    late: float
+    duplicate: float
+    dead: float
+    dead_reasons: dict[str, float]
+    partitions: tuple[Partition, ...]
+    freshness: Timing
+    requests: tuple[Timing, ...]
+    decisions_per_second: float
+    exploration: float | None
+    policies: tuple[Policy, ...]
+    fallbacks: dict[str, float]
+    exclusions: dict[str, float]
+    cap_hits: float
+    cap_hits_per_second: float
+    models: tuple[Model, ...]
+    differing: float | None
+
+
+class _Watched:
+    """Sums over processes, each compared with how it was before."""
+
+    def __init__(self, before: Sequence[Scrape], now: Sequence[Scrape]) -> None:
+        earlier = {each.url: each for each in before if each.away is None}
+        self.now = [each for each in now if each.away is None]
+        self.pairs = [(earlier.get(each.url), each) for each in self.now]
+        spans = [each.at - was.at for was, each in self.pairs if was is not None]
+        self.seconds = max(spans, default=0.0)
+
+    def by(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
+        """Sum a name's series by labels."""
+        return _summed(
+            ((labels_, v) for each in self.now for labels_, v in each.series(name)), labels
+        )
+
+    def grown(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
+        """As `by`, how much was added since; a process that began anew has begun at 0."""
+        total: Counter[tuple[str, ...]] = Counter()
+        for was, each in self.pairs:
+            if was is not None:
+                old = _summed(was.series(name), labels)
+                for key, value in _summed(each.series(name), labels).items():
+                    total[key] += value - old[key] if value >= old[key] else value
+        return total
+
+    def sum(self, name: str) -> float:
+        """Sum all series of a name."""
+        return math.fsum(self.by(name).values())
+
+    def rate(self, name: str) -> float:
+        """Return how much was added a second, all series of a name."""
+        return math.fsum(self.grown(name).values()) / self.seconds if self.seconds else 0.0
+
+    def timing(self, name: str, key: str = "", label: str | None = None) -> Timing:
+        """Return how often and how long, of all series or those where a label is `key`."""
+        labels = () if label is None else (label,)
+
+        def chosen(found: Mapping[tuple[str, ...], float]) -> dict[float, float]:
+            return {
+                float(where[0]): value
+                for where, value in found.items()
+                if label is None or where[1] == key
+            }
+
+        grown = chosen(self.grown(f"{name}_bucket", "le", *labels))
+        times = grown if grown.get(_INFINITE) else chosen(self.by(f"{name}_bucket", "le", *labels))
+        per_second = grown.get(_INFINITE, 0.0) / self.seconds if self.seconds else 0.0
+        return Timing(
+            name=key, per_second=per_second, p50=quantile(times, 0.5), p99=quantile(times, 0.99)
+        )
+
+
+def figures(before: Sequence[Scrape], now: Sequence[Scrape]) -> Figures:
+    """Return the figures of processes that were read twice.
+
+    Parameters
+    ----------
+    before, now
+        Earlier and later; of a process that was away then there are no rates.
+    """
+    watched = _Watched(before, now)
+    exclusions = _named(watched.by("nextbest_exclusions_total", "rule"))
+    capped = watched.grown("nextbest_exclusions_total", "rule")[("cap",)]
+    decided, rates = _decided(watched)
+    policies = _policies(watched, decided, rates)
+    shares = {each.policy: each.share for each in policies}
+    return Figures(
+        at=time.time(),
+        seconds=watched.seconds,
+        processes=tuple(_process(each, before) for each in now),
+        events_per_second=watched.rate("nextbest_events_applied_total"),
+        rows_per_second=watched.rate("nextbest_rows_written_total"),
+        events=watched.sum("nextbest_events_applied_total"),
+        late=watched.sum("nextbest_events_late_total"),
+        duplicate=watched.sum("nextbest_events_duplicate_total"),
+        dead=watched.sum("nextbest_dead_letters_total"),
+        dead_reasons=_named(watched.by("nextbest_dead_letters_total", "reason")),
+        partitions=_partitions(watched),
+        freshness=watched.timing("nextbest_freshness_seconds"),
+        requests=_requests(watched),
+        decisions_per_second=_per_second(sum(rates.values()), watched),
+        exploration=shares.get("explore", 0.0) if any(shares.values()) else None,
+        policies=policies,
+        fallbacks=_named(watched.by("nextbest_fallbacks_total", "reason")),
+        exclusions=exclusions,
+        cap_hits=exclusions.get("cap", 0.0),
+        cap_hits_per_second=_per_second(capped, watched),
+        models=_models(watched),
+        differing=(
+            watched.sum("nextbest_audit_values_differing")
+            if watched.by("nextbest_audit_values_differing")
+            else None
+        ),
+    )
+
+
+def quantile(buckets: Mapping[float, float], q: float) -> float | None:
+    """Return a quantile of cumulative counts by upper bound; None: there is nothing in them.
+
+    >>> quantile({1.0: 50.0, 2.0: 100.0, float("inf"): 100.0}, 0.75)
+    1.5
+    """
+    bounds = sorted(buckets)
+    total = buckets[bounds[-1]] if bounds else 0.0
+    if total <= 0:
+        return None
+    below, floor = 0.0, 0.0
+    for bound in bounds:
+        count = buckets[bound]
+        if count >= q * total:
+            if math.isinf(bound):
+                return floor
+            inside = count - below
+            return floor + (bound - floor) * ((q * total - below) / inside if inside else 1.0)
+        below, floor = count, bound
+    return floor
+
+
+def _summed(
+    series: Iterable[tuple[Mapping[str, str], float]], labels: Sequence[str]
+) -> Counter[tuple[str, ...]]:
+    total: Counter[tuple[str, ...]] = Counter()
+    for found, value in series:
+        total[tuple(found.get(label, "") for label in labels)] += value  # type: ignore[assignment]
+    return total
+
+
+def _named(found: Mapping[tuple[str, ...], float]) -> dict[str, float]:
+    pairs = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {key[0]: value for key, value in pairs if value}
+
+
+def _per_second(grown: float, watched: _Watched) -> float:
+    return grown / watched.seconds if watched.seconds else 0.0
+
+
+def _process(each: Scrape, before: Sequence[Scrape]) -> Process:
+    own = _Watched([was for was in before if was.url == each.url], [each])
+    began = each.value("process_start_time_seconds")
+    return Process(
+        url=each.url,
+        away=each.away,
+        role=each.label("nextbest_build_info", "role"),
+        worker=each.label("nextbest_build_info", "worker"),
+        catalog=each.label("nextbest_build_info", "catalog"),
+        memory_bytes=each.value("process_resident_memory_bytes"),
+        cores=own.rate("process_cpu_seconds_total") if own.seconds else None,
+        up_seconds=None if began is None else max(0.0, time.time() - began),
+        events_per_second=own.rate("nextbest_events_applied_total"),
+        requests_per_second=own.rate("nextbest_http_request_duration_seconds_count"),
+        outage=bool(each.value("nextbest_outage_active")),
+    )
+
+
+def _partitions(watched: _Watched) -> tuple[Partition, ...]:
+    names = ("nextbest_log_read_records_total", "nextbest_lag_records", "nextbest_lag_seconds")
+    read, records, seconds = (watched.by(name, "partition") for name in names)
+    grown = watched.grown(names[0], "partition")
+    late, duplicate, dead = (
+        watched.by(f"nextbest_{name}_total", "partition")
+        for name in ("events_late", "events_duplicate", "dead_letters")
+    )
+    every = sorted({*read, *records}, key=lambda key: (len(key[0]), key[0]))
+    return tuple(
+        Partition(
+            partition=key[0], read_per_second=_per_second(grown[key], watched),
+            lag_records=records.get(key), lag_seconds=seconds.get(key),
+            late=late[key], duplicate=duplicate[key], dead=dead[key],
+        )
+        for key in every
+    )  # fmt: skip
+
+
+def _requests(watched: _Watched) -> tuple[Timing, ...]:
+    name = "nextbest_http_request_duration_seconds"
+    answered = watched.by(f"{name}_count", "route")
+    failed: Counter[str] = Counter()
+    for (route, status), value in watched.grown(f"{name}_count", "route", "status").items():
+        if status.startswith("5"):
+            failed[route] += value
+    found = []
+    for (route,), times in sorted(answered.items(), key=lambda pair: (-pair[1], pair[0])):
+        if times:
+            timing = watched.timing(name, route, "route")
+            found.append(
+                msgspec.structs.replace(
+                    timing, failed_per_second=_per_second(failed[route], watched)
+                )
+            )
+    return tuple(found)
+
+
+def _decided(watched: _Watched) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
+    """Return decisions by policy, and how many were added: those answered, or else those read."""
+    names = ("nextbest_decisions_total", "nextbest_decisions_logged_total")
+    name = next((n for n in names if watched.by(n)), names[0])
+    return watched.by(name, "policy"), watched.grown(name, "policy")
+
+
+def _policies(
+    watched: _Watched, decided: Counter[tuple[str, ...]], grown: Counter[tuple[str, ...]]
+) -> tuple[Policy, ...]:
+    reward, rewarded = _left(watched, "reward"), _left(watched, "rewarded")
+    counts = grown if sum(grown.values()) else decided
+    total = sum(counts.values())
+    return tuple(
+        Policy(
+            policy=key[0], per_second=_per_second(grown[key], watched),
+            share=counts[key] / total if total else None,
+            mean_reward=reward[key] / rewarded[key] if rewarded[key] > 0 else None,
+            rewarded=rewarded[key],
+        )
+        for key in sorted({*decided, *rewarded}, key=lambda key: (-decided[key], key))
+        if decided[key] or rewarded[key]
+    )  # fmt: skip
+
+
+def _left(watched: _Watched, name: str) -> Counter[tuple[str, ...]]:
+    """Return what was counted by policy, less what was taken back."""
+    found = watched.by(f"nextbest_{name}_total", "policy")
+    found.subtract(watched.by(f"nextbest_{name}_taken_back_total", "policy"))
+    return found
+
+
+def _models(watched: _Watched) -> tuple[Model, ...]:
+    ages: dict[str, dict[str, list[tuple[float, float | None]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for each in watched.now:
+        role = each.label("nextbest_build_info", "role")
+        changed = {
+            labels.get("objective", ""): at
+            for labels, at in each.series("nextbest_model_changed_timestamp_seconds")
+        }
+        for labels, version in each.series("nextbest_model_version"):
+            objective = labels.get("objective", "")
+            at = changed.get(objective)
+            age = max(0.0, time.time() - at) if at else None
+            ages[objective][role].append((version, age))
+
+    def worst(
+        found: list[tuple[float, float | None]], pick: Callable[..., float]
+    ) -> tuple[float | None, float | None]:
+        if not found:
+            return None, None
+        known = [age for _, age in found if age is not None]
+        return pick(version for version, _ in found), max(known, default=None)
+
+    made = []
+    for objective, roles in sorted(ages.items()):
+        published, published_age = worst(roles["run"], max)
+        decides, decides_age = worst(roles["serve"], min)
+        made.append(
+            Model(
+                objective=objective,
+                published=published,
+                published_age_seconds=published_age,
+                decides=decides,
+                decides_age_seconds=decides_age,
+            )
+        )
+    return tuple(made)

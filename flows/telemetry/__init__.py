@@ -1,0 +1,1 @@
+"""What those who operate workers and services see: metrics, traces and logs."""
