@@ -52,10 +52,10 @@ def ensure_server(data_dir: str | Path, fsync: Fsync | None = None) -> str:
         When its append-only file is on disk. `always`: before each answer. `everysec`: it is
         handed to the kernel before each answer and to the disk once a second, in the
         background. So what was answered survives the server's death, and a machine that loses
-        power loses up to two seconds. Only while the disk takes longer than a second for one
-        such write does the server hold back what it hands over, for two seconds at most, and
-        then its own death loses that too. A running server is changed; None leaves it as it
-        is, `everysec` at first.
+        power loses up to two seconds. Only while such a write to the disk is going on (some
+        milliseconds, if the disk is not busy) does the server hold back what it hands over,
+        for two seconds at most, and then its own death loses that too. A running server is
+        changed; None leaves it as it is, `everysec` at first.
 
     Returns
     -------
