@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from .top_reading import Scrape
-
-_INFINITE = math.inf
+from .top_watched import Timing, Watched
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,16 +40,6 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     dead: float
 
 
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """How often something was done, and how long it took, seconds; None: it was not done."""
-
-    name: str
-    per_second: float
-    p50: float | None
-    p99: float | None
-    failed_per_second: float = 0.0
-
-
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How decisions were made: how often, and the mean reward of those whose outcome is known."""
 
@@ -70,6 +58,23 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     published_age_seconds: float | None
     decides: float | None
     decides_age_seconds: float | None
+
+
+class Fellow(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of a fleet, or ``objective:shadow``: what it decides, and how its trial stands.
+
+    `gain` is its mean reward less the champion's, of a shadow by how many nats its log loss is
+    less; with a probability that the strategy sets it is never outside `low` and `high`. The
+    champion has no trial.
+    """
+
+    name: str
+    per_second: float
+    share: float | None
+    pairs: float | None
+    gain: float | None
+    low: float | None
+    high: float | None
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,60 +105,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     cap_hits: float
     cap_hits_per_second: float
     models: tuple[Model, ...]
+    fleet: tuple[Fellow, ...]
+    fleet_roles: dict[str, float]
     differing: float | None
-
-
-class _Watched:
-    """Sums over processes, each compared with how it was before."""
-
-    def __init__(self, before: Sequence[Scrape], now: Sequence[Scrape]) -> None:
-        earlier = {each.url: each for each in before if each.away is None}
-        self.now = [each for each in now if each.away is None]
-        self.pairs = [(earlier.get(each.url), each) for each in self.now]
-        spans = [each.at - was.at for was, each in self.pairs if was is not None]
-        self.seconds = max(spans, default=0.0)
-
-    def by(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
-        """Sum a name's series by labels."""
-        return _summed(
-            ((labels_, v) for each in self.now for labels_, v in each.series(name)), labels
-        )
-
-    def grown(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
-        """As `by`, how much was added since; a process that began anew has begun at 0."""
-        total: Counter[tuple[str, ...]] = Counter()
-        for was, each in self.pairs:
-            if was is not None:
-                old = _summed(was.series(name), labels)
-                for key, value in _summed(each.series(name), labels).items():
-                    total[key] += value - old[key] if value >= old[key] else value
-        return total
-
-    def sum(self, name: str) -> float:
-        """Sum all series of a name."""
-        return math.fsum(self.by(name).values())
-
-    def rate(self, name: str) -> float:
-        """Return how much was added a second, all series of a name."""
-        return math.fsum(self.grown(name).values()) / self.seconds if self.seconds else 0.0
-
-    def timing(self, name: str, key: str = "", label: str | None = None) -> Timing:
-        """Return how often and how long, of all series or those where a label is `key`."""
-        labels = () if label is None else (label,)
-
-        def chosen(found: Mapping[tuple[str, ...], float]) -> dict[float, float]:
-            return {
-                float(where[0]): value
-                for where, value in found.items()
-                if label is None or where[1] == key
-            }
-
-        grown = chosen(self.grown(f"{name}_bucket", "le", *labels))
-        times = grown if grown.get(_INFINITE) else chosen(self.by(f"{name}_bucket", "le", *labels))
-        per_second = grown.get(_INFINITE, 0.0) / self.seconds if self.seconds else 0.0
-        return Timing(
-            name=key, per_second=per_second, p50=quantile(times, 0.5), p99=quantile(times, 0.99)
-        )
 
 
 def figures(before: Sequence[Scrape], now: Sequence[Scrape]) -> Figures:
@@ -164,7 +118,7 @@ def figures(before: Sequence[Scrape], now: Sequence[Scrape]) -> Figures:
     before, now
         Earlier and later; of a process that was away then there are no rates.
     """
-    watched = _Watched(before, now)
+    watched = Watched(before, now)
     exclusions = _named(watched.by("nextbest_exclusions_total", "rule"))
     capped = watched.grown("nextbest_exclusions_total", "rule")[("cap",)]
     decided, rates = _decided(watched)
@@ -192,6 +146,8 @@ def figures(before: Sequence[Scrape], now: Sequence[Scrape]) -> Figures:
         cap_hits=exclusions.get("cap", 0.0),
         cap_hits_per_second=_per_second(capped, watched),
         models=_models(watched),
+        fleet=_fleet(watched),
+        fleet_roles=_named(watched.by("nextbest_fleet_members", "role")),
         differing=(
             watched.sum("nextbest_audit_values_differing")
             if watched.by("nextbest_audit_values_differing")
@@ -200,48 +156,17 @@ def figures(before: Sequence[Scrape], now: Sequence[Scrape]) -> Figures:
     )
 
 
-def quantile(buckets: Mapping[float, float], q: float) -> float | None:
-    """Return a quantile of cumulative counts by upper bound; None: there is nothing in them.
-
-    >>> quantile({1.0: 50.0, 2.0: 100.0, float("inf"): 100.0}, 0.75)
-    1.5
-    """
-    bounds = sorted(buckets)
-    total = buckets[bounds[-1]] if bounds else 0.0
-    if total <= 0:
-        return None
-    below, floor = 0.0, 0.0
-    for bound in bounds:
-        count = buckets[bound]
-        if count >= q * total:
-            if math.isinf(bound):
-                return floor
-            inside = count - below
-            return floor + (bound - floor) * ((q * total - below) / inside if inside else 1.0)
-        below, floor = count, bound
-    return floor
-
-
-def _summed(
-    series: Iterable[tuple[Mapping[str, str], float]], labels: Sequence[str]
-) -> Counter[tuple[str, ...]]:
-    total: Counter[tuple[str, ...]] = Counter()
-    for found, value in series:
-        total[tuple(found.get(label, "") for label in labels)] += value  # type: ignore[assignment]
-    return total
-
-
 def _named(found: Mapping[tuple[str, ...], float]) -> dict[str, float]:
     pairs = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     return {key[0]: value for key, value in pairs if value}
 
 
-def _per_second(grown: float, watched: _Watched) -> float:
+def _per_second(grown: float, watched: Watched) -> float:
     return grown / watched.seconds if watched.seconds else 0.0
 
 
 def _process(each: Scrape, before: Sequence[Scrape]) -> Process:
-    own = _Watched([was for was in before if was.url == each.url], [each])
+    own = Watched([was for was in before if was.url == each.url], [each])
     began = each.value("process_start_time_seconds")
     return Process(
         url=each.url,
@@ -258,7 +183,7 @@ def _process(each: Scrape, before: Sequence[Scrape]) -> Process:
     )
 
 
-def _partitions(watched: _Watched) -> tuple[Partition, ...]:
+def _partitions(watched: Watched) -> tuple[Partition, ...]:
     names = ("nextbest_log_read_records_total", "nextbest_lag_records", "nextbest_lag_seconds")
     read, records, seconds = (watched.by(name, "partition") for name in names)
     grown = watched.grown(names[0], "partition")
@@ -277,7 +202,7 @@ def _partitions(watched: _Watched) -> tuple[Partition, ...]:
     )  # fmt: skip
 
 
-def _requests(watched: _Watched) -> tuple[Timing, ...]:
+def _requests(watched: Watched) -> tuple[Timing, ...]:
     name = "nextbest_http_request_duration_seconds"
     answered = watched.by(f"{name}_count", "route")
     failed: Counter[str] = Counter()
@@ -296,7 +221,7 @@ def _requests(watched: _Watched) -> tuple[Timing, ...]:
     return tuple(found)
 
 
-def _decided(watched: _Watched) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
+def _decided(watched: Watched) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
     """Return decisions by policy, and how many were added: those answered, or else those read."""
     names = ("nextbest_decisions_total", "nextbest_decisions_logged_total")
     name = next((n for n in names if watched.by(n)), names[0])
@@ -304,7 +229,7 @@ def _decided(watched: _Watched) -> tuple[Counter[tuple[str, ...]], Counter[tuple
 
 
 def _policies(
-    watched: _Watched, decided: Counter[tuple[str, ...]], grown: Counter[tuple[str, ...]]
+    watched: Watched, decided: Counter[tuple[str, ...]], grown: Counter[tuple[str, ...]]
 ) -> tuple[Policy, ...]:
     reward, rewarded = _left(watched, "reward"), _left(watched, "rewarded")
     counts = grown if sum(grown.values()) else decided
@@ -321,14 +246,14 @@ def _policies(
     )  # fmt: skip
 
 
-def _left(watched: _Watched, name: str) -> Counter[tuple[str, ...]]:
+def _left(watched: Watched, name: str) -> Counter[tuple[str, ...]]:
     """Return what was counted by policy, less what was taken back."""
     found = watched.by(f"nextbest_{name}_total", "policy")
     found.subtract(watched.by(f"nextbest_{name}_taken_back_total", "policy"))
     return found
 
 
-def _models(watched: _Watched) -> tuple[Model, ...]:
+def _models(watched: Watched) -> tuple[Model, ...]:
     ages: dict[str, dict[str, list[tuple[float, float | None]]]] = defaultdict(
         lambda: defaultdict(list)
     )
@@ -366,3 +291,26 @@ def _models(watched: _Watched) -> tuple[Model, ...]:
             )
         )
     return tuple(made)
+
+
+def _fleet(watched: Watched) -> tuple[Fellow, ...]:
+    name = "nextbest_fleet_decisions_total"
+    decided, grown = watched.by(name, "member"), watched.grown(name, "member")
+    counts = grown if sum(grown.values()) else decided
+    total = sum(counts.values())
+    pairs = watched.by("nextbest_fleet_trial_pairs", "member")
+    gains = watched.by("nextbest_fleet_trial_gain", "member", "bound")
+    every = sorted({*decided, *pairs}, key=lambda key: (-decided[key], key))
+    return tuple(
+        Fellow(
+            name=key[0],
+            per_second=_per_second(grown[key], watched),
+            share=counts[key] / total if total and key in decided else None,
+            pairs=pairs.get(key),
+            gain=gains.get((*key, "mean")),
+            low=gains.get((*key, "low")),
+            high=gains.get((*key, "high")),
+        )
+        for key in every
+        if decided[key] or key in pairs
+    )

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from .top_figures import Figures, Model, Partition, Policy, Process, Timing
+from .top_figures import Fellow, Figures, Model, Partition, Policy, Process
+from .top_watched import Timing
 from .values import NOTHING, duration
 
 _WIDE = 150
@@ -87,7 +88,16 @@ class Picture:
             return
         yield self._title(found, options.max_width)
         left = [_processes(found), _log(found)]
-        right = [each for each in (_decisions(found), _models(found), _http(found)) if each]
+        right = [
+            each
+            for each in (
+                _decisions(found),
+                _models(found),
+                _fleet(found),
+                _http(found),
+            )
+            if each
+        ]
         if options.max_width < _WIDE or not right:
             yield Group(*_fitted([*left, *right], height - 1))
             return
@@ -241,6 +251,25 @@ def _models(found: Figures) -> _Section | None:
 
     columns = ("objective", "outcomes learned and published", "decides by")
     return _Section("MODELS", "", columns, [row(each) for each in found.models])
+
+
+def _fleet(found: Figures) -> _Section | None:
+    if not found.fleet:
+        return None
+
+    def row(each: Fellow) -> tuple[str, ...]:
+        share = NOTHING if each.share is None else f"{100 * each.share:.1f}%"
+        pairs = NOTHING if each.pairs is None else short(each.pairs)
+        low, gain, high = (
+            NOTHING if number is None else f"{number:+.4f}"
+            for number in (each.low, each.gain, each.high)
+        )
+        return (escape(each.name), short(each.per_second), share, pairs, low, gain, high)
+
+    columns = ("member", "decisions/s", "share", "pairs", "at least", "gain", "at most")
+    return _Section(
+        "FLEET", _reasons(found.fleet_roles), columns, [row(each) for each in found.fleet]
+    )
 
 
 def _http(found: Figures) -> _Section | None:

@@ -78,7 +78,6 @@ class _Saved(msgspec.Struct, array_like=True):
 
 
 class _State(msgspec.Struct, array_like=True):
-    late: int
     champion: str
     waiting: list[Credit]
     learning: list[Credit]
@@ -140,7 +139,6 @@ class Shadows:
     def __init__(self, strategy: Strategy, wait: int, state: bytes = b"") -> None:
         self._model, self._wait = strategy.model, wait
         self._followed = followed(strategy)
-        self.late = 0
         self._champion = ""
         self._waiting: dict[tuple[str, str], Credit] = {}
         self._due: list[tuple[int, str, str]] = []
@@ -216,8 +214,7 @@ class Shadows:
         old = self._waiting.get(key)
         if old is None:
             if at + self._wait < newest:
-                self.late += credit.revision == 0
-                return
+                return  # counted by `Settling`
             heappush(self._due, (at, *key))
         if old is None or credit.revision >= old.revision:
             self._waiting[key] = credit
@@ -271,9 +268,7 @@ class Shadows:
         }  # fmt: skip
         waiting = [self._waiting[key] for key in sorted(self._waiting)]
         learning = [each[-1] for each in sorted(self._learning, key=lambda each: each[:5])]
-        return _ENCODER.encode(
-            _State(self.late, self._champion, waiting, learning, saved, self._gone)
-        )
+        return _ENCODER.encode(_State(self._champion, waiting, learning, saved, self._gone))
 
     def _compare(self, credit: Credit, chance: float, at: int) -> Iterable[Entry]:
         for name, one in list(self._shadows.items()):
@@ -328,8 +323,7 @@ class Shadows:
         from ...learners.forecasts import ForecastTrial
         from ...learners.shadow import RiverShadow
 
-        self.late, self._champion = state.late, state.champion
-        self._gone = state.gone
+        self._champion, self._gone = state.champion, state.gone
         self._waiting = {(one.id, one.objective): one for one in state.waiting}
         self._due = [(_at(one), one.id, one.objective) for one in state.waiting]
         heapify(self._due)

@@ -26,7 +26,7 @@ from nextbest.features import SettingsError
 from nextbest.flows.commands import top as top_command
 from nextbest.flows.commands import top_reading
 from nextbest.flows.commands.top import top
-from nextbest.flows.commands.top_figures import Figures, figures, quantile
+from nextbest.flows.commands.top_figures import Figures, figures
 from nextbest.flows.commands.top_picture import Picture
 from nextbest.flows.commands.top_reading import (
     Scrape,
@@ -36,6 +36,7 @@ from nextbest.flows.commands.top_reading import (
     target,
     targets_of,
 )
+from nextbest.flows.commands.top_watched import quantile
 from nextbest.flows.settings import Settings
 
 SECONDS = (0.001, 0.01, 0.1, 1.0)
@@ -71,6 +72,11 @@ class Shown:
         self.version = self._gauge("model_version", "objective")
         self.changed = self._gauge("model_changed_timestamp_seconds", "objective")
 
+        self.crew = self._gauge("fleet_members", "role")
+        self.decided = self._counter("fleet_decisions", "member")
+        self.pairs = self._gauge("fleet_trial_pairs", "member")
+        self.gain = self._gauge("fleet_trial_gain", "member", "bound")
+
     def _counter(self, name: str, *labels: str) -> Counter:
         return Counter(f"nextbest_{name}", name, labels, registry=self.registry)
 
@@ -95,6 +101,15 @@ class Shown:
             self.rewarded.labels("buy", "exploit").inc(events)
             self.lost.labels("buy", "exploit").inc(0.09 * events)
             self.unseen.labels("buy", "exploit").inc(0.2 * events)
+            self.crew.labels("champion").set(1)
+            self.crew.labels("challenger").set(1)
+            self.crew.labels("shadow").set(1)
+            self.decided.labels("base").inc(0.9 * events)
+            self.decided.labels("bold").inc(0.1 * events)
+            self.pairs.labels("bold").set(81)
+            self.pairs.labels("buy:forest").set(90)
+            for bound, value in (("low", -0.25), ("mean", 0.5), ("high", 1.25)):
+                self.gain.labels("bold", bound).set(value)
         else:
             self.requests.labels("/v1/decide", "200").observe(0.02)
             self.requests.labels("/v1/decide", "503").observe(0.02)
@@ -144,6 +159,23 @@ def test_figures_are_rates_of_what_was_added() -> None:
     assert [p.away for p in found.processes] == [None, None, "connection refused"]
 
 
+def test_of_a_fleet_it_is_shown_who_decides_and_how_trials_stand() -> None:
+    found = looked()
+    assert found.fleet_roles == {"challenger": 1.0, "champion": 1.0, "shadow": 1.0}
+    champion, challenger, shadow = found.fleet
+    assert (champion.name, champion.per_second, champion.pairs) == ("base", 45.0, None)
+    assert (challenger.name, challenger.share, challenger.pairs) == ("bold", 0.1, 81.0)
+    assert (challenger.low, challenger.gain, challenger.high) == (-0.25, 0.5, 1.25)
+    assert (shadow.name, shadow.share, shadow.pairs) == ("buy:forest", None, 90.0)
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    with console.capture() as drawn:
+        console.print(Picture(found, whole=True))
+    text = drawn.get()
+    assert "FLEET" in text
+    assert "bold" in text
+    assert "+0.5000" in text
+
+
 def test_a_process_that_began_anew_has_begun_at_nothing() -> None:
     old, new = Shown("run"), Shown("run")
     old.work(1000)
@@ -182,7 +214,16 @@ def test_the_picture_fits(width: int, height: int, partitions: int) -> None:
     if height >= 24:
         assert len(lines) <= height
         text = drawn.get()
-        for word in ("PROCESS", "LOG", "DECIDE", "MODELS", "HTTP", "held", "connection refused"):
+        for word in (
+            "PROCESS",
+            "LOG",
+            "DECIDE",
+            "MODELS",
+            "FLEET",
+            "HTTP",
+            "held",
+            "connection refused",
+        ):
             assert word in text
         assert f"{2 * partitions} dead (" in text
         assert ("more" in text) == (partitions > 1)
