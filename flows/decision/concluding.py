@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...features.kernels.layout import F64
+from ...features.kernels.layout import F64, I64
 from ...learners.kernels.conclude import conclude
 from .exploring import Exploring
 from .ids import digests_of
@@ -101,13 +101,7 @@ class Concluding:
             _WORD.pack_into(room.told_bytes, 8 * room.told.shape[1] - 8, ends[0])
         else:
             room.told[:n, -1] = ends
-        method, strength, floor, share, seed = self._exploring.settings(clock)
-        refused = conclude(
-            *models.arrays, self._prices, n, room.told, numbers, words, room.seen,
-            self._survey.first, room.eligible, not foretold, models.personal, method, strength,
-            floor, share, room.lots, self._exploring.fixed, seed, room.kept, picks, room.found,
-            room.tried,
-        )  # fmt: skip
+        refused = self._run(room, models, n, words, numbers, picks, clock, not foretold)
         if refused >= 0:
             models.refuse(persons[refused])
         # As many as are wanted are eligible, and so are found.
@@ -130,17 +124,32 @@ class Concluding:
             picks = np.empty((wanted, picks.shape[1]))
             numbers = np.frombuffer(digests_of((decision_id,), (wanted,)), np.int64).copy()
         _WORD.pack_into(room.told_bytes, wide - 8, wanted)
-        method, strength, floor, share, seed = self._exploring.settings(models.clock)
-        refused = conclude(
-            *models.arrays, self._prices, 1, room.told, numbers, words, room.seen,
-            self._survey.first, room.eligible, True, models.personal, method, strength,
-            floor, share, room.lots, self._exploring.fixed, seed, room.kept, picks, room.found,
-            room.tried,
-        )  # fmt: skip
+        refused = self._run(room, models, 1, words, numbers, picks, models.clock, True)
         if refused >= 0:
             models.refuse(persons)
         found: list[list[float]] = picks[:wanted].tolist()
         return found
+
+    def _run(
+        self,
+        room: Room,
+        models: Models,
+        n: int,
+        words: U32,
+        numbers: I64,
+        picks: F64,
+        clock: int,
+        asks: bool,
+    ) -> int:
+        """Choose for n customers; return the first whose own weights are refused, or -1."""
+        method, strength, floor, share, seed = self._exploring.settings(clock)
+        refused: int = conclude(
+            *models.arrays, self._prices, n, room.told, numbers, words, room.seen,
+            self._survey.first, room.eligible, asks, models.personal, method, strength,
+            floor, share, room.lots, self._exploring.fixed, seed, room.kept, picks, room.found,
+            room.tried,
+        )  # fmt: skip
+        return refused
 
     def _own(self, room: Room, models: Models, persons: Sequence[bytes]) -> U32:
         """Say in the room where each customer's own weights are; return these."""

@@ -235,7 +235,7 @@ class Making:
                     served=served[i],
                     contacts=contacts[i],
                     inputs=inputs[i],
-                    offers=[self._offer(pick) for pick in picks[first:end]],
+                    offers=[self.offer(pick) for pick in picks[first:end]],
                     eligible=own,
                     scores=scores,
                     chances=chances,
@@ -290,7 +290,8 @@ class Making:
             )
         return found
 
-    def _offer(self, pick: Sequence[float]) -> Offer:
+    def offer(self, pick: Sequence[float]) -> Offer:
+        """Return what is recorded of a pick, as `Chosen.picks` has it."""
         place, propensity, draw, score = pick[:4]
         first = 4 + len(self._objectives)
         return Offer(

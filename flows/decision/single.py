@@ -10,7 +10,7 @@ from .concluding import Concluding
 from .loading import Loaded
 from .making import About, Making
 from .models import Models
-from .record import Offer, Record, Served
+from .record import Record, Served
 from .request import Request, Row
 from .room import Room
 from .survey import Survey
@@ -31,13 +31,13 @@ class Single:
         strategy, exploring = loaded.strategy, making.exploring
         self._making, self._nobody, self._exploring = making, nobody, exploring
         self._survey = Survey(making.rules, making.caps, making.inputs)
-        self._actions, self._objectives = tuple(strategy.actions), tuple(strategy.objectives)
+        self._objectives = tuple(strategy.objectives)
         objectives = len(self._objectives)
         self._concluding = Concluding(exploring, making.worth, self._survey, objectives)
         self._version, self._policy = loaded.version, exploring.version
         seen, self._columns = strategy.model, len(nobody.values)
         categories = objectives * (len(seen.contexts) + len(seen.segments))
-        self._rows, self._first = Struct(f"<{categories}q"), 4 + objectives
+        self._rows = Struct(f"<{categories}q")
         self._shape = making.shape
         self._rooms: list[Room] = []
 
@@ -90,7 +90,7 @@ class Single:
                     end += size
         finally:
             self._rooms.append(room)
-        first, objectives = self._first, self._objectives
+        offer = self._making.offer
         return Record(
             id=decision_id,
             customer=request.customer,
@@ -107,17 +107,7 @@ class Single:
             else Served(position=row.position, age_ms=row.age_ms, values=values, state=state),
             contacts=contacts,
             inputs=inputs,
-            offers=[
-                Offer(
-                    action=self._actions[int(pick[0])],
-                    score=pick[3],
-                    propensity=pick[1],
-                    draw=pick[2],
-                    chances=dict(zip(objectives, pick[4:first], strict=True)),
-                    features=[None if x != x else x for x in pick[first:]],
-                )
-                for pick in picks
-            ],
+            offers=[offer(pick) for pick in picks],
             eligible=names,
             scores=scores,
             chances=chances,

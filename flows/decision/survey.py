@@ -95,7 +95,7 @@ class Survey:
         StateError
             If contacts are damaged.
         """
-        mine, theirs, extras = self._rules.extras, self._inputs.extras, self._extras
+        extras = self._extras
         unknown: list[dict[str, float]] = []
         end, same = 0, None
         filled, new = b"", dict[str, float]()
@@ -113,43 +113,26 @@ class Survey:
                     same[0] is moment[0] and same[1] == channel and same[2] == time
                 ):
                     same, new = moment, {}
-                    numbers = [math.nan] * self.extras
-                    theirs.fill(numbers, request.context, channel, time, new, self._mine)
-                    if self._mine:
-                        mine.fill(numbers, request.context, channel, time)
-                    filled = extras.pack(*numbers)
+                    filled = extras.pack(*self._told(request, time, new))
                 size = extras.size
                 room.extras_bytes[size * i : size * i + size] = filled
             unknown.append(new)
         joined = contacts[0] if len(contacts) == 1 else b"".join(contacts)
-        damaged = k.survey(
-            self._table, self._constants, len(requests), room.asked, room.values, room.state,
-            room.extras, np.frombuffer(joined, np.int64), LARGEST, SLACK_US, room.work,
-            room.eligible, room.excluded, room.capped, room.wanted, room.seen,
-        )  # fmt: skip
+        damaged = self._ask(room, len(requests), joined)
         if damaged >= 0:
-            check(contacts[int(damaged)])
+            check(contacts[damaged])
         return unknown
 
     def see(self, room: Room, request: Request, contacts: bytes, at: int) -> Seen:
         """Do as `look` for the one customer of a room, and say all that is told of it."""
         if len(contacts) % 8:
             check(contacts)  # says what is wrong
-        channel, context = request.channel, request.context
-        place, begin = self._channels[channel]
+        place, begin = self._channels[request.channel]
         _ASKED.pack_into(room.asked_bytes, 0, place, at, len(contacts) // 8, begin, request.n)
         unknown: dict[str, float] = {}
         if self.extras:
-            numbers = self._missing.copy()
-            self._inputs.extras.fill(numbers, context, channel, at, unknown, self._mine)
-            if self._mine:
-                self._rules.extras.fill(numbers, context, channel, at)
-            self._extras.pack_into(room.extras_bytes, 0, *numbers)
-        damaged = k.survey(
-            self._table, self._constants, 1, room.asked, room.values, room.state,
-            room.extras, np.frombuffer(contacts, np.int64), LARGEST, SLACK_US, room.work,
-            room.eligible, room.excluded, room.capped, room.wanted, room.seen,
-        )  # fmt: skip
+            self._extras.pack_into(room.extras_bytes, 0, *self._told(request, at, unknown))
+        damaged = self._ask(room, 1, contacts)
         if damaged >= 0:
             check(contacts)
         names = self._names.get(bytes(room.eligible_bytes))
@@ -157,11 +140,29 @@ class Survey:
         inputs: dict[str, Value] = {}
         if own:  # of whom there is nothing to foretell, nothing more is looked at
             results = self._results.unpack_from(room.seen_bytes)
-            inputs = self._inputs.named(results, unknown, context)
+            inputs = self._inputs.named(results, unknown, request.context)
         excluded: dict[str, str] = {}
         if len(own) < self._actions:
             excluded = self.excluded(room, 0, request, contacts)
         return Seen(own, inputs, excluded, _WANTED.unpack_from(room.wanted_bytes)[1])
+
+    def _told(self, request: Request, at: int, unknown: dict[str, float]) -> list[float]:
+        """Return what no feature tells; the words that no expression knows come into the last."""
+        numbers = self._missing.copy()
+        told = request.context, request.channel, at
+        self._inputs.extras.fill(numbers, *told, unknown, self._mine)
+        if self._mine:
+            self._rules.extras.fill(numbers, *told)
+        return numbers
+
+    def _ask(self, room: Room, n: int, contacts: bytes) -> int:
+        """Ask of n customers; return the first whose contacts are damaged, or -1."""
+        damaged = k.survey(
+            self._table, self._constants, n, room.asked, room.values, room.state,
+            room.extras, np.frombuffer(contacts, np.int64), LARGEST, SLACK_US, room.work,
+            room.eligible, room.excluded, room.capped, room.wanted, room.seen,
+        )  # fmt: skip
+        return int(damaged)
 
     def eligible(self, room: Room, i: int) -> list[str]:
         """Return the names of the eligible actions of a customer."""

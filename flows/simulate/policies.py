@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -13,9 +13,10 @@ import numpy.typing as npt
 from ...learners import BayesianRanker
 from ...learners.arm_weights import Expert
 from ..decision.engine import Engine
+from ..decision.fleet_learning import FleetLearning
 from ..decision.goals import goals_of
 from ..decision.learning import Learning
-from ..decision.models import Models
+from ..decision.models import models_with
 from ..decision.open_decisions import Credit
 from ..decision.record import Record, Value
 from ..decision.request import Request, Row
@@ -25,8 +26,6 @@ from .world import DAY, World
 
 F64 = npt.NDArray[np.float64]
 
-PUBLISH_EVERY = 10
-"""Credits after which a model is published anew."""
 OBJECTIVE = "accept"
 
 
@@ -57,12 +56,25 @@ class Ours(Policy):
     """The product: what the stream learns, published as the stream does.
 
     A strategy whose model is not personal learns what all share only.
+
+    Parameters
+    ----------
+    world, variant
+        As of `Policy`.
+    settings
+        As of `Learning`.
     """
 
-    def __init__(self, world: World, variant: Variant = "ours") -> None:
+    publish_every: ClassVar = 10
+    """Credits after which a model is published anew."""
+    learning: Learning | FleetLearning
+
+    def __init__(
+        self, world: World, variant: Variant = "ours", settings: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(world, variant)
         spans = {goal.name: goal.window + DAY for goal in goals_of(self.loaded.strategy, catalog)}
-        self.learning = Learning(self.loaded.strategy.model, spans)
+        self.learning = Learning(self.loaded.strategy.model, spans, settings=settings)
         self._waiting = 0
 
     def decide(self, request: Request, row: Row, at: int, decision_id: str) -> Record:
@@ -76,10 +88,13 @@ class Ours(Policy):
         """Learn at once; publish the shared part now and then."""
         self.learning.learn(credits_)
         self._waiting += len(credits_)
-        if self._waiting >= PUBLISH_EVERY:
+        if self._waiting >= self.publish_every:
             self._waiting = 0
-            models = {**self.engine.models.published, **self.learning.changed_models()}
-            self.engine.models = Models(self.loaded.strategy, models)
+            self._publish()
+
+    def _publish(self) -> None:
+        published = {**self.engine.models.published, **self.learning.changed_models()}
+        self.engine.models = models_with(self.loaded.strategy, published, None)
 
 
 class _Foretelling(ABC):
