@@ -91,7 +91,7 @@ def test_an_event_that_does_not_come_in_time(customers: Kernels, recording: Reco
     assert time.monotonic() - began >= 0.1
     assert found.stale
     assert found.to_dicts() == [{"visits:n": 3}, {"visits:n": None}]
-    assert 2 < len(recording.__dict__["asked"]) < 60, "pauses grow"
+    assert 1 < len(recording.__dict__["asked"]) < 60, "pauses grow"
     found = client.get(ids, features=["visits:n"], after=receipt, wait_seconds=0)
     assert found.stale
 
