@@ -45,6 +45,9 @@ class Patience:
 class Outage:
     """One outage: each `wait` is longer than the last, up to two seconds.
 
+    A stop ends the wait under way, and there is one more try: a store that is back by then lets the
+    run end well.
+
     Parameters
     ----------
     patience
@@ -71,6 +74,7 @@ set NEXTBEST_REDIS_URL to one that runs (unset, an embedded server is started)
         self._reason = str(explained(url, error))
         self._began = time.monotonic()
         self._pauses = pauses()
+        self._tries_last = False
         if patience.seconds:
             patience.on_outage(self._reason, None)
 
@@ -80,17 +84,22 @@ set NEXTBEST_REDIS_URL to one that runs (unset, an embedded server is started)
         Raises
         ------
         StoreError
-            There was enough waiting, or it was asked to stop.
+            There was enough waiting, or the last try after a stop has failed.
         """
+        if self._tries_last:
+            raise StoreError(
+                f"{without_password(self._url)}: stopped while the store was away. Nothing is "
+                "lost: the next run goes on from the last snapshot"
+            ) from self._error
         waited = time.monotonic() - self._began
         if waited >= self._patience.seconds:
             more = f" (waited {waited:.0f} s for it)" if self._patience.seconds else ""
             raise StoreError(f"{explained(self._url, self._error)}{more}") from self._error
         end = time.monotonic() + min(next(self._pauses), self._patience.seconds - waited)
-        while True:
-            self._heed_stop()
-            left = end - time.monotonic()
-            if left <= 0:
+        stop = self._patience.stop
+        while (left := end - time.monotonic()) > 0:
+            if stop is not None and stop.is_set():
+                self._tries_last = True
                 break
             time.sleep(min(left, _LOOK_SECONDS))
         if self._patience.reconnect is not None:
@@ -103,11 +112,3 @@ set NEXTBEST_REDIS_URL to one that runs (unset, an embedded server is started)
     def ends(self) -> None:
         """The store is back and has everything."""
         self._patience.on_outage(self._reason, time.monotonic() - self._began)
-
-    def _heed_stop(self) -> None:
-        stop = self._patience.stop
-        if stop is not None and stop.is_set():
-            raise StoreError(
-                f"{without_password(self._url)}: stopped while the store was away. Nothing is "
-                "lost: the next run goes on from the last snapshot"
-            ) from self._error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ import redis
 from nextbest.features.errors import StoreError
 from nextbest.flows.embedded import ensure_server, revive_server
 from nextbest.flows.publication import Publication
-from nextbest.flows.sinks import RowFlush, RowSink
+from nextbest.flows.sinks import RowFlush, RowSink, outage
 from nextbest.flows.sinks.wire import KEPT_BYTES
 from tests.flows.server_cases import kill, pid_of
 from tests.flows.test_sinks import resp
@@ -104,6 +105,27 @@ def test_a_stop_ends_the_wait(url: str) -> None:
     with pytest.raises(StoreError, match=r"Nothing is lost: the next run goes on from the last"):
         part.write_batch([flush_of(1)])
     assert 0.4 < time.monotonic() - began < 60
+
+
+def test_a_stop_is_followed_by_a_last_try(
+    url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "pauses", lambda: itertools.repeat(1000.0))
+    stop = threading.Event()
+    part = RowSink(url, stop=stop).build_part("rows", "0", None)
+    kill(url)
+
+    def come_back() -> None:
+        ensure_server(data_dir)
+        stop.set()
+
+    back = threading.Timer(0.2, come_back)
+    back.start()
+    part.write_batch([flush_of(3)])
+    assert part.snapshot() == 200
+    back.join()
+    assert values(url, 200) == [3] * 200
+    part.close()
 
 
 def test_a_server_that_hangs_is_waited_for(url: str) -> None:
