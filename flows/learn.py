@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ..features.errors import StateError
 from ..learners import ActionRanker, LogLoss, MeanReward, RecentReward
+from ..learners.kernels.limits import LARGEST
 from .decisions import CLOSE, REWARD, TRIGGER, DecisionPoint, Script
 from .featurize import ReadFeatures
 
@@ -246,8 +247,8 @@ class LearnLogic:
         row: npt.NDArray[np.float64],
     ) -> None:
         features = self.point.action_features(row)
-        # A sum may overflow; to the model that is a feature it does not know.
-        features = np.where(np.isinf(features), np.nan, features)
+        # A sum may overflow or nearly; to the model that is a feature it does not know.
+        features = np.where(np.abs(features) > LARGEST, np.nan, features)
         pull = self.ranker.pull(context, features)
         self._open[customer] = _Open(
             decision_id, position, when, context, features, pull.arm, pull.propensity,

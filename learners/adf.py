@@ -11,7 +11,7 @@ from river import base
 from .errors import LearnerError
 from .kernels import adf
 from .kernels.limits import LARGEST
-from .labels import label_of
+from .labels import label_of, labels_of
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -214,8 +214,8 @@ class ADFLogisticRegression(base.MiniBatchClassifier):
         LearnerError
             As `learn_one`.
         """
-        targets = np.array([label_of(label) for label in y.tolist()])
         rows = [_encode(row) for row in _rows(X)]
+        targets = labels_of(y, len(rows))
         starts = np.zeros(len(rows) + 1, np.int64)
         indices, values = [np.empty(0, np.int64)], [np.empty(0)]
         for r, (keys, numbers) in enumerate(rows):
@@ -294,7 +294,7 @@ def _encode(x: Mapping[Hashable, Any]) -> tuple[list[Hashable], list[float]]:
         elif value is not None:
             try:
                 number = float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise LearnerError(
                     f"feature {name!r} is neither a number nor a string: {value!r}"
                 ) from None
@@ -307,5 +307,7 @@ def _encode(x: Mapping[Hashable, Any]) -> tuple[list[Hashable], list[float]]:
 
 def _rows(frame: Frame) -> Iterable[dict[Hashable, Any]]:
     names = list(frame.columns)
+    if not names:
+        return [{}] * len(frame)
     columns = [frame[name].tolist() for name in names]
     return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .columns import Columns
 from .errors import LearnerError
-from .interning import LONGEST_NAME, Interning
+from .interning import LONGEST_NAME, Interning, order_in_row
 from .kernels import slots as kernels
 
 Indices = NDArray[np.int64]
@@ -71,8 +71,8 @@ class Binding:
         batch
             The rows.
         grow
-            Whether new names are interned, in order of rows, and in a row numbers before
-            categories; else they are unknown.
+            Whether new names are interned, in order of rows, and in a row as `order_in_row` says;
+            else they are unknown.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Binding:
                 stop, needed = row, len(new)
                 break
             free -= len(new)
-            for place, name, category in new:
+            for place, name, category in sorted(new, key=lambda each: order_in_row(*each[1:])):
                 bound.append(place)
                 slots.append(table.add(name, category))
         self._bound[bound] = table.handles[slots]

@@ -209,7 +209,7 @@ def _number(name: str, value: object) -> float:
         return 0.0
     try:
         number = float(value)  # type: ignore[arg-type]  # or else the error below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = np.nan
     if isinstance(value, str | bytes) or not -LARGEST <= number <= LARGEST:
         raise LearnerError(f"context {name!r} must be a finite number or None, got {value!r}")
@@ -218,7 +218,10 @@ def _number(name: str, value: object) -> float:
 
 def _numbers(name: str, column: list[Any]) -> Floats | list[float]:
     if set(map(type, column)) <= {float, int}:
-        array = np.array(column, np.float64)
+        try:
+            array = np.array(column, np.float64)
+        except OverflowError:  # an integer beyond all floats
+            array = np.array([np.nan])
         if (np.abs(array) <= LARGEST).all():
             return array
     return [_number(name, value) for value in column]

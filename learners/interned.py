@@ -14,7 +14,7 @@ from .binding import Binding, Resolved
 from .checkpoint import Data, fill, pack, reading, unpack
 from .columns import Columns, number_of
 from .errors import LearnerError
-from .interning import USED, Interning
+from .interning import USED, Interning, order_in_row
 from .kernels.limits import LARGEST
 from .kernels.slots import UNKNOWN
 from .labels import Target, label_of, labels_of, weights_of
@@ -284,7 +284,7 @@ class InternedClassifier(base.MiniBatchClassifier):
             if (np.abs(values) > LARGEST).any():
                 raise _unusable(x)
             self._make_room(slots + coded, len(new))
-            new.sort(key=_is_category)
+            new.sort(key=lambda each: order_in_row(*each))
             for name, category in new:
                 self._table.intern(name, category)
             _, slots, coded, _ = self._look_up(x)
@@ -356,10 +356,6 @@ def as_columns(X: Frame) -> Columns:
     if hasattr(X, "schema"):
         return Columns.from_arrow(X)
     raise LearnerError(f"neither columns, data frame nor Arrow table: {type(X).__name__}")
-
-
-def _is_category(name: tuple[Hashable, str | None]) -> bool:
-    return name[1] is not None
 
 
 def _values(x: Mapping[Hashable, Any], numbers: list[float]) -> Floats:

@@ -278,6 +278,20 @@ class Interning:
                 yield *owner, slot
 
 
+def order_in_row(name: Hashable, category: str | None) -> tuple[bool, str, str, str]:
+    """Return by what a row's new names are put in order before they get slots.
+
+    Numbers come first, then each by its name: which slots are evicted, where several were last
+    used at the same time, so does not depend on the order in which a row names its features.
+
+    Examples
+    --------
+    >>> sorted([("b", "x"), ("c", None), ("a", None)], key=lambda new: order_in_row(*new))
+    [('a', None), ('c', None), ('b', 'x')]
+    """
+    return category is not None, type(name).__name__, str(name), category or ""
+
+
 def _shaped(arrays: Arrays, name: str, type_: type, ndim: int) -> NDArray[Any]:
     array = arrays[name]
     if array.dtype != type_ or array.ndim != ndim:

@@ -1,5 +1,6 @@
 """Labels and importance weights of observations, checked."""
 
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def label_of(y: object) -> float:
     >>> label_of(True)
     1.0
     """
-    if y is True or y is False or y in (0, 1):
+    if y is True or y is False or (isinstance(y, Number | np.bool_) and y in (0, 1)):
         return float(bool(y))
     raise LearnerError(f"a label must be True or False, got {y!r}")
 

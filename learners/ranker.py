@@ -13,6 +13,7 @@ from .checks import names
 from .context import ContextBlocks
 from .errors import LearnerError
 from .kernels import rank, squarecb
+from .kernels.limits import LARGEST
 from .pull import Pull
 
 Floats = NDArray[np.float64]
@@ -171,8 +172,8 @@ class ActionRanker:
         Raises
         ------
         LearnerError
-            If no arm is eligible, a shape is wrong, a feature is infinite, a category is not a
-            string, or the decision's number is not positive.
+            If no arm is eligible, a shape is wrong, a feature is infinite or beyond `LARGEST`, a
+            category is not a string, or the decision's number is not positive.
         """
         number = self.decisions + 1 if decision is None else decision
         if number < 1:
@@ -200,7 +201,7 @@ class ActionRanker:
         if arm == -1:
             raise LearnerError("no arm is eligible")
         if arm < 0:
-            raise self._infinite(*divmod(-2 - arm, len(self.action_features)))
+            raise self._too_large(*divmod(-2 - arm, len(self.action_features)))
         if decision is None:
             self.decisions = number
         out.flags.writeable = False  # what is logged stays what was decided
@@ -230,7 +231,7 @@ class ActionRanker:
             raise LearnerError(f"reward must be in [0, 1], got {reward!r}")
         model = self.model
         blocks, new = self._blocks.active(context)
-        if new and not np.isinf(row).any():
+        if new and not (np.abs(row) > LARGEST).any():
             for name, category in new:
                 self._add_block(name, category)
             blocks, _ = self._blocks.active(context)
@@ -245,7 +246,7 @@ class ActionRanker:
             model.forgetting,
         )
         if bad >= 0:
-            raise self._infinite(arm, bad)
+            raise self._too_large(arm, bad)
         model.n_updates += 1
 
     def encode(
@@ -360,9 +361,10 @@ class ActionRanker:
         row: Floats = matrix[arm] if matrix.ndim == 2 else matrix
         return row
 
-    def _infinite(self, arm: int, feature: int) -> LearnerError:
+    def _too_large(self, arm: int, feature: int) -> LearnerError:
         return LearnerError(
-            f"feature {self.action_features[feature]!r} of arm {self.arms[arm]!r} is infinite"
+            f"feature {self.action_features[feature]!r} of arm {self.arms[arm]!r} is not a finite "
+            f"number up to {LARGEST:g}"
         )
 
 

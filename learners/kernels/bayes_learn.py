@@ -167,14 +167,20 @@ def log_likelihood(z: float, s: float, y: float) -> float:
 
 @kernel
 def reweigh(weights: Floats, logs: Floats, share: float) -> None:
-    """Multiply the experts' weights by their likelihoods, normalise, and mix by a fixed share."""
+    """Multiply the experts' weights by their likelihoods, normalise, and mix by a fixed share.
+
+    Without a share a weight can have come down to 0: such an expert has no say in the scale, by
+    which else all others would come to 0 as well.
+    """
     n = weights.shape[0]
-    top = logs[0]
-    for e in range(1, n):
-        top = max(top, logs[e])
+    top = -math.inf
+    for e in range(n):
+        if weights[e] > 0.0:
+            top = max(top, logs[e])
     total = 0.0
     for e in range(n):
-        weights[e] *= math.exp(logs[e] - top)
+        if weights[e] > 0.0:
+            weights[e] *= math.exp(logs[e] - top)
         total += weights[e]
     for e in range(n):
         weights[e] = (1.0 - share) * (weights[e] / total) + share / n

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import adf, squarecb
 from ._jit import kernel
+from .limits import LARGEST
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -30,7 +31,7 @@ def score(
     """Write the predictive probability of reward 1 of each arm to `out`.
 
     `unseen` is the prior variance of the context categories that have no weights yet. Returns
-    the flat position of an infinite feature, or -1 if all can be used.
+    the flat position of a feature beyond `LARGEST`, or -1 if all can be used.
     """
     k, d = features.shape
     for a in range(k):
@@ -38,7 +39,7 @@ def score(
         s = variance[0] + variance[1 + d + a] + unseen
         for f in range(d):
             x = features[a, f]
-            if math.isinf(x):
+            if abs(x) > LARGEST:
                 return int(a * d + f)
             if not math.isnan(x):
                 z += mean[1 + f] * x
@@ -78,7 +79,7 @@ def pull(
     """Score, rank and choose: `out[0]` gets the scores, `out[1]` the propensities.
 
     Returns the chosen arm and the ranking. The arm is negative if there is none: -1 if no arm is
-    eligible, `-2 - i` if the feature at flat position `i` is infinite.
+    eligible, `-2 - i` if the feature at flat position `i` is too large.
     """
     bad = score(mean, variance, features, blocks, unseen, out[0])
     if bad >= 0:
@@ -93,7 +94,7 @@ def active(row: Floats, arm: int, blocks: Indices, indices: Indices, values: Flo
     """Write the weights and values of one arm to `indices` and `values`; return how many.
 
     `row` holds the arm's features; the buffers need room for `2 + D + len(blocks)` entries. An
-    infinite feature `f` gives `-1 - f`.
+    feature `f` beyond `LARGEST` gives `-1 - f`.
     """
     d = row.shape[0]
     indices[0] = 0
@@ -101,7 +102,7 @@ def active(row: Floats, arm: int, blocks: Indices, indices: Indices, values: Flo
     n = 1
     for f in range(d):
         x = row[f]
-        if math.isinf(x):
+        if abs(x) > LARGEST:
             return -1 - f
         if not math.isnan(x):
             indices[n] = 1 + f

@@ -78,7 +78,8 @@ class Bandit:
         low, high = (float(bound) for bound in reward_range)
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise LearnerError(f"reward_range must be (low, high), got {reward_range!r}")
-        if drop is not None and not hasattr(model, "anew"):
+        if drop is not None and (not hasattr(model, "anew") or hasattr(model, "person_bytes")):
+            # A model with persons' blocks, which the caller keeps, is his to begin anew.
             raise LearnerError(f"a {type(model).__name__} cannot begin anew when rewards drop")
         self.model, self.drop = model, drop
         self.policy = policy if isinstance(policy, Policy) else Policy(policy)

@@ -284,9 +284,10 @@ def test_one_event_from_the_future_does_not_end_all_decisions(tmp_path: Path) ->
     ]
 
 
-def test_an_overflowing_feature_is_one_that_is_not_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [np.inf, -1e155])
+def test_an_overflowing_feature_is_one_that_is_not_known(tmp_path: Path, value: float) -> None:
     def explode(row: Any) -> Any:
-        return np.stack([np.full(3, np.inf), np.arange(3.0)], axis=1)
+        return np.stack([np.full(3, value), np.arange(3.0)], axis=1)
 
     learned, _ = learn(tmp_path, [visit(1, 0), visit(2, 1)], action_features=explode)
     (example,) = learned.examples

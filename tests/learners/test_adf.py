@@ -91,6 +91,23 @@ def test_a_bad_row_among_many_teaches_nothing():
     assert model.weights == {}
 
 
+@pytest.mark.parametrize("labels", [[True], [True] * 1000, []])
+def test_labels_that_are_not_one_a_row_teach_nothing(labels):
+    model = ADFLogisticRegression()
+    with pytest.raises(LearnerError, match="3 rows but labels"):
+        model.learn_many(pd.DataFrame({"a": [1.0, 2.0, 3.0]}), pd.Series(labels, dtype=bool))
+    assert model.n_updates == 0
+    assert model.weights == {}
+
+
+def test_rows_without_features_teach_how_many_are_true():
+    one, many = ADFLogisticRegression(), ADFLogisticRegression()
+    many.learn_many(pd.DataFrame(index=range(3)), [True, True, False])
+    for label in (True, True, False):
+        one.learn_one({}, label)
+    assert many.mean.tolist() == one.mean.tolist()
+
+
 def test_learns_a_known_logistic_law():
     rng = np.random.default_rng(5)
     model = ADFLogisticRegression(prior_variance=10.0)
@@ -133,7 +150,9 @@ def test_extreme_values_keep_beliefs_finite_and_positive(scale):
     assert ((model.variance > 0.0) & (model.variance <= model.prior)).all()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e101, [], object()])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -float("inf"), 1e101, 10**400, [], object()]
+)
 def test_a_value_that_cannot_be_used_is_named(value):
     model = ADFLogisticRegression()
     for call in (lambda x: model.learn_one(x, True), model.predict_proba_one):
@@ -142,7 +161,7 @@ def test_a_value_that_cannot_be_used_is_named(value):
     assert model.weights == {}
 
 
-@pytest.mark.parametrize("label", ["yes", 2, None, 0.5])
+@pytest.mark.parametrize("label", ["yes", 2, None, 0.5, pd.NA, [True]])
 def test_a_label_that_is_not_binary_is_refused(label):
     with pytest.raises(LearnerError, match="label"):
         ADFLogisticRegression().learn_one({"a": 1.0}, label)

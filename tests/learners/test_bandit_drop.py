@@ -148,6 +148,8 @@ def test_segments_begin_anew_too():
 def test_a_model_that_cannot_begin_anew_is_refused_at_once():
     with pytest.raises(LearnerError, match="PlainArms cannot begin anew"):
         Bandit(PlainArms(ARMS), Greedy(), drop=RewardDrop())
+    with pytest.raises(LearnerError, match="SegmentOfOne cannot begin anew"):
+        Bandit(SegmentOfOne(BayesianRanker(ARMS)), Greedy(), drop=RewardDrop())
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2990, 3300, 3600])

@@ -165,3 +165,10 @@ def test_experts_tune_to_the_stream():
 
     assert forgetting_weight(changes=True) > 0.95
     assert forgetting_weight(changes=False) < 0.5
+
+
+def test_an_expert_without_weight_has_no_say():
+    """Without a share a weight can come down to 0; a surprise then leaves the others theirs."""
+    weights = np.array([0.25, 0.0, 0.75])
+    bayes_learn.reweigh(weights, np.array([-900.0, 0.0, -900.0]), 0.0)
+    assert weights.tolist() == [0.25, 0.0, 0.75]

@@ -88,6 +88,27 @@ def test_windows_and_sweeps_do_not_matter(make):
 
 
 @pytest.mark.parametrize("make", MAKERS)
+def test_the_order_of_a_rows_keys_does_not_matter_where_weights_make_room(make):
+    rng = np.random.default_rng(3)
+    rows = [{key: f"{c}" for key, c in zip("ab", pair, strict=True)}
+            for pair in rng.integers(0, 6, (300, 2)).tolist()]  # fmt: skip
+    labels = [x["a"] > "2" for x in rows]
+    mixed = [dict(reversed(x.items())) if i % 2 else x for i, x in enumerate(rows)]
+    same, one, many = (MAKERS[make](8) for _ in range(3))
+    for x, y in zip(rows, labels, strict=True):
+        same.learn_one(x, y)
+    for x, y in zip(mixed, labels, strict=True):
+        one.learn_one(x, y)
+    many.learn_many(Columns.from_dicts(mixed), labels)
+    assert same.n_evicted > 50
+    names = [[each[:2] for each in model._table] for model in (same, one, many)]
+    assert names[0] == names[1] == names[2]
+    states = [model._table.state for model in (same, one, many)]
+    np.testing.assert_allclose(states[1], states[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(states[2], states[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_what_was_pickled_goes_on_the_same(make):
     stream = real("flares", 400)
     columns = Columns.from_dicts([x for x, _ in stream])

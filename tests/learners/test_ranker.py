@@ -252,6 +252,7 @@ def test_the_json_of_a_snapshot_holds_no_code():
 
 X = np.zeros((4, 3))
 INFINITE = np.where(np.arange(12).reshape(4, 3) == 7, np.inf, 0.0)
+HUGE = np.where(np.arange(12).reshape(4, 3) == 7, -1e155, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,8 @@ INFINITE = np.where(np.arange(12).reshape(4, 3) == 7, np.inf, 0.0)
         (lambda r: r.pull({}, X, np.zeros(4, bool)), "no arm is eligible"),
         (lambda r: r.pull({}, X[:2]), r"\(4, 3\), got \(2, 3\)"),
         (lambda r: r.pull({}, X, [True]), r"eligible must be bool\(4,\)"),
-        (lambda r: r.pull({}, INFINITE), "'recency' of arm 'eggs' is infinite"),
+        (lambda r: r.pull({}, INFINITE), "'recency' of arm 'eggs' is not a finite number"),
+        (lambda r: r.pull({}, HUGE), "'recency' of arm 'eggs' is not a finite number"),
         (lambda r: r.pull({}, "four"), "must be numbers"),
         (lambda r: r.pull({"hour": 7}, X), "'hour' must be a string or None, got 7"),
         (lambda r: r.pull({}, X, decision=0), "numbered from 1"),
@@ -270,7 +272,8 @@ INFINITE = np.where(np.arange(12).reshape(4, 3) == 7, np.inf, 0.0)
         (lambda r: r.update({}, X, 0, 1.5), "reward"),
         (lambda r: r.update({}, X, 0, -0.1), "reward"),
         (lambda r: r.update({}, X[:3], 0, 1.0), r"got \(3, 3\)"),
-        (lambda r: r.update({}, INFINITE, 2, 1.0), "'recency' of arm 'eggs' is infinite"),
+        (lambda r: r.update({}, INFINITE, 2, 1.0), "'recency' of arm 'eggs' is not a finite"),
+        (lambda r: r.update({"hour": "new"}, HUGE, 2, 1.0), "'recency' of arm 'eggs' is not"),
         (lambda r: r.update({"hour": 1.5}, X, 0, 1.0), "'hour'"),
         (lambda r: r.explain({}, X, 9), "unknown arm 9"),
     ],
