@@ -31,7 +31,8 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
 9. **The end.** When the clock is past the longest window and the grace, a decision is forgotten.
 10. **A changed strategy.** A decision counts for the objectives that there were when it came. One
    that is new, or means something else than before (another response, event, condition, value,
-   range or window), learns from the decisions after that; one that is gone learns no more.
+   range or window), learns from the decisions after that; one that is gone learns no more. What
+   a condition reads of an action is what the decision says of it: actions may come, change and go.
 11. **Refused**, with a reason: an outcome that names an unknown (or forgotten) decision, one of
     another customer, an action that it did not offer, or an outcome that it did not have; one
     from before its decision; one without the value that its objective takes from it; one more
@@ -79,7 +80,7 @@ class Attribution:
     credit
         Rule 3.
     tags
-        By action, what ``where`` calls ``action.*``.
+        By action, what ``where`` calls ``action.*``, where a decision does not say it.
 
     Attributes
     ----------
@@ -349,7 +350,8 @@ class Attribution:
         return [goal for goal in self.goals if goal.key in decision.goals]
 
     def _tags_of(self, offer: Offered) -> Fields:
-        return self._tags.get(offer.action, {})
+        known = self._tags.get(offer.action, {})
+        return known if offer.tags is None else {**known, **offer.tags}
 
     def _tell(self, decision: Open, out: Attributed) -> None:
         """Tell learning what it does not know yet of a decision."""

@@ -83,7 +83,12 @@ class Goal:
         if not isinstance(self.value, str):
             return float(self.value)
         found = fields.get(self.value, given)
-        return float(found) if isinstance(found, int | float) and found == found else None
+        if not isinstance(found, int | float) or found != found:
+            return None
+        try:
+            return float(found)
+        except OverflowError:  # an integer beyond all floats
+            return None
 
     def admits(self, event: Fields, action: Fields) -> bool:
         """Return whether the condition holds; what it cannot be asked of does not count."""

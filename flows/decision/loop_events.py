@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ from ...features.event_check import BAD_LINE, explain, id_fault, latest, time_fa
 from ...features.events import EventSchema, Identifier, Timestamp
 from ..partitions import NO_TIME
 from .record import DECISION, FIELD, ORDER, OUTCOME, Order, Record, Response, Value
-from .request import LONGEST_NAME, MOST_OFFERS
+from .request import LARGEST_INTEGER, LONGEST_NAME, MOST_OFFERS
 
 MOST_ID_BYTES = 240
 """The longest id of a decision: an example's name is made of it."""
@@ -248,8 +248,12 @@ def _faults(record: Record, line: _Line) -> Iterator[tuple[str, str]]:
     for rank, offer in enumerate(record.offers):
         if not 0 < len(offer.action) <= LONGEST_NAME:
             yield f"is no name of 1 to {LONGEST_NAME} characters", f"offers[{rank}].action"
+        for tag in _endless(offer.tags):
+            yield f"is beyond {LARGEST_INTEGER}", f"offers[{rank}].tags.{tag}"
         if not 0.0 < offer.propensity <= 1.0:
             yield f"is {offer.propensity:g}, not above 0 and up to 1", f"offers[{rank}].propensity"
+    for name in _endless(record.inputs):
+        yield f"is beyond {LARGEST_INTEGER}", f"inputs.{name}"
     if not record.fallback and record.eligible and not {*actions} <= {*record.eligible}:
         yield "lacks an action that was offered", "eligible"
     for name, data in (("scores", record.scores), *_shares(record)):
@@ -257,6 +261,13 @@ def _faults(record: Record, line: _Line) -> Iterator[tuple[str, str]]:
             yield f"is not a number for each of {len(record.eligible)} eligible actions", name
     if record.served is not None and len(record.served.values) != 8 * len(record.served.state):
         yield "has not as many values as states", "served"
+
+
+def _endless(values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield the names of integers that no state can hold."""
+    for name, value in values.items():
+        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+            yield name
 
 
 def _shares(record: Record) -> list[tuple[str, bytes]]:

@@ -21,6 +21,7 @@ from .exploring import Exploring
 from .inputs import Inputs
 from .loading import Loaded
 from .models import Models
+from .reading import tags_told
 from .record import Offer, Record, Served, Value
 from .record_lines import RecordLines
 from .request import Request, Row
@@ -69,6 +70,7 @@ class Making:
         self._version, self._policy = loaded.version, self.exploring.version
         self._actions, self._objectives = tuple(strategy.actions), tuple(strategy.objectives)
         self._columns, self._nobody = len(nobody.values), nobody
+        self._tags = tags_told(strategy)
         seen, objectives = strategy.model, len(self._objectives)
         features = len(seen.action_features)
         self._categories = Categories(self.inputs, objectives)
@@ -294,13 +296,15 @@ class Making:
         """Return what is recorded of a pick, as `Chosen.picks` has it."""
         place, propensity, draw, score = pick[:4]
         first = 4 + len(self._objectives)
+        action = self._actions[int(place)]
         return Offer(
-            action=self._actions[int(place)],
+            action=action,
             score=score,
             propensity=propensity,
             draw=draw,
             chances=dict(zip(self._objectives, pick[4:first], strict=True)),
             features=[None if x != x else x for x in pick[first:]],
+            tags=self._tags[action],
         )
 
     def _recall(self, room: Room, record: Record, eligible: int) -> None:

@@ -53,12 +53,19 @@ class Told(msgspec.Struct, array_like=True):
 
 
 class Offered(msgspec.Struct, array_like=True):
-    """An offer, its features, and by objective what was told of it, and, of a fleet, foretold."""
+    """An offer, its features, and by objective what was told of it, and, of a fleet, foretold.
+
+    Attributes
+    ----------
+    tags
+        What conditions read of its action, as the decision knew it; None: it did not say.
+    """
 
     action: str
     features: list[float | None]
     told: dict[str, Told]
     chances: dict[str, float] = {}
+    tags: dict[str, Value] | None = None
 
 
 class Open(msgspec.Struct, array_like=True):
@@ -108,7 +115,13 @@ def opened(record: Record, position: int, goals: list[str], shared: Sharing) -> 
         Among all that wait.
     """
     offers = [
-        Offered(shared(o.action), list(o.features), {}, dict(o.chances) if record.member else {})
+        Offered(
+            shared(o.action),
+            list(o.features),
+            {},
+            dict(o.chances) if record.member else {},
+            shared.tags(o.tags),
+        )
         for o in record.offers
     ]
     inputs = {k: shared(v) if isinstance(v, str) else v for k, v in record.inputs.items()}

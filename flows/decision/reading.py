@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from ...features.catalog import Catalog
 from .expressions import Names, folded, leaves, parse, typed
-from .expressions.nodes import Feature, Kind, Node
+from .expressions.nodes import Feature, Given, Kind, Node
 from .record import Value
 from .strategy import Action, Strategy
 
@@ -31,6 +31,20 @@ def tags_of(actions: Mapping[str, Action]) -> dict[str, frozenset[str]]:
         for tag, value in action.tags.items():
             found.setdefault(tag, set()).add(value)
     return {tag: frozenset(values) for tag, values in found.items()}
+
+
+def tags_told(strategy: Strategy) -> dict[str, dict[str, Value]]:
+    """Return by action what the conditions of objectives read of it, where it has that."""
+    read = {
+        leaf.name
+        for objective in strategy.objectives.values()
+        for leaf in leaves(parse(objective.where or "true"))
+        if isinstance(leaf, Given) and leaf.source == "action"
+    }
+    return {
+        name: {tag: value for tag, value in action_values(name, action).items() if tag in read}
+        for name, action in strategy.actions.items()
+    }
 
 
 def concerns(rule: Any, name: str, action: Action) -> bool:

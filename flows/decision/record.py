@@ -39,6 +39,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         By objective: what the model foretold of a response, as a share of the objective's range.
     features
         The action's features as the models saw them.
+    tags
+        What the objectives' conditions read of the action, as it was then: what comes of an offer
+        counts by it, whatever becomes of the action.
     """
 
     action: str
@@ -47,6 +50,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     draw: float
     chances: dict[str, float] = {}
     features: list[float | None] = []
+    tags: dict[str, Value] = {}
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

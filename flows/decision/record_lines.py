@@ -20,6 +20,7 @@ from .asked import Asked
 from .concluding import Chosen
 from .inputs import LARGEST, Inputs
 from .models import Models
+from .reading import tags_told
 from .record import DECISION, Value
 from .request import Request
 from .room import Room
@@ -53,10 +54,11 @@ class RecordLines:
         self._chances[0] = b'","chances":{%b:"' % objectives[0]
         features = b",".join([b"%b"] * len(strategy.model.action_features))
         features = b',"features":[%b]' % features if features else b""
+        told = tags_told(strategy)
         self._offers = [
-            b'{"action":%b,"score":%%b,"propensity":%%b,"draw":%%b,"chances":{%b}%b}'
-            % (name, chances, features)
-            for name in self._actions
+            b'{"action":%b,"score":%%b,"propensity":%%b,"draw":%%b,"chances":{%b}%b%b}'
+            % (text, chances, features, _tags(told[name]))
+            for name, text in zip(strategy.actions, self._actions, strict=True)
         ]
         self._places = [place for place in inputs.categories() if place >= 0]
         self._numbers = [_ENCODE(name) for name in strategy.model.numbers]
@@ -274,6 +276,11 @@ def _made(models: Models) -> bytes:
     """Return what a record says of the models."""
     versions = b'"models":%b,' % _ENCODE(models.versions) if models.versions else b""
     return versions + (b'"clock":%d,' % models.clock if models.clock else b"")
+
+
+def _tags(told: Mapping[str, Value]) -> bytes:
+    """Return what an offer says of its action's tags, as a format."""
+    return b',"tags":%b' % _ENCODE(told).replace(b"%", b"%%") if told else b""
 
 
 def _bound(kept: dict[Any, Any]) -> None:

@@ -235,7 +235,7 @@ def why(
 def _differences(record: Record, engine: Engine) -> list[Difference]:
     found = _of_id(record)
     try:
-        again = engine.again(record)
+        again = _as_told(record, engine.again(record))
     except (NextbestError, ValueError) as error:
         return [*found, Difference(part="record", logged="", again=str(error))]
     if event_of(again) == event_of(record):
@@ -245,6 +245,14 @@ def _differences(record: Record, engine: Engine) -> list[Difference]:
         if msgspec.json.encode(logged) != msgspec.json.encode(now):
             found.append(Difference(part=part, logged=_shown(logged), again=_shown(now)))
     return found
+
+
+def _as_told(record: Record, again: Record) -> Record:
+    """Return what was made again, without tags if the record is from when none were told."""
+    if any(offer.tags for offer in record.offers):
+        return again
+    bare = [msgspec.structs.replace(offer, tags={}) for offer in again.offers]
+    return msgspec.structs.replace(again, offers=bare)
 
 
 def _of_id(record: Record) -> list[Difference]:

@@ -37,7 +37,8 @@ name: spring
 zone: UTC
 objectives:
   accept: {response: accept, weight: 1.0}
-  spend: {response: buy, value: amount, range: [0, 50], weight: 0.1}
+  spend:
+    {event: buy, value: price, range: [0, 50], weight: 0.1, where: event.kind != action.sort}
 channels:
   web: {caps: [{most: 4, per: 1d}]}
   mail: {direction: outbound, open: "now.hour >= 8 and now.hour < 20"}
@@ -47,7 +48,7 @@ actions:
   kettle: {channels: [web], lever: 1.5, tags: {kind: mug}, valid_until: "2026-06-01"}
   old: {channels: [web], valid_until: "2025-06-01"}
   letter: {channels: [mail]}
-  sample: {channels: [web, mail], caps: [{most: 1, per: 7d}]}
+  sample: {channels: [web, mail], caps: [{most: 1, per: 7d}], tags: {sort: 5% off}}
 suppress:
   - {when: visits.spend > 1000, actions: [sample], reason: has enough}
 boosts:

@@ -19,9 +19,14 @@ _CHANGES = msgspec.msgpack.Decoder(list[tuple[str, Open | None]])
 Final = dict[tuple[str, str], tuple[int, int, float, bool]]
 
 
-def decided(name: str, at: int, *actions: str, customer: str = "ann", **more: Any) -> LoopEvent:
-    """Return a decision."""
-    offers = [Offer(action=a, score=0.0, propensity=1.0, draw=0.0) for a in actions]
+def decided(
+    name: str, at: int, *actions: str, customer: str = "ann", tags: Any = (), **more: Any
+) -> LoopEvent:
+    """Return a decision; ``tags`` are what it says of some actions."""
+    told = dict(tags)
+    offers = [
+        Offer(action=a, score=0.0, propensity=1.0, draw=0.0, tags=told.get(a, {})) for a in actions
+    ]
     record = Record(
         id=name, customer=customer, at=at, channel="web", strategy="5e", offers=offers, **more
     )
@@ -150,6 +155,7 @@ class Twin:
             self.known[event.event_id] = {
                 "at": event.at, "position": position, "customer": event.customer,
                 "actions": [offer.action for offer in own.offers], "learns": not own.fallback,
+                "tags": [{**self.tags.get(o.action, {}), **o.tags} for o in own.offers],
                 "outcomes": {}, "credited": [],
             }  # fmt: skip
 
@@ -201,9 +207,9 @@ class Twin:
                     continue
                 ranks = [
                     rank
-                    for rank, action in enumerate(decision["actions"])
+                    for rank in range(len(decision["actions"]))
                     if not self._failed(decision, rank)
-                    and (goal.where is None or goal.where(event.fields, self.tags.get(action, {})))
+                    and (goal.where is None or goal.where(event.fields, decision["tags"][rank]))
                 ]
                 if ranks:
                     able.append((decision["at"], decision["position"], ranks[0], decision))

@@ -105,6 +105,20 @@ def test_a_condition_says_which_offer_an_event_belongs_to() -> None:
     assert set(last(log, goal, tags=tags)[0]) == {"sale:d/1"}
 
 
+def test_a_condition_reads_what_the_decision_says_of_its_action() -> None:
+    """An action that is not declared yet, or not any more, or changed, is credited all the same."""
+    goal = Goal("sale", None, "buy", 10, 1.0, where=lambda e, a: e["sort"] == a.get("sort"))
+    log = [
+        decided("d", 5, "gone", tags={"gone": {"sort": "shoe"}}), seen("b", 8, sort="shoe"),
+        decided("e", 25, "tea", tags={"tea": {"sort": "hot"}}), seen("c", 28, sort="hot"),
+        decided("f", 45, "tea"), seen("g", 48, sort="cold"),
+    ]  # fmt: skip
+    known = last(log, goal, tags={"tea": {"sort": "cold"}})[0]
+    assert {name: value[2] for name, value in known.items()} == {
+        "sale:d/0": 1.0, "sale:e/0": 1.0, "sale:f/0": 1.0,
+    }  # fmt: skip
+
+
 def test_an_event_without_the_value_that_is_asked_for_does_not_count() -> None:
     goal = Goal("sale", None, "buy", 10, "value", 0.0, 10.0)
     log = [decided("d", 5, "tea"), seen("b", 6, value=None), seen("c", 7, value=5.0)]

@@ -22,7 +22,11 @@ GOALS = [
 GRACE = 4
 _times = st.integers(0, 60)
 _names = st.sampled_from(["d0", "d0", "d1", "d2", "d3"])
-_actions = st.lists(st.sampled_from(["tea", "ice", "nut"]), unique=True, max_size=3)
+_actions = st.lists(st.sampled_from(["tea", "ice", "nut", "new"]), unique=True, max_size=3)
+_told = st.dictionaries(  # what a decision says of them, also of what is not declared any more
+    st.sampled_from(["tea", "nut", "new"]),
+    st.fixed_dictionaries({"heat": st.sampled_from(["hot", "cold"])}),
+)
 _who = st.sampled_from(["ann", "ann", "bob"])
 
 
@@ -32,7 +36,7 @@ def _logs(draw: st.DrawFn) -> list[Event]:
     decisions = {
         name: decided(
             name, at, *draw(_actions), customer=draw(_who),
-            fallback=draw(st.sampled_from(["", "", "", "no store"])),
+            tags=draw(_told), fallback=draw(st.sampled_from(["", "", "", "no store"])),
         )
         for name, at in zip(["d0", "d1", "d2", "d3"], draw(st.tuples(*[_times] * 4)), strict=True)
     }  # fmt: skip

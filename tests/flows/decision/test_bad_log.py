@@ -142,6 +142,16 @@ WRONG: dict[str, tuple[bytes, str, str | None]] = {
         "has not as many values as states",
         f"{OWN}.served",
     ),
+    "decision-endless-input": (
+        decided("w18", inputs={"visits": 10**400}),
+        "is beyond 9007199254740992",
+        f"{OWN}.inputs.visits",
+    ),
+    "decision-endless-tag": (
+        put(decided("w19"), {"year": -(10**30)}, *_RECORD, "offers", 1, "tags"),
+        "is beyond 9007199254740992",
+        f"{OWN}.offers[1].tags.year",
+    ),
     "decision-at": (put(decided("w15"), AT + 1, *_RECORD, "at"), "is not the event's", f"{OWN}.at"),
     "decision-in-two-days": (
         decided("w16", at=FUTURE),
@@ -174,6 +184,11 @@ WRONG: dict[str, tuple[bytes, str, str | None]] = {
     "outcome-older": (came("v5", "good", at=AT - 1), "older than decision", f"{OWN}.decision_id"),
     "outcome-no-value": (
         came("v6", "good", "buy"),
+        "'spend' needs a number 'amount'",
+        f"{OWN}.value",
+    ),
+    "outcome-endless-value": (
+        put(came("v18", "good", "buy"), 10**400, "properties", "amount"),
         "'spend' needs a number 'amount'",
         f"{OWN}.value",
     ),

@@ -120,6 +120,18 @@ TAMPERED = {
 }
 
 
+def test_a_record_without_the_tags_of_its_actions_is_reproduced():
+    """As they were logged before records told tags; one wrong tag is found."""
+    logged = decide(served=row(), n=3)
+    told = {offer.action: offer.tags for offer in logged.offers}
+    assert told == {a: {"sort": "5% off"} if a == "sample" else {} for a in told}
+    assert "sample" in told
+    bare = [msgspec.structs.replace(offer, tags={}) for offer in logged.offers]
+    assert why(changed(logged, offers=bare), AGAIN).reproduced
+    other = [msgspec.structs.replace(offer, tags={"sort": "x"}) for offer in logged.offers]
+    assert not why(changed(logged, offers=other), AGAIN).reproduced
+
+
 def test_a_record_as_it_was_logged_is_reproduced():
     found = why(record_of(event_of(RECORD)), AGAIN)
     assert found.reproduced
