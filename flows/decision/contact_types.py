@@ -56,7 +56,7 @@ class Reply(NamedTuple):
     action, channel, offered_at
         The offer: which action, through which channel, and the decision's time.
     corrects
-        The id of an outcome whose effects are taken back.
+        The id of an outcome whose effects are taken back, and those of what corrected it before.
     """
 
     id: str

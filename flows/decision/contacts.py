@@ -48,6 +48,7 @@ from .contact_bytes import (
 )
 from .contact_kernels import add_many, add_offers, open_actions
 from .contact_types import Checked, Reply, Update
+from .corrections import LINK, NOTE, take_back
 from .strategy import Strategy
 
 __all__ = [
@@ -68,8 +69,6 @@ SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_WORDS: npt.NDArray[np.int64] = np.frombuffer(bytes(32), np.int64)
-_NOTE = hashed("note:")
-"""What rests after an offer that was not delivered: nothing; the note lets it be corrected."""
 
 
 class _Channel(NamedTuple):
@@ -147,6 +146,10 @@ class CapRules:
         self._action_needs = {
             hashed(name): longest(action.caps) for name, action in strategy.actions.items()
         }
+        pauses = [pause for rests in self._cool_downs.values() for _, pause in rests]
+        blocks = [channel.blocked_us for channel in self._channels.values()]
+        counted = [*self._channel_needs.values(), *self._action_needs.values()]
+        self._lasting = max([self._general_need, *pauses, *blocks, *counted])
         needs = [self._general_need, len(self._channel_needs), len(self._action_needs)]
         for pair in (*self._channel_needs.items(), *self._action_needs.items()):
             needs += pair
@@ -274,7 +277,8 @@ class CapRules:
 
         A response that cool-downs name begins them. After ``fail`` the channel is blocked, and
         after ``fail`` or ``undelivered`` the offer no longer counts. What an outcome that is
-        corrected has done is taken back first. The same outcome again changes nothing.
+        corrected has done, and what corrected it before, is taken back first. The same outcome
+        again changes nothing.
 
         Raises
         ------
@@ -288,7 +292,7 @@ class CapRules:
         offer = Offered(reply.offered_at, hashed(reply.action), hashed(reply.channel))
         if all(rest.cause != cause for rest in known.rests):
             if reply.corrects is not None:
-                _take_back(known, hashed(reply.corrects), offer)
+                take_back(known, cause, hashed(reply.corrects), offer, reply.at, self._lasting)
             self._take_in(known, reply, cause, offer)
         return self._packed(known, reply.at)
 
@@ -301,7 +305,7 @@ class CapRules:
                 begun.append((what, pause))
         if reply.response in (FAIL, UNDELIVERED) and offer in known.offers:
             known.offers.remove(offer)
-            begun.append((_NOTE, self._need(offer)))
+            begun.append((NOTE, self._need(offer)))
         if reply.response == FAIL and reply.channel in self._channels:
             blocked = self._channels[reply.channel].blocked_us
             begun.append((channel_key(reply.channel), blocked))
@@ -330,7 +334,7 @@ class CapRules:
         known.offers = [offer for offer, _ in kept]
         rests = [rest for rest in known.rests if rest.until + SLACK_US > at]
         rests.sort(key=lambda rest: (rest.until, rest))
-        notes = [rest for rest in rests if rest.what == _NOTE]
+        notes = [rest for rest in rests if rest.what in (NOTE, LINK)]
         for note in notes[: max(0, len(notes) - MAX_NOTES)]:
             rests.remove(note)
         if len(rests) > MAX_RESTS:
@@ -369,13 +373,6 @@ class CapRules:
         if found is None:
             raise SettingsError(f"{channel!r:.80} is no channel of the strategy")
         return found
-
-
-def _take_back(known: Contacts, cause: int, offer: Offered) -> None:
-    """Undo what the outcome `cause` did to its offer."""
-    if any(rest.what == _NOTE for rest in known.rests if rest.cause == cause):
-        known.offers.append(offer)
-    known.rests = [rest for rest in known.rests if rest.cause != cause]
 
 
 def _read(contacts: bytes) -> npt.NDArray[np.int64]:

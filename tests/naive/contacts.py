@@ -17,6 +17,7 @@ class NaiveContacts:
     rests: list[tuple[str, str, int, str, str]] = field(default_factory=list)
     undelivered: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    lines: list[set[str]] = field(default_factory=list)
 
     def left(self, cap: Cap, at: int, action: str | None, channel: str | None) -> int:
         """How many more offers a cap allows."""
@@ -48,6 +49,10 @@ class NaiveContacts:
             return False
         return all(self.left(cap, at, name, None) > 0 for cap in action.caps)
 
+    def line(self, outcome: str) -> set[str]:
+        """An outcome, and all that correct it or that it corrects."""
+        return next((line for line in self.lines if outcome in line), {outcome})
+
     def respond(
         self,
         outcome: str,
@@ -60,9 +65,12 @@ class NaiveContacts:
         if outcome in self.seen:
             return
         if corrects is not None:
-            self.rests = [rest for rest in self.rests if rest[4] != corrects]
-            if corrects in self.undelivered:
-                self.offers.append(self.undelivered.pop(corrects))
+            line = self.line(corrects)
+            self.rests = [rest for rest in self.rests if rest[4] not in line]
+            for each in line & self.undelivered.keys():
+                self.offers.append(self.undelivered.pop(each))
+            self.lines = [other for other in self.lines if other != line] + [{*line, outcome}]
+            self.seen.add(outcome)
         _, name, channel = offer
         for rule in self.strategy.cool_downs:
             if rule.after != response:

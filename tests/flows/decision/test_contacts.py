@@ -102,6 +102,26 @@ def test_a_correction_takes_a_rest_back_and_no_other() -> None:
     assert RULES.touches("accept", "o-1")
 
 
+@pytest.mark.parametrize("last", ["o-1", "o-2", "o-3"])
+@pytest.mark.parametrize("response", ["refuse", "fail"])
+def test_what_is_corrected_again_is_taken_back_whole(response: str, last: str) -> None:
+    """Whichever of them the last correction names."""
+    contacts = offered(("green", "web", NOW))
+    for outcome, corrects in (("o-1", None), ("o-2", "o-1"), ("o-3", "o-1")):
+        told = reply(response, outcome=outcome)._replace(corrects=corrects)
+        contacts = RULES.responded(contacts, told).contacts
+        assert RULES.responded(contacts, told).contacts == contacts
+    assert RULES.check(contacts, "web", NOW + HOUR).reasons
+    corrected = reply("accept", outcome="o-4")._replace(corrects=last)
+    contacts = RULES.responded(contacts, corrected).contacts
+    found = RULES.check(contacts, "web", NOW + HOUR)
+    assert (found.reasons, found.room) == (
+        RULES.check(offered(("green", "web", NOW)), "web", NOW + HOUR)[1:]
+    )
+    again = reply(response, outcome="o-3")._replace(corrects="o-1")
+    assert RULES.responded(contacts, again).contacts == contacts
+
+
 def test_what_is_ahead_of_the_clock_counts_as_now() -> None:
     contacts = offered(("black", "web", NOW), ("black", "web", NOW + DAY), ("cake", "web", NOW))
     assert set(RULES.check(contacts, "web", NOW + 1).reasons.values()) == {"cap: 3 per 1d"}

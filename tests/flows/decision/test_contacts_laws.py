@@ -50,6 +50,7 @@ def test_every_answer_is_as_the_plain_way_says(plan: Strategy, seed: int) -> Non
     rules, naive = CapRules.compile(plan), NaiveContacts(plan)
     contacts, at, made = b"", NOW, []
     outcomes: list[str] = []
+    offers_of: dict[str, tuple[int, str, str]] = {}
     for step in range(40):
         at += rng.choice((0, 1, HOUR // 2, HOUR, 3 * HOUR, 30 * HOUR))
         # Other replicas' clocks differ, by less than the hour that is allowed for.
@@ -74,9 +75,9 @@ def test_every_answer_is_as_the_plain_way_says(plan: Strategy, seed: int) -> Non
             offer = rng.choice(made[-3:])
             response = rng.choice(RESPONSES)
             corrects = rng.choice(outcomes[-3:]) if outcomes and rng.random() < 0.3 else None
-            taken_back = corrects is not None and corrects in naive.undelivered
-            if taken_back and corrects is not None:
-                offer = naive.undelivered[corrects]
+            if corrects is not None:
+                offer = offers_of[corrects]
+            offers_of[f"o-{step}"] = offer
             naive.respond(f"o-{step}", now, response, offer, corrects)
             told = Reply(f"o-{step}", now, response, offer[1], offer[2], offer[0], corrects)
             contacts = rules.responded(contacts, told).contacts
