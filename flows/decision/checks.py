@@ -41,6 +41,7 @@ class Checker:
         self._look_up = look_up
         self._zone: ZoneInfo = ZoneInfo("UTC")
         self._tags = tags_of(_structs(strategy.actions, Action))
+        self._plain = {tag: values for tag, values in self._tags.items() if tag not in OWN}
         self._names = Names(catalog=catalog, channels=tuple(strategy.channels), tags=self._tags)
         self._whole = self._without("action")
 
@@ -63,7 +64,9 @@ class Checker:
         for i, rest in enumerate(strategy.cool_downs):
             self._duration(("cool_downs", i, "pause"), rest.pause)
             if rest.of not in ("action", "all"):
-                self._known(("cool_downs", i, "of"), rest.of, ["action", "all", *self._tags], "tag")
+                self._known(
+                    ("cool_downs", i, "of"), rest.of, ["action", "all", *self._plain], "tag"
+                )
         for i, suppression in enumerate(strategy.suppress):
             self._rule(("suppress", i), suppression)
         for i, boost in enumerate(strategy.boosts):
@@ -171,8 +174,8 @@ class Checker:
         actions = _structs(self._strategy.actions, Action)
         self._each((*path, "actions"), rule.actions, self._strategy.actions, "action")
         known = [
-            self._known((*path, "tags", tag), tag, self._tags, "tag")
-            and self._known((*path, "tags", tag), value, self._tags[tag], f"action whose {tag} is")
+            self._known((*path, "tags", tag), tag, self._plain, "tag")
+            and self._known((*path, "tags", tag), value, self._plain[tag], f"action whose {tag} is")
             for tag, value in rule.tags.items()
         ]
         same = rule.tags.items()

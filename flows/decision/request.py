@@ -21,6 +21,8 @@ MOST_CONTEXT = 64
 """The most values of a context."""
 LONGEST_NAME, LONGEST_TEXT, LONGEST_CUSTOMER = 64, 1024, 256
 """Characters of a context's name and of its text, and bytes of a customer's id."""
+LONGEST_CONTEXT = 16_384
+"""Bytes of a whole context as JSON, which stands in every decision that it is given for."""
 LARGEST_INTEGER = 2**53
 """The largest magnitude of an integer: the last that a float64 can hold with its neighbours."""
 
@@ -123,7 +125,10 @@ def _check_context(context: dict[str, Value]) -> None:
         raise RequestError("context", f"is {type(context).__name__}, not values by name")
     if len(context) > MOST_CONTEXT:
         raise RequestError("context", f"has {len(context)} values; the most are {MOST_CONTEXT}")
+    texts = 0
     for name, value in context.items():
+        if isinstance(value, str):
+            texts += len(value)
         if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
             raise RequestError("context", f"has a name that is none: {name!r:.80}")
         if not name.isascii():
@@ -144,6 +149,11 @@ def _check_context(context: dict[str, Value]) -> None:
             raise RequestError(where, f"is {type(value).__name__}: neither text nor number")
         elif not math.isfinite(value):
             raise RequestError(where, f"is {value}, which is no number")
+    # A character is at most six bytes: most contexts are too small to be measured.
+    if texts > LONGEST_CONTEXT // 12 or len(context) > MOST_CONTEXT // 4:
+        size = len(msgspec.json.encode(context))
+        if size > LONGEST_CONTEXT:
+            raise RequestError("context", f"has {size} bytes; the most are {LONGEST_CONTEXT}")
 
 
 def _encodable(where: str, text: str) -> None:

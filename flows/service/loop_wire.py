@@ -10,7 +10,13 @@ from msgspec import Meta
 from ...features.kernels.layout import MAX_ID_BYTES
 from ..decision.outbound import OutboundOffer
 from ..decision.reasons import Reason
-from ..decision.request import LONGEST_NAME, LONGEST_TEXT, MOST_CONTEXT, MOST_OFFERS
+from ..decision.request import (
+    LONGEST_CONTEXT,
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST_CONTEXT,
+    MOST_OFFERS,
+)
 from ..decision.why import Excluded, FeatureSeen
 from .wire import MAX_RECEIPTS, MAX_WAIT_SECONDS, Moment, ReceiptText
 
@@ -28,7 +34,11 @@ _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Context = Annotated[
     dict[_Name, _Text | int | float | bool | None],
-    Meta(max_length=MOST_CONTEXT, description="what expressions call context.<name>"),
+    Meta(
+        max_length=MOST_CONTEXT,
+        description="what expressions call context.<name>; "
+        f"as JSON at most {LONGEST_CONTEXT} bytes in all",
+    ),
 ]
 
 

@@ -24,6 +24,7 @@ from ..decision.warming import warm
 from ..telemetry.serving import SERVICE
 from .live import Live
 from .problems import ProblemError
+from .strategy_file import Seen, read, status
 from .strategy_store import StrategyStore
 
 FOLLOW_SECONDS = 1.0
@@ -32,17 +33,8 @@ MODELS_SECONDS = 0.1
 """Between two looks at the models, at least."""
 _MODELS_SHARE = 0.2
 """Of the time, at most, is for taking up models."""
-_MOST_BYTES = 4 << 20
 _OLD_ENGINES = 8
 _log = logging.getLogger("nextbest.service")
-
-
-class _File(NamedTuple):
-    """What a file was when it was last read."""
-
-    changed_ns: int
-    size: int
-    text: str
 
 
 class _Made(NamedTuple):
@@ -91,7 +83,8 @@ class Strategies:
         self._record_seconds = record_seconds
         self._committers: dict[tuple[Keys, float], AsyncCommitter] = {}
         self._live: Live | None = None
-        self._seen: _File | None = None
+        self._seen: Seen | None = None
+        self._settling: tuple[int, int] | None = None
         self._unpublished = False
         self._published = PublishedModels(Keys("", ""), ())
         self._old: dict[str, Engine] = {}
@@ -124,9 +117,9 @@ class Strategies:
             If the file cannot be read, or has no strategy that fits the catalog.
         """
         if self._file is not None:
-            seen = await asyncio.to_thread(_read, self._file)
+            seen = await asyncio.to_thread(read, self._file)
             try:
-                await self._take_up(load(seen.text, self._catalog, look_up=False))
+                await self._take_up(_load(seen.text, self._catalog))
             except SettingsError as error:
                 raise SettingsError(f"{self._file}: {error}") from None
             self._seen, self._unpublished = seen, True
@@ -143,7 +136,7 @@ class Strategies:
             if text is None:
                 return
             try:
-                await self._take_up(await asyncio.to_thread(load, text, self._catalog))
+                await self._take_up(await asyncio.to_thread(_load, text, self._catalog))
                 self._fine("catalog")
             except NextbestError as error:
                 reason = f"the strategy does not fit the new declaration: {error}"
@@ -256,16 +249,24 @@ class Strategies:
         await self.store.close()
 
     async def _look_at_file(self, path: Path) -> None:
-        status = await asyncio.to_thread(_status, path)
-        if self._seen is not None and status == self._seen[:2]:
+        now = await asyncio.to_thread(status, path)
+        if self._seen is not None and now == self._seen[:2]:
             return
-        seen = await asyncio.to_thread(_read, path)
+        if now != self._settling:  # somebody may be writing it: is it the same at the next look?
+            self._settling = now
+            return
+        seen = await asyncio.to_thread(read, path)
         if self._seen is None or seen.text != self._seen.text or self._live is None:
             # A file that is wrong is not looked at again before it changes.
             self._seen = seen
-            before = None if self._live is None else self._live.engine.loaded.version
-            loaded = await asyncio.to_thread(load, seen.text, self._catalog)
-            if loaded.version != before:
+            before = None if self._live is None else self._live.engine.loaded
+            loaded = await asyncio.to_thread(_load, seen.text, self._catalog)
+            if before is not None and loaded.strategy.name != before.strategy.name:
+                raise SettingsError(
+                    f"its name is {loaded.strategy.name!r}, but {before.strategy.name!r} is "
+                    "served: what was offered and learned is kept by name; start another service"
+                )
+            if before is None or loaded.version != before.version:
                 await self._take_up(loaded)
                 self._unpublished = True
         self._seen = seen
@@ -285,7 +286,7 @@ class Strategies:
                 raise SettingsError(f"the store has no strategy {name!r}")
             return
         if self._live is None or self._live.engine.loaded.version != stored.version:
-            await self._take_up(await asyncio.to_thread(load, stored.text, self._catalog))
+            await self._take_up(await asyncio.to_thread(_load, stored.text, self._catalog))
 
     async def _take_up(self, loaded: Loaded) -> None:
         strategy, name = loaded.strategy, loaded.strategy.name
@@ -352,25 +353,9 @@ class Strategies:
         self._complaints.pop(what, None)
 
 
-def _status(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    return status.st_mtime_ns, status.st_size
-
-
-def _read(path: Path) -> _File:
-    status = _status(path)
-    if status[1] > _MOST_BYTES:
-        raise SettingsError(f"{path}: more than {_MOST_BYTES} bytes")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 (byte {error.start})") from None
-    return _File(*status, text)
+def _load(text: str, catalog: Catalog) -> Loaded:
+    """Load a strategy; classes of River, which only a worker needs, are not looked up."""
+    return load(text, catalog, look_up=False)
 
 
 def _ready(loaded: Loaded, catalog: Catalog, models: Models) -> Engine:
@@ -388,4 +373,4 @@ def _made(loaded: Loaded, seen: PublishedModels, data: Mapping[str, bytes]) -> _
 
 
 def _compile(text: str, catalog: Catalog) -> Engine:
-    return Engine(load(text, catalog, look_up=False), catalog)
+    return Engine(_load(text, catalog), catalog)

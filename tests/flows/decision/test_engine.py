@@ -228,6 +228,9 @@ def test_the_control_group_is_sticky_and_gets_any_action_by_lot():
         ({"context": {"": 1}}, "context has a name that is none"),
         ({"context": {str(i): 1 for i in range(65)}}, "context has 65 values"),
         ({"context": [1]}, "context is list"),
+        ({"context": {str(i): "x" * 1024 for i in range(20)}}, "context has 206"),
+        ({"context": {str(i): "\x01" * 200 for i in range(15)}}, "context has 181"),
+        ({"context": {f"{i}" + "\x01" * 60: None for i in range(64)}}, "context has"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,36 @@ def test_a_changed_file_is_taken_up_and_a_wrong_one_is_not(store_url: str, tmp_p
         assert why["reproduced"] is True
         with redis.Redis.from_url(store_url) as store:
             assert store.exists(*(KEYS.version(load(t).version) for t in (TEXT, OTHER))) == 2
+
+
+def test_a_file_of_another_name_is_not_taken_up(store_url: str, tmp_path: Path) -> None:
+    """Its caps would begin anew, and what came of decisions would be lost."""
+    put_rows(store_url)
+    home = tmp_path / "home"
+    with deciding(store_url, home) as service, httpx.Client(base_url=service.url) as client:
+        replace(home / "strategy.yaml", OTHER.replace("name: spring", "name: summer"))
+        said = tmp_path / "home.err"
+        until(lambda: "its name is 'summer', but 'spring' is served" in said.read_text())
+        assert title(client) == "Tea"
+        replace(home / "strategy.yaml", OTHER)
+        until(lambda: title(client) == "More tea")
+
+
+def test_a_file_that_is_being_written_is_waited_for(store_url: str, tmp_path: Path) -> None:
+    put_rows(store_url)
+    file = tmp_path / "home" / "strategy.yaml"
+    half, whole = (f"{TEXT}description: half\n", f"{OTHER}description: half a strategy, whole\n")
+    with deciding(store_url, tmp_path / "home") as service:
+        for _ in range(12):  # a second lies between two looks
+            file.write_text(half)
+            time.sleep(0.4)
+            file.write_text(whole)
+            time.sleep(0.1)
+        with httpx.Client(base_url=service.url) as client:
+            until(lambda: title(client) == "More tea")
+        with redis.Redis.from_url(store_url) as store:
+            assert not store.exists(KEYS.version(load(half).version))
+            assert store.exists(KEYS.version(load(whole).version))
 
 
 def replace(file: Path, text: str) -> None:
