@@ -24,9 +24,9 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
 6. **Corrections.** An outcome that ``corrects`` another one of the same offer gives it a new word
    and value, and leaves it where it is in time. The last correction in the log counts. If the
    outcome no longer counts for an objective, the next response does, or silence.
-7. **Failure.** An offer with an outcome ``fail`` was not seen: it is withdrawn, whatever came
-   before or after, unless that outcome is corrected; an objective whose own response is ``fail``
-   learns it like any other.
+7. **Failure.** An offer with an outcome ``fail`` or ``undelivered`` was not seen: it is withdrawn,
+   whatever came before or after, unless that outcome is corrected; an objective whose own response
+   is one of these learns it like any other.
 8. **Fallbacks** are not learned from, as no model saw anything; outcomes may still name them.
 9. **The end.** When the clock is past the longest window and the grace, a decision is forgotten.
 10. **A changed strategy.** A decision counts for the objectives that there were when it came. One
@@ -54,8 +54,8 @@ from .credits import Attributed, Seen, add, credited, failed
 from .fleet_orders import order_credit
 from .goals import Fields, Goal
 from .loop_events import LoopEvent
-from .open_decisions import FAIL, Came, Fate, Offered, Open, Refused, Told, opened
-from .record import FIELD, Order, Record, Response
+from .open_decisions import Came, Fate, Offered, Open, Refused, Told, opened
+from .record import FAIL, FIELD, UNDELIVERED, Order, Record, Response
 from .sharing import Sharing
 
 MOST_OUTCOMES = 64
@@ -363,7 +363,7 @@ class Attribution:
             for goal in goals:
                 told = offer.told.get(goal.name)
                 now = None
-                if rank not in without or goal.response == FAIL:
+                if rank not in without or goal.response in (FAIL, UNDELIVERED):
                     now = self._now(decision, rank, goal)
                 if now is None:
                     if told is None or told.withdrawn:

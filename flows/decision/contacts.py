@@ -49,13 +49,12 @@ from .contact_bytes import (
 from .contact_kernels import add_many, add_offers, open_actions
 from .contact_types import Checked, Reply, Update
 from .corrections import LINK, NOTE, take_back
+from .record import FAIL, UNDELIVERED
 from .strategy import Strategy
 
 __all__ = [
     "BLOCKED",
-    "FAIL",
     "SLACK_US",
-    "UNDELIVERED",
     "CapRules",
     "Checked",
     "Reply",
@@ -63,8 +62,6 @@ __all__ = [
 ]
 
 BLOCKED = "channel blocked after a failed delivery"
-FAIL, UNDELIVERED = "fail", "undelivered"
-"""Responses after which an offer no longer counts; the first also blocks its channel."""
 SLACK_US = 3_600_000_000
 """How far a replica's clock may be behind another's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,7 +9,8 @@ import msgspec
 
 from .goals import Fields, Goal
 from .loop_events import LoopEvent
-from .open_decisions import FAIL, Came, Credit, Open, Refused, Told
+from .open_decisions import Came, Credit, Open, Refused, Told
+from .record import FAIL, UNDELIVERED
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ def failed(decision: Open) -> set[int]:
     return {
         came.offer
         for place, came in enumerate(decision.came)
-        if came.response == FAIL and came.root == place
+        if came.response in (FAIL, UNDELIVERED) and came.root == place
     }
 
 

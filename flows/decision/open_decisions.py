@@ -11,9 +11,6 @@ from .loop_events import LoopEvent
 from .record import Record, Value
 from .sharing import Sharing
 
-FAIL = "fail"
-"""The response that withdraws an offer: it never reached the customer."""
-
 
 class Came(msgspec.Struct, array_like=True):
     """An outcome or a credited event, as it counts for one offer.

@@ -16,7 +16,9 @@ DECISION, OUTCOME, ORDER = "decision", "outcome", "fleet-order"
 """The event types of the loop; an event schema declares none of them."""
 FIELD = "nextbest"
 """The property of such an event that holds the loop's own data."""
-RESPONSES = ("deliver", "fail", "undelivered", "accept", "refuse", "convert")
+FAIL, UNDELIVERED = "fail", "undelivered"
+"""Responses of an offer that never reached the customer; after the first its channel is blocked."""
+RESPONSES = ("deliver", FAIL, UNDELIVERED, "accept", "refuse", "convert")
 """What may be said of an offer to every strategy."""
 
 Value = str | float | int | bool | None

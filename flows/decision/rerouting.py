@@ -15,14 +15,13 @@ from ...features.durations import microseconds
 from ...features.errors import RowError, StateError
 from ...features.online import FeatureClient
 from .commit import Kept
-from .contacts import FAIL
 from .engine import Engine
 from .errors import RequestError
 from .ids import id_of_cause, parse_id
 from .kept import read
 from .keys import Keys
 from .pipelined import Commit, Pipelined
-from .record import Record
+from .record import FAIL, Record
 from .reported import Reported, is_of, taking_in
 from .request import Row, row_of
 from .strategy import Trigger, otherwise_of

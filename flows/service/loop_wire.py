@@ -108,7 +108,8 @@ class OutcomeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Word,
         Meta(
             description="deliver, fail, undelivered, accept, refuse, convert, or a word of the "
-            "strategy"
+            "strategy; after fail and undelivered the offer counts for nothing, and after fail "
+            "its channel is blocked"
         ),
     ]
     action: Annotated[Word | None, Meta(description="which offer; default: the first")] = None

@@ -16,6 +16,7 @@ from nextbest.flows.decision.record import Offer, Record, Response
 
 Event = LoopEvent | Seen | int  # a number: any other event, by its time
 _CHANGES = msgspec.msgpack.Decoder(list[tuple[str, Open | None]])
+UNSEEN = ("fail", "undelivered")
 Final = dict[tuple[str, str], tuple[int, int, float, bool]]
 
 
@@ -220,14 +221,14 @@ class Twin:
 
     def _failed(self, decision: dict[str, Any], rank: int) -> bool:
         return any(
-            o["root"] is None and o["rank"] == rank and o["own"].response == "fail"
+            o["root"] is None and o["rank"] == rank and o["own"].response in UNSEEN
             for o in decision["outcomes"].values()
         )
 
     def _now(
         self, decision: dict[str, Any], rank: int, goal: Goal, clock: int
     ) -> tuple[int, int, float, bool] | None:
-        if not decision["learns"] or (self._failed(decision, rank) and goal.response != "fail"):
+        if not decision["learns"] or (self._failed(decision, rank) and goal.response not in UNSEEN):
             return None
         end = decision["at"] + min(goal.patience or goal.window, goal.window)
         found = [

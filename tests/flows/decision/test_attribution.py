@@ -150,6 +150,7 @@ def test_an_offer_that_failed_is_withdrawn_whenever_that_is_known() -> None:
         [decided("d", 5, "tea"), came("o", 6, "d", "fail"), came("p", 7, "d"), 99],
         [decided("d", 5, "tea"), came("p", 7, "d"), came("o", 8, "d", "fail"), 99],
         [decided("d", 5, "tea"), 16, came("o", 6, "d", "fail"), 99],
+        [decided("d", 5, "tea"), came("o", 6, "d", "undelivered"), 99],
     ):
         assert last(log)[0] == {}
     log = [decided("d", 5, "tea", "ice"), came("o", 6, "d", "fail"), seen("b", 7), 99]

@@ -56,7 +56,7 @@ def _logs(draw: st.DrawFn) -> list[Event]:
                     name,
                     min(60, target.at + draw(st.integers(0, 30))) if draw(st.booleans()) else at,
                     target.event_id,
-                    draw(st.sampled_from(["accept", "accept", "fail", "deliver"])),
+                    draw(st.sampled_from(["accept", "accept", "fail", "undelivered", "deliver"])),
                     target.customer if draw(st.integers(0, 9)) else "eve",
                     action=draw(st.sampled_from([None, *known, *known, "gone"])),
                     value=float(draw(st.integers(-9, 25))),
