@@ -28,7 +28,8 @@ it is cut into chunks, nor from where a run ended and the next went on. The rule
    whatever came before or after, unless that outcome is corrected; an objective whose own response
    is one of these learns it like any other.
 8. **Fallbacks** are not learned from, as no model saw anything; outcomes may still name them.
-9. **The end.** When the clock is past the longest window and the grace, a decision is forgotten.
+9. **The end.** When the clock is past the longest window and the grace, a decision is forgotten. An
+   outcome that comes still later, by the decision's id, is kept and means nothing here.
 10. **A changed strategy.** A decision counts for the objectives that there were when it came. One
    that is new, or means something else than before (another response, event, condition, value,
    range or window), learns from the decisions after that; one that is gone learns no more. What
@@ -53,6 +54,7 @@ from ...features.errors import EventError, StateError
 from .credits import Attributed, Seen, add, credited, failed
 from .fleet_orders import order_credit
 from .goals import Fields, Goal
+from .ids import is_theirs_before
 from .loop_events import LoopEvent
 from .open_decisions import Came, Fate, Offered, Open, Refused, Told, opened
 from .record import FAIL, FIELD, UNDELIVERED, Order, Record, Response
@@ -245,6 +247,11 @@ class Attribution:
         return "accepted"
 
     def _responded(self, event: LoopEvent, own: Response, out: Attributed) -> Fate:
+        over = self.newest - self._kept_for
+        if own.decision_id not in self._open and is_theirs_before(
+            own.decision_id, event.customer, over
+        ):
+            return "accepted"
         decision, rank = self._named(event, own)
         known = {came.id: came for came in decision.came if came.response}
         if event.event_id in known:

@@ -60,6 +60,22 @@ def parse_id(text: str) -> DecisionId:
     return DecisionId(*(int(part, 16) for part in text.split("-")))
 
 
+def is_theirs_before(text: str, customer: str, at: int) -> bool:
+    """Return whether a text is the id of a customer's decision from before a time, microseconds.
+
+    Examples
+    --------
+    >>> identifier = id_of_cause(7, "ann", "event-1")
+    >>> is_theirs_before(identifier, "ann", 8), is_theirs_before(identifier, "bob", 8)
+    (True, False)
+    """
+    try:
+        said = parse_id(text)
+    except RequestError:
+        return False
+    return said.at < at and said.customer == customer_hash(customer)
+
+
 def customer_hash(customer: str) -> int:
     """Return the 64 bits by which an id knows a customer."""
     return int(hash_string(customer)[0])

@@ -11,6 +11,7 @@ from loop_cases import Event, came, decided, final, placed, run, seen
 from nextbest.features import StateError
 from nextbest.flows.decision.attribution import MOST_OUTCOMES, Attribution
 from nextbest.flows.decision.goals import Goal
+from nextbest.flows.decision.ids import id_of_cause
 
 ACCEPT = Goal("accept", "accept", None, 10)
 SALE = Goal("sale", None, "buy", 10)
@@ -222,6 +223,19 @@ def test_what_means_nothing_is_refused(outcome: Event, reason: str) -> None:
     goal = Goal("worth", "accept", None, 10, "value", 0.0, 10.0)
     known, refused, _ = last([decided("d", 5, "tea"), outcome], goal)
     assert (known, refused) == ({}, [reason])
+
+
+def test_an_outcome_of_a_decision_that_is_over_means_nothing() -> None:
+    """It is no dead letter: whoever delivers may tell long after."""
+    name = id_of_cause(5, "ann", "e")
+    log = [decided(name, 5, "tea"), 99, came("o", 98, name), came("p", 98, name, customer="bob")]
+    known, refused, _ = last(log)
+    assert known == {f"accept:{name}/0": (15, 0, 0.0, True)}
+    assert refused == [f"decision {name!r} is not known: there is none, or its windows are over"]
+    never = id_of_cause(99, "ann", "e")
+    assert last([*log, came("q", 99, never)])[1][1:] == [
+        f"decision {never!r} is not known: there is none, or its windows are over"
+    ]
 
 
 def test_a_decision_that_comes_when_all_is_over_is_refused() -> None:
