@@ -20,6 +20,9 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 OTHERS = "(others)"
 _TINY = 1e-15
+_ROUNDING = 1e-12
+_ONE = 0.3173
+"""The chance to lie outside of one standard error."""
 _IN_WINDOW = 40
 """Decisions that a window is to have on average."""
 
@@ -152,7 +155,7 @@ def gap(decided: Decided, objective: str) -> Gap | None:
     means = [own.mean(groups == name) for name in (LEARNED, CONTROL)]
     if any(np.isnan(one.value) for one in means):
         return None
-    return Gap(means[0], means[1], difference(*means))
+    return Gap(means[0], means[1], difference(*map(_unsure, means)))
 
 
 def calibration(
@@ -344,6 +347,14 @@ def _row(
         "foretold": total / known if known else np.nan,
         "logloss": loss / known if known else np.nan,
     }  # fmt: skip
+
+
+def _unsure(mean: Mean) -> Mean:
+    """Return a mean of customers who were all alike with the error of a share of so many."""
+    if not mean.error <= _ROUNDING:
+        return mean
+    low, high = (float(end[0]) for end in wilson([mean.value], [mean.freedom + 1.0], alpha=_ONE))
+    return mean._replace(error=max(mean.value - low, high - mean.value))
 
 
 def _table(rows: list[dict[str, Any]], name: str, kind: Any, *, at: bool = False) -> Table:

@@ -311,7 +311,7 @@ def _change(table: Table, objective: str) -> str:
 
 def _gain(gap: Gap, objective: str) -> str:
     gain, learned, control = gap.gain, gap.learned.value, gap.control.value
-    if gain.error != gain.error:
+    if gain.low != gain.low:
         return (
             f"{objective}: learned {number(learned)} a decision, control {number(control)}; "
             "too few customers to say how sure that is"

@@ -66,10 +66,10 @@ def test_titles_say_what_the_numbers_mean() -> None:
     gains = {(0.1, 0.05, 0.15): "a gain of +0.1", (-0.1, -0.15, -0.05): "a loss of -0.1",
              (0.01, -0.05, 0.07): "no clear difference"}  # fmt: skip
     for (value, low, high), words in gains.items():
-        gap = learning.Gap(Mean(0.4, 0.3, 0.5, 0.05), Mean(0.3, 0.2, 0.4, 0.05),
-                           Mean(value, low, high, 0.02))  # fmt: skip
+        gap = learning.Gap(Mean(0.4, 0.3, 0.5, 0.05, 99.0), Mean(0.3, 0.2, 0.4, 0.05, 99.0),
+                           Mean(value, low, high, 0.02, 198.0))  # fmt: skip
         assert words in said(charts.learning_curve(course, gap, "accept", "day"))
-    alone = learning.Gap(*[Mean(0.4, NAN, NAN, NAN)] * 3)
+    alone = learning.Gap(*[Mean(0.4, NAN, NAN, NAN, 0.0)] * 3)
     assert "too few customers" in said(charts.learning_curve(course, alone, "accept", "day"))
     chart = charts.reward_by(learning.by_value(decisions(7), "accept", "arm"), "accept", "arm")
     page = theme.heading(chart)
