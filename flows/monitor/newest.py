@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -98,7 +98,7 @@ class Newest:
         self._columns = None if columns is None else list(columns)
         self._take, self._most = take, most
         self._partitions: dict[Path, Files] = {}
-        self._kept: dict[Path, pa.Table] = {}
+        self._kept: dict[Path, tuple[Table, bool]] = {}
 
     def read(self, since: int | None = None) -> Found:
         """Return the newest rows.
@@ -109,57 +109,51 @@ class Newest:
             Only rows of this time or later, microseconds; None: as many as there may be.
         """
         ways = [_Way(files) for files in self._look()]
-        reached = {way.files.directory.name: way.newest() for way in ways}
-        parts: list[Table] = []
+        reached = {way.files.directory.name: way.reached for way in ways}
+        pool, cut = _Pool(self._most), False
         used: set[Path] = set()
-        rows = 0
-        while rows < self._most and (open_ := [way for way in ways if way.goes_on(since)]):
+        while (open_ := [way for way in ways if way.goes_on(since)]) and not pool.has(
+            max(way.reached for way in open_)
+        ):
             way = max(open_, key=lambda way: way.reached)
             path = way.files.path(way.step())
-            table = self._rows(way, path)
-            if table is not None:
+            found = self._rows(way, path)
+            way.look_ahead()
+            if found is not None:
                 used.add(path)
-                parts.append(table)
-                rows += table.num_rows
-        self._kept = {path: table for path, table in self._kept.items() if path in used}
+                pool.add(found[0])
+                cut = cut or found[1]
+        self._kept = {path: found for path, found in self._kept.items() if path in used}
         left = [way.reached for way in ways if way.left]
         begin = max([*left, *([] if since is None else [since])], default=None)
         faults = [fault for way in ways for fault in way.files.faults]
         for way in ways:
             way.files.close()
-        table = _together(parts, begin)
-        complete = not left and table.num_rows <= self._most
-        return Found(table.slice(max(0, table.num_rows - self._most)), complete, reached, faults)
+        table = _in_order(pool.table(), begin)
+        return Found(table, not (left or cut or pool.cut), reached, faults)
 
-    def _rows(self, way: _Way, path: Path) -> Table | None:
-        table = self._kept.get(path)
-        if table is None:
-            table = way.files.read(way.place, self._read)
-            if table is None:
+    def _rows(self, way: _Way, path: Path) -> tuple[Table, bool] | None:
+        """Return a file's rows, and whether it has others."""
+        found = self._kept.get(path)
+        if found is None:
+            pool: _Pool | None = way.files.read(way.place, self._read)
+            if pool is None:
                 return None
+            table = pool.table()
             name = pa.array([path.parent.name] * table.num_rows, pa.string()).dictionary_encode()
-            table = table.append_column("partition", name)
+            found = table.append_column("partition", name), pool.cut
             if way.place < len(way.files) - _YOUNG:
-                self._kept[path] = table
-        if table.num_rows:
-            way.reached = min(way.reached, int(pc.min(table["at"]).as_py()))
-        return table
+                self._kept[path] = found
+        return found
 
-    def _read(self, file: Any) -> Table:
+    def _read(self, file: Any) -> _Pool:
         wanted = None
         if self._columns is not None:
             wanted = [name for name in self._columns if name in file.schema_arrow.names]
-        parts: deque[Table] = deque()
-        rows = 0
+        pool = _Pool(self._most)  # a file may be far larger
         for batch in file.iter_batches(_BATCH, columns=wanted):
-            parts.append(self._take(batch))
-            rows += parts[-1].num_rows
-            while rows - parts[0].num_rows >= self._most:  # a file may be far larger
-                rows -= parts.popleft().num_rows
-        if not parts:
-            return pa.table({"at": pa.array([], pa.int64())})
-        whole = pa.concat_tables(list(parts), promote_options="permissive")
-        return whole.slice(max(0, whole.num_rows - self._most))
+            pool.add(self._take(batch))
+        return pool
 
     def _look(self) -> Iterator[Files]:
         for path in sorted(self._directory.glob("partition=*")):
@@ -170,12 +164,50 @@ class Newest:
             yield files
 
 
+class _Pool:
+    """The newest of all rows that were added; never more than twice as many are held."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._rows = most, 0
+        self._parts: list[Table] = []
+        self.cut = False
+        """Whether there were others."""
+
+    def add(self, table: Table) -> None:
+        self._parts.append(table)
+        self._rows += table.num_rows
+        if self._rows > 2 * self._most:
+            self.table()
+
+    def has(self, begin: int) -> bool:
+        """Return whether it is full of rows of this time or later."""
+        if self._rows < self._most:
+            return False
+        late = (int((part["at"].to_numpy() >= begin).sum()) for part in self._parts)
+        return sum(late) >= self._most
+
+    def table(self) -> Table:
+        """Return them in the order that they came in."""
+        if not self._parts:
+            return pa.table({"at": pa.array([], pa.int64())})
+        table = pa.concat_tables(self._parts, promote_options="permissive")
+        if table.num_rows > self._most:
+            self.cut = True
+            kept = np.zeros(table.num_rows, np.bool_)
+            kept[np.argsort(table["at"].to_numpy(), kind="stable")[-self._most :]] = True
+            table = table.filter(pa.array(kept))
+        self._parts, self._rows = [table], table.num_rows
+        return table
+
+
 class _Way:
     """The way back through the files of a partition."""
 
     def __init__(self, files: Files) -> None:
         self.files, self.place = files, len(files)
-        self.reached = 2**62
+        times = (files.times(i) for i in range(len(files) - 1, -1, -1))
+        self.reached = next((found[1] for found in times if found is not None), -1)
+        """The latest time in the next file: in order but for late rows, files before have none."""
 
     @property
     def left(self) -> bool:
@@ -186,14 +218,12 @@ class _Way:
 
     def step(self) -> int:
         self.place -= 1
-        times = self.files.times(self.place)
-        if times is not None:
-            self.reached = min(self.reached, times[0])
         return self.place
 
-    def newest(self) -> int:
-        times = (self.files.times(i) for i in range(len(self.files) - 1, -1, -1))
-        return next((found[1] for found in times if found is not None), -1)
+    def look_ahead(self) -> None:
+        times = self.files.times(self.place - 1) if self.left else None
+        if times is not None:
+            self.reached = times[1]
 
 
 def times_of(rows: Any, name: str = "event_timestamp") -> Any:
@@ -201,11 +231,9 @@ def times_of(rows: Any, name: str = "event_timestamp") -> Any:
     return rows[name].cast(pa.int64())
 
 
-def _together(parts: list[Table], begin: int | None) -> Table:
-    if not parts:
-        names = {"at": pa.array([], pa.int64()), "partition": pa.array([], pa.string())}
-        return pa.table(names)
-    table = pa.concat_tables(parts, promote_options="permissive")
+def _in_order(table: Table, begin: int | None) -> Table:
+    if "partition" not in table.column_names:
+        table = table.append_column("partition", pa.array([], pa.string()))
     if begin is not None:
         table = table.filter(pc.greater_equal(table["at"], pa.scalar(begin, pa.int64())))
     order = pc.sort_indices(table, [("at", "ascending")])
