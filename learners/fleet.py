@@ -18,6 +18,7 @@ from .fleet_parts import (
     What,
     change_of,
     checked_name,
+    is_fresh,
     member_of,
 )
 from .trial import Evidence, Pairing, Trial
@@ -222,26 +223,29 @@ class Fleet:
         Raises
         ------
         LearnerError
-            If a member is to be made of something else than it was, or there are too many.
+            If a member is to be made of something else than it was, a name was given to a fresh
+            challenger, or there are too many; then nothing changes.
         """
         before = self._number
-        declared = {name for name, member in self.members.items() if not member.fresh}
-        for name, made_of in challengers.items():
+        specs = {checked_name(name): dict(spec) for name, spec in challengers.items()}
+        for name, spec in specs.items():
             one = self.members.get(name)
-            if one is not None and one.spec != dict(made_of):
+            if name not in self._used and is_fresh(name, self._born):
+                raise LearnerError(f"challenger {name!r}: drift began one of that name")
+            if one is not None and one.spec != spec:
                 raise LearnerError(
-                    f"challenger {name!r} was made of {one.spec}, not {dict(made_of)}: "
+                    f"challenger {name!r} was made of {one.spec}, not {spec}: "
                     "what is made of something else needs another name"
                 )
-        for one in self.challengers:
-            if one.name in declared and one.role == "challenger" and one.name not in challengers:
-                self._leave(one, at, "declared", "not declared any more")
-        for name, made_of in challengers.items():
-            if name in self._used:
-                continue
-            if len(self.challengers) >= MOST_CHALLENGERS:
-                raise LearnerError(f"a fleet has up to {MOST_CHALLENGERS} challengers")
-            self._enter(name, made_of, at, self._levels.next())
+        new = {name: spec for name, spec in specs.items() if name not in self._used}
+        tried = [one for one in self.challengers if one.role == "challenger" and not one.fresh]
+        gone = [one for one in tried if one.name not in specs]
+        if new and len(self.challengers) - len(gone) + len(new) > MOST_CHALLENGERS:
+            raise LearnerError(f"a fleet has up to {MOST_CHALLENGERS} challengers")
+        for one in gone:
+            self._leave(one, at, "declared", "not declared any more")
+        for name, spec in new.items():
+            self._enter(name, spec, at, self._levels.next())
             self._note(at, "add", name, "declared")
         if settings != self.settings:
             self.settings, self._drop = settings, settings.drop()

@@ -210,3 +210,15 @@ def checked_name(name: str) -> str:
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
         raise LearnerError(f"a member's name has 1 to {LONGEST_NAME} characters, got {name!r:.200}")
     return name
+
+
+def is_fresh(name: str, born: int) -> bool:
+    """Return whether a name is that of one of the first so many that drift began.
+
+    Examples
+    --------
+    >>> is_fresh("fresh-2", 2), is_fresh("fresh-3", 2), is_fresh("fresh-02", 2)
+    (True, False, False)
+    """
+    number = name.removeprefix(FRESH)
+    return number.isdecimal() and name == f"{FRESH}{int(number)}" and 0 < int(number) <= born
