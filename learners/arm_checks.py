@@ -1,13 +1,14 @@
 """What a model of arms refuses, with an error that names it."""
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import Offset
-from .checks import names
+from .checks import count, names
 from .errors import LearnerError
 from .kernels.limits import LARGEST
 
@@ -36,6 +37,25 @@ def declaration(
 def new_arm(name: str, known: Container[str]) -> None:
     """Refuse what is no name, or an arm's already."""
     names("arm", [name, name] if name in known else [name])
+
+
+def at_places(arms: Sequence[str]) -> Sequence[str]:
+    """Return a snapshot's arms by place, empty where there is none."""
+    names("arm", [arm for arm in arms if arm != ""])
+    return arms
+
+
+def categories(values: Mapping[str, Any]) -> tuple[Sequence[tuple[str, str]], Sequence[int]]:
+    """Return the categories of a snapshot's contexts, and the contexts that take no more."""
+    contexts, known, closed = (values[key] for key in ("contexts", "categories", "closed"))
+    seen: set[tuple[str, str]] = set()
+    for name, category in known:
+        if name not in contexts or not isinstance(category, str) or (name, category) in seen:
+            raise LearnerError(f"no category, or given twice: {category!r:.40} of {name!r:.40}")
+        seen.add((name, category))
+    if any(count("a closed context", c) >= len(contexts) for c in closed):
+        raise LearnerError(f"closed contexts {closed!r:.40} of {len(contexts)}")
+    return known, closed
 
 
 def share(value: float) -> float:

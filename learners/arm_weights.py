@@ -169,15 +169,18 @@ class ArmWeights:
             "chances": self.chances,
         }
 
-    def restore(self, arrays: Arrays) -> None:
-        """Take over what others of the same shape had in `used`.
+    def restore(self, arrays: Arrays, rows: int, slots: int) -> None:
+        """Take over what others had in `used` of so many rows and slots.
 
         Raises
         ------
         LearnerError
             If an array is missing, of another shape, or holds no beliefs.
         """
-        for name, array in self.used(*arrays["mean"].shape[:2]).items():
+        if arrays["mean"].shape[:2] != (rows, slots):  # before there is room for so many
+            raise LearnerError(f"snapshot of weights {arrays['mean'].shape} of {rows} x {slots}")
+        self.grow(rows, slots)
+        for name, array in self.used(rows, slots).items():
             fill(array, arrays, name)
             sound(name, array, 0.0 if name in _NOT_NEGATIVE else -np.inf)
         if abs(float(self.chances.sum()) - 1.0) > 1e-6:

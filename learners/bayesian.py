@@ -10,6 +10,7 @@ from . import arm_checks as check
 from .arm_weights import ArmWeights, Scales, as_experts
 from .base import NOTHING, Belief, Bools, Floats, Offset, Step
 from .checkpoint import pack, reading, unpack
+from .checks import count
 from .context_encoder import ContextEncoder
 from .errors import LearnerError
 from .published import PublishedArms
@@ -374,12 +375,11 @@ class BayesianRanker:
         """
         values, arrays = unpack(data, _KIND)
         with reading(_KIND):
-            own = {key: values[key] for key in _DECLARED}
-            ranker = cls._at_places(values["arms"], {**own, **values["settings"]})
-            ranker._encoder.restore(values["categories"], values["closed"])
-            ranker._weights.grow(len(values["categories"]), 0)
-            ranker._weights.restore(arrays)
-            ranker.updates = values["updates"]
+            settings = {key: values[key] for key in _DECLARED} | values["settings"]
+            ranker = cls._at_places(check.at_places(values["arms"]), settings)
+            ranker._encoder.restore(*check.categories(values))
+            ranker._weights.restore(arrays, len(values["categories"]), 1 + len(values["arms"]))
+            ranker.updates = count("updates", values["updates"])
         return ranker
 
     @classmethod

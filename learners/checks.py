@@ -16,6 +16,13 @@ def names(what: str, given: Iterable[str]) -> None:
         seen.add(name)
 
 
+def count(name: str, value: object) -> int:
+    """Return how many there are; refuse what is no int from 0 to below 2^63."""
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise LearnerError(f"{name} must be a count, got {value!r:.40}")
+    return value
+
+
 def within(name: str, value: float, low: float, high: float) -> None:
     """Refuse a number outside of [low, high], which are finite; NaN is."""
     if not low <= value <= high:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, Self
 
 from .checkpoint import Data, pack, reading, unpack
-from .checks import within
+from .checks import count, within
 from .drift import RewardDrop
 from .errors import LearnerError
 from .fleet_parts import (
@@ -19,6 +19,7 @@ from .fleet_parts import (
     change_of,
     checked_name,
     is_fresh,
+    levels_of,
     member_of,
 )
 from .trial import Evidence, Pairing, Trial
@@ -290,16 +291,17 @@ class Fleet:
         """
         with reading(_KIND):
             members = [member_of(each) for each in values["members"]]
-            if not members or [m.role for m in members].count("champion") != 1:
-                raise LearnerError("a fleet has one champion")
+            roles = [member.role for member in members]
+            if roles[:1] != ["champion"] or "champion" in roles[1:]:
+                raise LearnerError("a fleet has one champion, who comes first")
             fleet = cls(members[0].name, settings=FleetSettings(**values["settings"]))
             fleet.members = {member.name: member for member in members}
             if len(fleet.members) < len(members):
                 raise LearnerError("a member is given twice")
             fleet.changes = [change_of(each) for each in values["changes"]]
-            alpha, trials, more, later = values["levels"]
-            fleet._levels = Levels(alpha, trials, more=more, later=later)
-            fleet.told, fleet.alarms, fleet._number, fleet._born = map(int, values["counts"])
+            fleet._levels = levels_of(values["levels"])
+            counts = [count("a count of a fleet", n) for n in values["counts"]]
+            fleet.told, fleet.alarms, fleet._number, fleet._born = counts
             fleet._used = set(map(checked_name, values["used"]))
             fleet._drop = RewardDrop(**values["drop"])
         return fleet

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from .checks import within
+from .checks import count, within
 from .drift import RewardDrop
 from .errors import LearnerError
 from .trial import Evidence, Pairing, Trial
@@ -97,9 +97,15 @@ class Member:
 
 def member_of(values: Mapping[str, Any]) -> Member:
     """Return the member of some plain values."""
-    trial, pairing = values["trial"], values["pairing"]
+    trial, pairing, name = values["trial"], values["pairing"], checked_name(values["name"])
     if values["role"] not in ("champion", "challenger", "reserve"):
-        raise LearnerError(f"member {values['name']!r} has the role {values['role']!r}")
+        raise LearnerError(f"member {name!r} has the role {values['role']!r}")
+    tried = values["role"] != "champion"
+    if (trial is not None, pairing is not None) != (tried, tried):
+        raise LearnerError(f"member {name!r}: all but the champion are on trial")
+    for key, kind in (("born", int), ("since", int), ("spec", dict), ("fresh", bool)):
+        if type(values[key]) is not kind:
+            raise LearnerError(f"member {name!r} has {key} {values[key]!r:.40}")
     rest = {name: values[name] for name in ("name", "role", "born", "since", "spec", "fresh")}
     return Member(
         **rest,
@@ -203,6 +209,15 @@ class Levels:
     def to_values(self) -> list[Any]:
         """Return plain values: alpha, trials, more, later."""
         return [self.alpha, self.trials, self.more, self.later]
+
+
+def levels_of(values: Any) -> Levels:
+    """Return the levels of what `Levels.to_values` gave."""
+    alpha, trials, more, later = values
+    within("alpha", alpha, 1e-6, 0.5)
+    if type(more) is not bool:
+        raise LearnerError(f"more must be a bool, got {more!r:.40}")
+    return Levels(alpha, count("trials", trials), more=more, later=count("later", later))
 
 
 def checked_name(name: str) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .base import NOTHING, ArmModel, Belief, Bools, Floats, Offset, Step
 from .candidates import VARIANCES, Candidates, Variances
 from .checkpoint import fill, pack, reading, sound, unpack
+from .checks import count
 from .errors import LearnerError
 from .kernels import levels
 from .one_person import OnePerson
@@ -293,10 +294,12 @@ class SegmentOfOne:
         values, arrays = unpack(data, _KIND)
         with reading(_KIND):
             one = cls(load(arrays["model"].tobytes()), values["segments"], **values["settings"])
-            one._rows.restore(values["rows"], arrays["evidence"])
-            one.updates = values["updates"]
-            sound("evidence", arrays["evidence"][0])
-            sound("evidence", arrays["evidence"][1], least=0.0)
+            evidence = np.empty(arrays["evidence"].shape)
+            fill(evidence, arrays, "evidence")
+            one._rows.restore(values["rows"], evidence)
+            one.updates = count("updates", values["updates"])
+            sound("evidence", evidence[0])
+            sound("evidence", evidence[1], least=0.0)
             weights = np.concatenate([level.weights for level in one._levels])
             fill(weights, arrays, "weights")
             sound("weights", weights, least=0.0)
@@ -304,6 +307,8 @@ class SegmentOfOne:
             for level in one._levels:
                 level.weights[:] = weights[at : at + len(level.weights)]
                 at += len(level.weights)
+                if abs(float(level.weights.sum()) - 1.0) > 1e-6:
+                    raise LearnerError("snapshot of a level whose weights are no probabilities")
         return one
 
     def _learn(

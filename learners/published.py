@@ -281,7 +281,7 @@ class PublishedArms:
             names("action feature", features)
             names("context", [*values["numbers"], *values["contexts"]])
             encoder = ContextEncoder(values["numbers"], values["contexts"], 1)  # it learns nothing
-            encoder.restore(values["categories"], values["closed"])
+            encoder.restore(*check.categories(values))
             found = _checked(arrays, len(arms), len(features), encoder)
             known = values["levels"]
             levels = None if known is None else PublishedLevels.restored(known, arrays)

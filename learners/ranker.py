@@ -338,6 +338,8 @@ class ActionRanker:
                 ranker._add_block(name, category)
             ranker.model.n_updates = int(values["updates"])
             ranker.decisions = int(values["decisions"])
+            if min(ranker.model.n_updates, ranker.decisions) < 0:
+                raise LearnerError("model snapshot of fewer than no updates or decisions")
         fill(ranker.model.mean, arrays, "mean")
         fill(ranker.model.variance, arrays, "variance")
         sound("mean", ranker.model.mean)

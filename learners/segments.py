@@ -119,11 +119,16 @@ class SegmentWeights:
         shape = (2, len(rows), len(values["arms"]))
         if evidence.shape != shape or sorted(rows) != list(range(len(rows))):
             raise LearnerError(f"evidence{evidence.shape} is not of the segments' {shape}")
+        owners = values["owners"]
+        if len(owners) != shape[2] or not all(isinstance(owner, str) for owner in owners):
+            raise LearnerError(f"the owners of {shape[2]} places are {owners!r:.40}")
         for blocks, categories in zip(self._blocks, values["categories"], strict=True):
+            if len({category for _, category, _ in categories}) < len(categories):
+                raise LearnerError(f"a segment is given twice among {categories!r:.40}")
             for name, category, row in categories:
                 blocks.add(name, category, row)
         self._evidence, self._rows = evidence, evidence.shape[1]
-        self._owners, self._arms = list(values["owners"]), tuple(values["arms"])
+        self._owners, self._arms = list(owners), tuple(values["arms"])
         self._name_places()
 
     def _name_places(self) -> None:

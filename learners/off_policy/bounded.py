@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checkpoint import pack, unpack
+from ..checkpoint import fill, pack, reading, sound, unpack
+from ..checks import count
 from ..errors import LearnerError
 from .resampling import Interval
 from .sample import Floats
@@ -209,14 +210,19 @@ class BettingSequence:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "BettingSequence":
-        """Return the sequence of a snapshot; damaged bytes are a `LearnerError`."""
+        """Return the sequence of a snapshot; one that cannot be is a `LearnerError`."""
         values, arrays = unpack(data, _KIND)
-        sequence = cls(*(values[name] for name in _SETTINGS))
-        if any(arrays[name].shape != sequence._gained.shape for name in ("gained", "lost")):
-            raise LearnerError("a snapshot of a BettingSequence has arrays of a wrong shape")
-        sequence.n = values["n"]
-        sequence._gained[:] = arrays["gained"]
-        sequence._lost[:] = arrays["lost"]
+        with reading(_KIND):
+            settings = [values[name] for name in _SETTINGS]
+            if type(settings[-1]) is not bool:
+                raise LearnerError(f"difference must be a bool, got {settings[-1]!r:.40}")
+            sequence = cls(*settings)
+            sequence.n = count("n", values["n"])
+            for name, capitals in (("gained", sequence._gained), ("lost", sequence._lost)):
+                fill(capitals, arrays, name)
+                sound(name, capitals)
+                if not sequence.n and capitals.any():
+                    raise LearnerError(f"array {name!r} of the model snapshot is of no rows")
         return sequence
 
 
