@@ -153,6 +153,10 @@ class Columns:
         parts: list[_Part] = []
         for j, name in enumerate(frame.columns):
             series = frame.iloc[:, j]
+            arrow = str(getattr(series.dtype, "pyarrow_dtype", ""))
+            if arrow and arrow not in _PANDAS_READS and not arrow.startswith("decimal"):
+                parts.append(_of_arrow(name, series.array.__arrow_array__()))
+                continue
             kind = series.dtype.kind
             if kind in "biuf":
                 parts.append(_Part(name, _numbers(name, series.to_numpy("float64", na_value=NAN))))
@@ -248,6 +252,14 @@ class Columns:
 
 
 NAN = float("nan")
+_SIZES = (8, 16, 32, 64)
+_ARROW_NUMBERS = frozenset(
+    ["null", "bool", "double", "float", "halffloat"]
+    + [f"int{size}" for size in _SIZES]
+    + [f"uint{size}" for size in _SIZES]
+)
+_PANDAS_READS = ("string", "large_string")
+_ARROW_STRINGS = frozenset([*_PANDAS_READS, "string_view"])
 
 
 class _Part:
@@ -318,35 +330,49 @@ def _of_values(name: Hashable, values: Sequence[Any]) -> _Part:
     return _Part(name, np.array(numbers))
 
 
-def _of_arrow(name: str, column: Any) -> _Part:
+def _of_arrow(name: Hashable, column: Any) -> _Part:
+    coded = str(column.type).startswith("dictionary<")
+    kind = str(column.type.value_type if coded else column.type)
+    if kind not in _ARROW_NUMBERS and kind not in _ARROW_STRINGS:
+        raise LearnerError(f"feature {name!r} is neither numbers nor strings but {kind}")
     if hasattr(column, "chunks"):
-        column = column.unify_dictionaries().combine_chunks()
-    kind = str(column.type)
-    if kind in ("string", "large_string", "string_view"):
-        column = column.cast("string").dictionary_encode()
-    elif kind.startswith("dictionary<"):
-        if not str(column.type.value_type).endswith(("string", "string_view")):
-            return _of_arrow(name, column.dictionary_decode())
-    elif kind in ("null", "bool", "double", "float", "halffloat") or "int" in kind:
+        try:
+            column = column.unify_dictionaries()
+        except ValueError:  # there is a null in one of them
+            column, coded = _decoded(name, column), False
+        column = column.combine_chunks()
+    if kind in _ARROW_NUMBERS:
+        if coded:
+            column = _decoded(name, column)
         if kind != "double":
             column = column.cast("float64", safe=False)
         return _Part(name, column.to_numpy(zero_copy_only=False))
-    else:
-        raise LearnerError(f"feature {name!r} is neither numbers nor strings but {kind}")
+    if not coded:
+        column = column.cast("string").dictionary_encode()
     indices = column.indices
     if indices.null_count:
-        indices = (
-            indices.fill_null(-1) if "uint" not in kind else indices.cast("int64").fill_null(-1)
-        )
+        unsigned = str(indices.type).startswith("u")
+        indices = (indices.cast("int64") if unsigned else indices).fill_null(-1)
     codes = indices.to_numpy(zero_copy_only=False)
     categories = column.dictionary.to_pylist()
     if codes.size and not -1 <= codes.min() <= codes.max() < len(categories):
-        raise LearnerError(f"feature {name!r} has an index without a dictionary entry")
+        raise _wild(name)
     if None in categories:  # a null may stand in the dictionary instead of in the rows
         missing = np.array([category is None for category in categories])
         codes = np.where((codes >= 0) & missing[codes], -1, codes)
         categories = ["" if category is None else category for category in categories]
     return _Part(name, None, codes, categories)
+
+
+def _decoded(name: Hashable, column: Any) -> Any:
+    try:
+        return column.cast(column.type.value_type)
+    except IndexError:
+        raise _wild(name) from None
+
+
+def _wild(name: Hashable) -> LearnerError:
+    return LearnerError(f"feature {name!r} has an index without a dictionary entry")
 
 
 def _numbers(name: Hashable, values: Any) -> Floats:
