@@ -57,7 +57,10 @@ class AsymptoticSequence:
     n, mean, squares
         What was counted: rows, their mean, the sum of squared distances from it.
     w2, w4, r1, r2, r3, r4
-        Sums of powers of weights and rewards, for the start.
+        Sums of powers of weights, and of rewards less ``origin``, for the start.
+    origin
+        The first reward: far from 0, the powers of what is alike but for a little would not show
+        how it differs.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class AsymptoticSequence:
     r2: float = 0.0
     r3: float = 0.0
     r4: float = 0.0
+    origin: float = 0.0
 
     def __post_init__(self) -> None:
         check_alpha(self.alpha)
@@ -124,8 +128,11 @@ class AsymptoticSequence:
         """
         r, w = observed(rewards, weights)
         x = w * r - r if self.difference else w * r
+        if not self.n:
+            self.origin = float(r[0])
         mean = float(x.mean())
         self._add(len(x), mean, float(np.sum((x - mean) ** 2)))
+        r = r - self.origin
         r_2, w_2 = r * r, w * w
         self.w2 += float(w_2.sum())
         self.w4 += float(w_2 @ w_2)
@@ -138,9 +145,16 @@ class AsymptoticSequence:
         """Add what `other` counted alongside; settings that differ are a `LearnerError`."""
         same_settings(self, other, ("alpha", "difference", "tightest_at", "start", "events"))
         if other.n:
+            if not self.n:
+                self.origin = other.origin
             self._add(other.n, other.mean, other.squares)
-            for name in ("w2", "w4", "r1", "r2", "r3", "r4"):
-                setattr(self, name, getattr(self, name) + getattr(other, name))
+            self.w2 += other.w2
+            self.w4 += other.w4
+            n, d, r1, r2, r3 = other.n, other.origin - self.origin, other.r1, other.r2, other.r3
+            self.r1 += r1 + n * d
+            self.r2 += r2 + d * (2.0 * r1 + n * d)
+            self.r3 += r3 + d * (3.0 * r2 + d * (3.0 * r1 + n * d))
+            self.r4 += other.r4 + d * (4.0 * r3 + d * (6.0 * r2 + d * (4.0 * r1 + n * d)))
 
     def interval(self) -> Interval:
         """Return the interval as of now; infinite before the start."""
