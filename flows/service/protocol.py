@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -32,7 +33,7 @@ class _Head(NamedTuple):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes connections whose request line and headers do not end.
+    """Closes connections whose request line and headers do not end, and upgrades to nothing.
 
     Clients send the same head again and again. What was made of one is remembered, byte by byte:
     to parse it anew would cost as much as a lookup.
@@ -72,7 +73,7 @@ class LimitedProtocol(HttpToolsProtocol):
                     self._again(head, data[cut:])
                     return
             self._packet = data
-        super().data_received(data)
+        self._feed(data)
         self._packet = None
         held = self._held
         if held is not None:  # a task waits for the rest of its body
@@ -86,6 +87,39 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._timer is None:
             self._wait()
 
+    def _feed(self, data: bytes) -> None:
+        """Parse bytes. A request to upgrade is parsed as one that does not ask for it."""
+        self._unset_keepalive_if_required()
+        rest: bytes | memoryview | None = data
+        try:
+            while rest is not None:
+                rest = self._parse(rest)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """Parse bytes; return those behind a head that asked for an upgrade.
+
+        The parser takes them for another protocol's, though RFC 9110 (7.8) lets a server ignore
+        such a wish: they are the request's body. There is no telling the parser, so another one is
+        given the head without it.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as asked:
+            method = self.parser.get_method()
+            if method == b"CONNECT":  # what follows is for somebody else
+                self.send_400_response("There is nothing to connect to.")
+                return None
+            lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+            lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+            begin: int = asked.args[0]
+            return memoryview(data)[begin:]
+        return None
+
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_head, self._between = True, False
@@ -94,6 +128,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
+        if self.parser.should_upgrade():
+            return  # it comes again, without
         self._in_head = False
         if self._timer is not None:
             self._wait_no_more()
@@ -103,6 +139,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is whole: the application may begin to answer at once."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._between = True
         packet, self._packet = self._packet, None
