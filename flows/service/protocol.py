@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with a limit to how long and how slow a request's head may be."""
+"""HTTP/1.1 as uvicorn speaks it, with limits to how long and how slow requests may be."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import (
 
 HEAD_BYTES = 64 << 10
 HEAD_SECONDS = 10.0
+REST_SECONDS = 10.0
+"""How long a body may go on to come after its request was answered, and the answer be read."""
 
 _MOST_HEADS, _LONGEST_HEAD = 8, 4096
 """Heads that a connection remembers, and bytes of each."""
@@ -33,7 +35,10 @@ class _Head(NamedTuple):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes connections whose request line and headers do not end, and upgrades to nothing.
+    """Closes connections whose requests do not end, or that nothing is asked through.
+
+    An application sees to the bodies that it reads; here it is heads, and bodies that nobody reads.
+    It upgrades to nothing.
 
     Clients send the same head again and again. What was made of one is remembered, byte by byte:
     to parse it anew would cost as much as a lookup.
@@ -53,7 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         one: Any = _OneWrite(transport, self.loop)
         super().connection_made(one)
-        self._wait()
+        self._wait(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -85,11 +90,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > HEAD_BYTES:
             self.send_400_response(f"More than {HEAD_BYTES} bytes of headers.")
         elif self._timer is None:
-            self._wait()
+            self._wait(HEAD_SECONDS)
 
     def _feed(self, data: bytes) -> None:
         """Parse bytes. A request to upgrade is parsed as one that does not ask for it."""
-        self._unset_keepalive_if_required()
         rest: bytes | memoryview | None = data
         try:
             while rest is not None:
@@ -122,7 +126,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._in_head, self._between = True, False
+        # Only now: blank lines are no use of a connection, nor is a body that nobody reads.
+        self._in_head, self._between, self._idle_since = True, False, None
         self._head_bytes = 0
         super().on_message_begin()
 
@@ -143,6 +148,9 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._between = True
+        if self._timer is not None:  # it was answered before
+            self._wait_no_more()
+            self._idle()
         packet, self._packet = self._packet, None
         held = self._held
         if held is not None:
@@ -161,11 +169,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             super()._start_asgi_task(*self.pipeline.pop())
-            return
-        # One timer for many pauses: most end soon.
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._watch(self.timeout_keep_alive)
+        elif self._between:
+            self._idle()
+        elif self._timer is None:  # nobody reads what is left of its body
+            self._wait(REST_SECONDS)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection if it is not used; see again later if it was used meanwhile."""
@@ -178,13 +185,16 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._watch(left)
 
+    def _idle(self) -> None:
+        # One timer for many pauses: most end soon.
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._watch(self.timeout_keep_alive)
+
     def _watch(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
         )
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = None
 
     def _remember(self, scope: Any, packet: bytes, body: bytearray) -> None:
         """Remember the head of a request that was all of a packet, and needed no task."""
@@ -202,7 +212,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _again(self, head: _Head, body: bytes) -> None:
         """Take a request whose head was there before."""
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         scope = head.scope.copy()
         scope["headers"], scope["state"] = scope["headers"].copy(), self.app_state.copy()
         cycle = self.cycle = RequestResponseCycle(
@@ -245,8 +255,8 @@ class LimitedProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def _wait(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._close)
+    def _wait(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._close)
 
     def _wait_no_more(self) -> None:
         if self._timer is not None:
