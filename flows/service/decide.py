@@ -19,7 +19,7 @@ from ..telemetry import tracing
 from ..telemetry.policies import explored
 from ..telemetry.serving import SERVICE
 from .deciding import Decider, Found
-from .http import JSON, Receive, Reply, Scope, header, read_decoded
+from .http import Receive, Reply, Scope, is_plain, read_decoded
 from .live import Asked, Decided, Live
 from .loop_wire import DecideAnswer, DecideRequest, OfferAnswer
 from .paths import invalid
@@ -80,7 +80,7 @@ class DecideRoute:
         Exception
             Whatever `post` explains; nothing was begun.
         """
-        if len(body) > self._max_bytes or header(scope, b"content-type") != JSON:
+        if len(body) > self._max_bytes or not is_plain(scope):
             return False
         given = self._decoder.decode(body)
         if given.decision_id is not None or given.after is not None:

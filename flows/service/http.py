@@ -51,18 +51,55 @@ def media_type(scope: Scope) -> bytes:
     Raises
     ------
     ProblemError
-        If it is of none, or of a character set other than UTF-8.
+        If it is of a character set other than UTF-8, or compressed.
 
     Examples
     --------
     >>> media_type({"headers": [(b"content-type", b"Application/JSON; charset=utf-8")]})
     b'application/json'
     """
-    kind, _, parameters = (header(scope, b"content-type") or b"").lower().partition(b";")
+    said: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            said = value if said is None else said
+        elif name == b"content-encoding":
+            _check_codings(value)
+    kind, _, parameters = (said or b"").lower().partition(b";")
     if b"charset" in parameters and b"utf-8" not in parameters and b"utf8" not in parameters:
         shown = parameters.strip().decode(errors="replace")
         raise ProblemError("unsupported-media-type", f"{shown:.80}: JSON is UTF-8")
     return kind.strip()
+
+
+def is_plain(scope: Scope) -> bool:
+    """Whether a body is JSON for sure; else `media_type` says what it is.
+
+    >>> is_plain({"headers": [(b"content-type", JSON)]})
+    True
+    >>> is_plain({"headers": [(b"content-type", JSON), (b"content-encoding", b"gzip")]})
+    False
+    """
+    found = False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value != JSON:
+                return False
+            found = True
+        elif name == b"content-encoding":
+            return False
+    return found
+
+
+def _check_codings(codings: bytes) -> None:
+    """Refuse a body that would have to be decompressed: of what size it would be, none can tell."""
+    for coding in codings.lower().split(b","):
+        if coding.strip() not in (b"", b"identity"):
+            shown = coding.strip().decode(errors="replace")
+            raise ProblemError(
+                "unsupported-media-type",
+                f"content-encoding {shown!r:.80}: send the body as it is, not compressed",
+                headers=[(b"accept-encoding", b"identity")],
+            )
 
 
 async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -> bytes:
@@ -113,7 +150,7 @@ async def read_typed(
     Raises
     ------
     ProblemError
-        If it is of another type, or as `read_body`.
+        If it is of another type, or compressed, or as `read_body`.
     ClientGoneError
         If the caller went away.
     """

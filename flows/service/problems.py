@@ -31,7 +31,9 @@ KINDS = {
     "outcome-id-taken": Kind(409, "Outcome id taken", "It was taken in, and said something else."),
     "too-large": Kind(413, "Content too large", "The body, or what it asks for, beyond a limit."),
     "misdirected": Kind(421, "Misdirected request", "The header Host names another machine."),
-    "unsupported-media-type": Kind(415, "Unsupported media type", "The body is of another type."),
+    "unsupported-media-type": Kind(
+        415, "Unsupported media type", "Of another type, or compressed."
+    ),
     "invalid-request": Kind(422, "Invalid request", "A value of the wrong type; path says which."),
     "invalid-events": Kind(422, "Invalid events", "Nothing was appended; errors says why, each."),
     "invalid-outcomes": Kind(422, "Invalid outcomes", "None was taken in; errors says why, each."),
