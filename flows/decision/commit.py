@@ -168,7 +168,7 @@ class Committer:
         Parameters
         ----------
         outcome_id
-            The event's id; the same a second time returns what the first one did.
+            The event's id; a second time it only returns what became of the first.
         at_us
             When it happened, microseconds.
         outcome

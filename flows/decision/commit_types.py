@@ -97,10 +97,21 @@ class Conflict(NamedTuple):
 
 
 class Responded(NamedTuple):
-    """An outcome's place in the log, and whether it had been taken in before."""
+    """What became of an outcome.
+
+    Attributes
+    ----------
+    receipt
+        Its place in the log.
+    repeated
+        Whether one of its id had been taken in before: then it is that one's place.
+    same
+        Whether that one said the same; so it is if nobody knows any more.
+    """
 
     receipt: Receipt
     repeated: bool
+    same: bool
 
 
 class Line(NamedTuple):

@@ -188,7 +188,8 @@ class Committing:
             (answer,) = yield from self.write([line])
             if answer.status != CONFLICT:
                 found, repeated = yield from self._written(line, answer, needed=False)
-                return Responded(_known(found), repeated)
+                said = (yield from self._said(line.key, answer.told)) if repeated else None
+                return Responded(_known(found), repeated, said is None or said == outcome)
             present = answer.told
         raise StoreError(f"{self.keys.contacts(record.customer)} changed {TRIES} times meanwhile")
 
@@ -209,11 +210,16 @@ class Committing:
     def taken(self, customer: str, outcome_id: str) -> Generator[Step, Any, Response | None]:
         """Read what an outcome said."""
         key = self.keys.outcome(customer, outcome_id)
-        (value,) = yield from read([key])
-        if value is None:
+        value: bytes | None = yield ("GET", key)
+        return None if value is None else (yield from self._said(key, value))
+
+    def _said(self, key: str, value: bytes) -> Generator[Step, Any, Response | None]:
+        """Return what an outcome said, from what is kept of it; None: its line is not."""
+        (found,) = yield from lines_of([key], [value])
+        if found is None:
             return None
         try:
-            return response_of(split(key, value)[1])
+            return response_of(split(key, found)[1])
         except msgspec.DecodeError as error:
             raise StateError(f"{key} is no outcome: {error}") from None
 

@@ -88,7 +88,8 @@ class OutcomesRoute:
         ProblemError
             If an outcome, or the request itself, is wrong: then none was taken in. An outcome
             that comes again must say what it said the first time; one that corrects another must
-            be of the same offer.
+            be of the same offer. If another request takes in the same id meanwhile, some may have
+            been taken in.
         StoreError
             When the store is away. Some may have been taken in: send them all again.
         """
@@ -185,11 +186,19 @@ class OutcomesRoute:
         return found
 
     async def _take(self, live: Live, known: Sequence[_Known]) -> list[Responded]:
-        """Take all in: those of a customer one after the other, in order."""
+        """Take all in: those of a customer one after the other, in order.
+
+        Raises
+        ------
+        ProblemError
+            If another request took in the same id after it was checked. What is behind it of the
+            customer's may build on it, and is left out.
+        """
         places: dict[str, list[int]] = {}
         for place, one in enumerate(known):
             places.setdefault(one.record.customer, []).append(place)
         found: dict[int, Responded] = {}
+        wrong: dict[int, _Wrong] = {}
 
         async def take(own: Sequence[int]) -> None:
             for place in own:
@@ -198,10 +207,15 @@ class OutcomesRoute:
                 found[place] = await live.committer.respond(
                     name, at, response, live.engine.caps, record
                 )
+                if not found[place].same:
+                    wrong[place] = _id_taken(name)
+                    return
 
         every = list(places.values())
         for begin in range(0, len(every), _AT_ONCE):
             await asyncio.gather(*map(take, every[begin : begin + _AT_ONCE]))
+        if wrong:
+            raise _problem(wrong, len(known), some=True)
         return [found[place] for place in range(len(known))]
 
 
@@ -305,8 +319,7 @@ def _of_others(known: _Known, taken: _Taken) -> _Known | _Wrong:
     customer, said = known.record.customer, known.response
     same = taken.get((customer, known.outcome_id))
     if same is not None and same != said:
-        reason = f"{known.outcome_id!r} was taken in before, and said something else"
-        return _Wrong("outcome-id-taken", reason, "$.outcome_id")
+        return _id_taken(known.outcome_id)
     if said.corrects is None:
         return known
     earlier = taken.get((customer, said.corrects))
@@ -317,6 +330,11 @@ def _of_others(known: _Known, taken: _Taken) -> _Known | _Wrong:
         reason = f"outcome {said.corrects!r} is of another offer"
         return _Wrong("invalid-request", reason, "$.corrects")
     return known
+
+
+def _id_taken(name: str) -> _Wrong:
+    reason = f"{name!r} was taken in before, and said something else"
+    return _Wrong("outcome-id-taken", reason, "$.outcome_id")
 
 
 def unknown(decision: str, decided_at: int, live: Live, now: int) -> _Wrong:
@@ -340,8 +358,8 @@ def _of_value(outcome: OutcomeRequest, strategy: Strategy) -> str:
     return ""
 
 
-def _problem(wrong: dict[int, _Wrong], of: int) -> ProblemError:
-    """Say what is wrong: by its own name if there is but one outcome."""
+def _problem(wrong: dict[int, _Wrong], of: int, *, some: bool = False) -> ProblemError:
+    """Say what is wrong: by its own name if there is but one outcome, or some were taken in."""
     faults = [
         Fault(wrong[index].reason, index=index if of > 1 else None, path=wrong[index].path)
         for index in sorted(wrong)[:_FAULTS]
@@ -349,5 +367,9 @@ def _problem(wrong: dict[int, _Wrong], of: int) -> ProblemError:
     if of == 1:
         return ProblemError(wrong[0].kind, wrong[0].reason, faults)
     first = f", the first {_FAULTS} are listed" if len(wrong) > _FAULTS else ""
-    detail = f"{len(wrong)} of {of} outcomes are wrong{first}; none was taken in"
+    detail = f"{len(wrong)} of {of} outcomes are wrong{first}"
+    if some:
+        detail += "; others may have been taken in: send them again"
+        return ProblemError(next(iter(wrong.values())).kind, detail, faults)
+    detail += "; none was taken in"
     return ProblemError("invalid-outcomes", detail, faults)
