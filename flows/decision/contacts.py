@@ -302,7 +302,7 @@ class CapRules:
                 begun.append((what, pause))
         if reply.response in (FAIL, UNDELIVERED) and offer in known.offers:
             known.offers.remove(offer)
-            begun.append((NOTE, self._need(offer)))
+            begun.append((NOTE, self.need(offer)))
         if reply.response == FAIL and reply.channel in self._channels:
             blocked = self._channels[reply.channel].blocked_us
             begun.append((channel_key(reply.channel), blocked))
@@ -321,7 +321,7 @@ class CapRules:
 
     def _packed(self, known: Contacts, at: int) -> Update:
         """Drop what cannot matter any more, bound the rest, and pack it."""
-        ends = [(offer, offer.at + self._need(offer)) for offer in known.offers]
+        ends = [(offer, offer.at + self.need(offer)) for offer in known.offers]
         kept = sorted((offer, end) for offer, end in ends if end > offer.at and end + SLACK_US > at)
         if any(offer.at < end <= at - SLACK_US for offer, end in ends):
             known.swept = max(known.swept, at)
@@ -346,8 +346,8 @@ class CapRules:
         last_us = max([end for _, end in kept] + [rest.until for rest in rests])
         return Update(packed, _milliseconds(last_us, at))
 
-    def _need(self, offer: Offered) -> int:
-        """For how long an offer counts for any cap."""
+    def need(self, offer: Offered) -> int:
+        """Return for how many µs an offer counts for any cap."""
         return max(
             self._general_need,
             self._action_needs.get(offer.action, 0),

@@ -132,8 +132,8 @@ class _Seen:
         self._contacts, self._persons = contacts, persons
 
     def contacts_told(self) -> tuple[list[OfferMade], list[Resting]]:
-        """Return what was offered, and what rests, by the names that the strategy has."""
-        strategy = self._engine.loaded.strategy
+        """Return what counts for caps, and what rests, by the names that the strategy has."""
+        strategy, need = self._engine.loaded.strategy, self._engine.caps.need
         actions = {hashed(name): name for name in strategy.actions}
         channels = {hashed(name): name for name in strategy.channels}
         after = {hashed(rest.after): rest.after for rest in strategy.cool_downs}
@@ -148,6 +148,7 @@ class _Seen:
         offered = [
             OfferMade(offer.at, actions.get(offer.action), channels.get(offer.channel))
             for offer in known.offers
+            if min(offer.at, self._at) + need(offer) > self._at  # one ahead of the clock is of now
         ]
         resting = [
             Resting(what[rest.what], rest.began, rest.until, after.get(rest.after))
