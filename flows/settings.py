@@ -50,14 +50,6 @@ customers; fixed for the life of a data directory)
         str | None,
         Meta(description="redis://, rediss:// or unix:// URL; none: an embedded server"),
     ] = None
-    project: Annotated[
-        str,
-        Meta(
-            pattern="^[A-Za-z0-9][A-Za-z0-9_]*$",
-            max_length=64,
-            description="Feast project, part of every key in the online store",
-        ),
-    ] = "nextbest"
     shards: Annotated[
         int,
         Meta(
