@@ -13,7 +13,7 @@ from rich.markup import escape
 from ...features.catalog import Catalog
 from ...features.online import key_prefix
 from ...features.plans import Plans
-from ..connection import ask, without_password
+from ..connection import ask, pool, without_password
 from ..decisions import DecisionPoint
 from ..embedded import connect, ensure_server
 from ..pipeline import build_flow
@@ -125,15 +125,20 @@ def store_url(settings: Settings) -> str:
         return settings.redis_url or ensure_server(settings.data_dir)
 
 
-def rows_in(url: str, catalog: Catalog) -> dict[str, int] | None:
-    """Count each entity's rows in the store; None where that would take long."""
-    with contextlib.closing(redis.Redis.from_url(url)) as client:
-        if int(ask(client, "DBSIZE")) > _COUNTED_KEYS:
-            return None
-        return {
-            entity.name: _keys_in(client, key_prefix(catalog.of(entity.name)))
-            for entity in catalog.entities
-        }
+def rows_in(url: str, catalog: Catalog, settings: Settings) -> dict[str, int] | None:
+    """Count each entity's rows in the store; None where that takes long or the store cannot say."""
+    with contextlib.closing(
+        redis.Redis(connection_pool=pool(url, seconds=settings.redis_timeout_seconds))
+    ) as client:
+        try:
+            if int(ask(client, "DBSIZE")) > _COUNTED_KEYS:
+                return None
+            return {
+                entity.name: _keys_in(client, key_prefix(catalog.of(entity.name)))
+                for entity in catalog.entities
+            }
+        except redis.RedisError:
+            return None  # all has been done, and its end is told without that
 
 
 def _keys_in(client: redis.Redis, prefix: bytes) -> int:
@@ -172,7 +177,7 @@ def _summary(
             put("", f"{times:>6,} x {escape(reason)}")
     for long, times in measures.too_long.items():
         put("", f"{times:,} have too long a key to count for {long}")
-    for entity, number in (rows_in(url, catalog) or {}).items():
+    for entity, number in (rows_in(url, catalog, settings) or {}).items():
         name = "customers" if entity == "customer" else entity
         put(name, f"{number:,} in the store {without_password(url)}")
     fresh = f", freshness {screen.freshness(measures)}" if measures.rows else ""

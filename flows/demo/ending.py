@@ -201,7 +201,7 @@ class _Reasons:
 
 def _places(settings: Settings, url: str, household: str, console: Console) -> None:
     where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
-    found = rows_in(url, catalog)
+    found = rows_in(url, catalog, settings)
     rows = "rows" if found is None else f"{sum(found.values()):,} rows"
     screen.entry(
         console, "kept",
