@@ -217,7 +217,7 @@ def init(
 @app.command()
 def publish(
     file: Annotated[
-        Path, typer.Argument(help="NDJSON, one event a line, or CSV; - reads NDJSON from stdin.")
+        Path, typer.Argument(help="NDJSON or CSV, also packed (.gz); - reads NDJSON from stdin.")
     ],
     stream: Annotated[str, typer.Option(help="The key of the stream.")] = "events",
     catalog: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from ..partitions import BLOB_BYTES
 from ..settings import Settings
 from ..sources.chunk import count_records
 from ..sources.files import FileSource
-from ..sources.opening import kind_of
+from ..sources.opening import UNREADABLE, kind_of, open_bytes, unreadable
 from ..sources.row_events import Rows
 from ..sources.valkey_stream import publish, publish_events
 from . import place
@@ -69,7 +70,7 @@ def publish_file(
             bad = _Bad()
             blobs = _made(path, rows_of(catalog or "", columns), columns is not None, size, bad)
         else:
-            blobs = _blobs(opened.enter_context(_opened(path)), size)
+            blobs = _blobs(path, opened.enter_context(_opened(path)), size)
         client = opened.enter_context(contextlib.closing(connect(settings)))
         waiting: list[bytes] = []
         for blob in blobs:
@@ -100,14 +101,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
-        file = path.open("rb")
+        file = open_bytes(path, buffering=-1)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from None
     with file:
-        try:
-            yield file
-        except IsADirectoryError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+        yield file
 
 
 @dataclass
@@ -156,9 +154,17 @@ def _events(path: Path, rows: Rows, mapped: bool, bad: _Bad) -> Iterator[bytes]:
                         bad.note(chunk.line + number, fault.reason)
 
 
-def _blobs(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _blobs(path: Path, file: IO[bytes], size: int) -> Iterator[bytes]:
     """Whole lines, so many bytes at a time; blank blobs are left out."""
-    while lines := file.readlines(size):
+    mark = codecs.BOM_UTF8  # only the first line may have it
+    while True:
+        try:
+            lines = file.readlines(size)
+        except UNREADABLE as error:
+            raise unreadable(path, error) from error
+        if not lines:
+            return
+        lines[0], mark = lines[0].removeprefix(mark), b""
         blob = b"".join(lines)
         if count_records(blob):
             yield blob
