@@ -57,7 +57,7 @@ def customers_of(lines: Iterable[bytes]) -> list[str]:
     for line in lines:
         try:
             found.append(decode(line).customer_id)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found.append(_NOBODY)
     return found
 
