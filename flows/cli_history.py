@@ -49,6 +49,10 @@ def backfill(
     states: Annotated[
         bool, typer.Option("--states", help="Add columns: present, missing or expired.")
     ] = False,
+    incomplete: Annotated[
+        bool,
+        typer.Option("--incomplete", help="Go on if the archive lacks events that came."),
+    ] = False,
     threads: Threads = None,
     memory_mb: Annotated[
         int, typer.Option(min=16, help="Memory for events and queries, MiB.", metavar="N")
@@ -64,7 +68,7 @@ def backfill(
     run_backfill(
         settings, catalog_of(settings, catalog)[0], entities, out, features=features_ or [],
         service=service, known=known, at=parse_at(at), states=states, threads=threads,
-        memory_mb=memory_mb, console=make_console(),
+        memory_mb=memory_mb, console=make_console(), incomplete=incomplete,
     )  # fmt: skip
 
 

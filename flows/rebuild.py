@@ -187,10 +187,24 @@ def end_generations(settings: Settings, generation: str) -> None:
                 path.unlink()
 
 
-def _check_whole(files: Sequence[ArchiveFile], before: Mapping[tuple[str, int], Snapshot]) -> None:
-    """Check how many events there are before anything is made of them."""
+def count_events(
+    files: Sequence[ArchiveFile], before: Mapping[tuple[str, int], Snapshot]
+) -> tuple[int, int]:
+    """Return how many events the files hold, and how many the shards have taken in.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be read.
+    """
     held = sum(_rows_of(file) for file in files)
     taken = sum(sum(s["counts"][:2]) for (entity, _), s in before.items() if entity == CUSTOMERS)
+    return held, taken
+
+
+def _check_whole(files: Sequence[ArchiveFile], before: Mapping[tuple[str, int], Snapshot]) -> None:
+    """Check how many events there are before anything is made of them."""
+    held, taken = count_events(files, before)
     if held != taken:
         raise StateError(f"the archive holds {held:,} of the {taken:,} events taken in: {_WHY}")
 

@@ -13,12 +13,14 @@ from rich.markup import escape
 from ...features.archive import Archive
 from ...features.audit import Report, ServedLookup, audit, read_lookups
 from ...features.catalog import Catalog
-from ...features.errors import SourceError
+from ...features.errors import SourceError, StateError
 from ..partitions import partitions_of
 from ..settings import Settings
+from ..telemetry.logs import say
 from ..telemetry.process import remember_audit
 from . import place, screen
 from .lookup import moment
+from .whole import check_whole
 
 _SHOWN = 10
 _PARTITIONS = re.compile(r" of (\d+)$")
@@ -69,6 +71,10 @@ def run_audit(
         chosen = _drawn(chosen, sample)
     directory = settings.archive_dir / "events"
     archived = archived_so_far(settings, Archive(directory))
+    try:
+        check_whole(settings)
+    except StateError as error:
+        say(f"{error}. Values may differ for that alone", "warning")
     report = audit(catalog, directory, chosen, is_archived=archived, threads=threads)
     remember_audit(settings, report.values, report.differences)
     _print(console, report)

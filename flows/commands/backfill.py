@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ...features.catalog import Catalog
-from ...features.errors import SettingsError
+from ...features.errors import SettingsError, StateError
 from ...features.replay_table import Training, backfill_to
 from ..settings import Settings
+from ..telemetry.logs import say
 from . import screen
 from .values import duration
+from .whole import check_whole
 
 
 def run_backfill(
@@ -31,6 +33,7 @@ def run_backfill(
     threads: int | None,
     memory_mb: int,
     console: Console,
+    incomplete: bool = False,
 ) -> None:
     """Write the file, and say how it goes.
 
@@ -54,6 +57,8 @@ def run_backfill(
         How much of the machine to use.
     console
         Where progress is shown.
+    incomplete
+        Go on, with a warning, if the archive lacks events that were taken in.
 
     Raises
     ------
@@ -75,6 +80,7 @@ def run_backfill(
         threads=threads,
         memory_bytes=memory_mb << 20,
     )
+    _check(settings, incomplete)
     began = time.perf_counter()
     with _progress(console, out.name) as bar:
         task = bar.add_task("replay", total=1.0)
@@ -94,6 +100,20 @@ def run_backfill(
             f"{done.after:,} rows are of a time after the archive's last event: as if nothing "
             "has happened since",
         )  # fmt: skip
+
+
+def _check(settings: Settings, incomplete: bool) -> None:
+    if not any((settings.archive_dir / "events").glob("partition=*/*.parquet")):
+        return  # which is said better where it is read
+    try:
+        check_whole(settings)
+    except StateError as error:
+        if not incomplete:
+            raise StateError(
+                f"{error}. Its history would be wrong: restore them, or give --incomplete to have "
+                "what is there"
+            ) from None
+        say(f"{error}. What is written is of those that are there", "warning")
 
 
 def _progress(console: Console, name: str) -> Progress:
