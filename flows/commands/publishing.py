@@ -83,14 +83,12 @@ def publish_file(
             if len(waiting) == _BLOBS:
                 publish(client, stream, waiting)
                 waiting = []
+        if own:
+            bad.tell(console)
         if not events:
             raise EventError(f"{path}: no event in it")
         if waiting:
             publish(client, stream, waiting)
-    if own and bad.count:
-        console.print(f"left out, as they are no events: {bad.count:,}")
-        for line, reason in bad.first:
-            console.print(f"  line {line}: {reason}", soft_wrap=True, markup=False)
     where = without_password(settings.redis_url) if settings.redis_url else "the embedded server"
     console.print(f"{events:,} events in {entries:,} entries of stream {stream}, {where}")
 
@@ -120,6 +118,13 @@ class _Bad:
         self.count += 1
         if len(self.first) < _SHOWN:
             self.first.append((line, reason))
+
+    def tell(self, console: Console) -> None:
+        """Say how many there were, if any, and what the first were."""
+        if self.count:
+            console.print(f"left out, as they are no events: {self.count:,}")
+        for line, reason in self.first:
+            console.print(f"  line {line}: {reason}", soft_wrap=True, markup=False)
 
 
 def _made(path: Path, rows: Rows, mapped: bool, size: int, bad: _Bad) -> Iterator[bytes]:

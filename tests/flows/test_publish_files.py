@@ -51,3 +51,12 @@ def test_a_damaged_packed_file_is_named(home: Path, nextbest: Nextbest) -> None:
     assert "b.ndjson.gz: cannot be read" in one_line(nextbest("publish", "b.ndjson.gz"))
     (home / "c.ndjson").mkdir()
     assert "c.ndjson: Is a directory" in one_line(nextbest("publish", "c.ndjson"))
+
+
+def test_a_file_of_bad_rows_alone_says_what_is_bad(home: Path, nextbest: Nextbest) -> None:
+    rows = "".join(f"e{n},soon,ada,view\n" for n in range(7))
+    (home / "a.csv").write_text("event_id,event_timestamp,customer_id,type\n" + rows)
+    result = nextbest("publish", "a.csv", "--catalog", "shop:catalog")
+    assert "a.csv: no event in it" in one_line(result)
+    assert result.out.startswith("left out, as they are no events: 7\n  line 2: no time that")
+    assert result.out.count("\n") == 6
