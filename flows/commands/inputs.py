@@ -98,6 +98,8 @@ def check_input(job: Job, settings: Settings) -> None:
     for option, is_given in (("--follow", job.follow), ("--columns", job.columns is not None)):
         if is_given and given != ["files"]:
             raise SettingsError(f"{option} goes with files")
+    if job.drain and given == ["files"]:
+        raise SettingsError("--drain goes with --stream and --topic; files end without --follow")
     if job.partitions is not None and given == ["--kafka"]:
         raise SettingsError("--partitions goes with --stream and files; a topic has its own")
     if given == ["--kafka"]:
