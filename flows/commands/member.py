@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ...features.catalog import Catalog
-from ...features.errors import NextbestError
+from ...features.errors import NextbestError, SourceError
 from ...features.plans import Plans
 from ..cluster import ClusterError, Member
 from ..decisions import DecisionPoint
@@ -26,7 +26,7 @@ from ..run import run_flow
 from ..telemetry.logs import set_up
 from ..telemetry.observing import metered
 from ..telemetry.showing import run_meter, showing_run
-from .inputs import acting_of, loop_of, open_source
+from .inputs import Job, acting_of, loop_of, open_source
 from .measures import Measures
 from .quiet import without_native_reports
 from .references import load
@@ -99,7 +99,7 @@ def main() -> int:
     try:
         _run(order, supervisor)
     except NextbestError as error:
-        supervisor.tell(Failed(type(error).__name__, str(error)))
+        supervisor.tell(Failed(type(error).__name__, str(error), lasts(error, order.job)))
         return 1
     except Exception as error:
         traceback.print_exc()
@@ -107,6 +107,15 @@ def main() -> int:
         return 1
     supervisor.tell(Ended())
     return 0
+
+
+def lasts(error: BaseException, job: Job) -> bool:
+    """Whether a start anew would meet the same: files that are not what they were.
+
+    A log's server comes back by itself. So may a file that could not be read, which another error
+    tells of: somebody may still be writing it.
+    """
+    return bool(job.paths) and isinstance(error, SourceError) and error.__cause__ is None
 
 
 def _run(order: Order, supervisor: _Supervisor) -> None:

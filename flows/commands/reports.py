@@ -47,10 +47,11 @@ class Stopping(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """What ended a process: the kind of the error and its text."""
+    """What ended a process: the kind of the error, its text, and if starting again is no use."""
 
     kind: str
     text: str
+    lasts: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):

@@ -63,7 +63,7 @@ class Supervisor:
         while (failure := _Round(self._orders(), self._stop, self._on_report).run()) is not None:
             index, failed = failure
             reason = f"worker {index}: {failed.text}"
-            if failed.kind in _FINAL:
+            if _is_final(failed):
                 raise ClusterError(failed.text)
             if self._stop.is_set():
                 raise ClusterError(f"ended without a last snapshot: {reason}")
@@ -147,8 +147,12 @@ class _Round:
         order = sorted(
             self._failed.items(),
             key=lambda item: (
-                item[1].kind not in _FINAL,
+                not _is_final(item[1]),
                 item[1].kind == ClusterError.__name__ and "killed" not in item[1].text,
             ),
         )
         return order[0]
+
+
+def _is_final(failed: Failed) -> bool:
+    return failed.lasts or failed.kind in _FINAL
