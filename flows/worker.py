@@ -35,6 +35,7 @@ from .commands.inputs import (
     Job,
     acting_of,
     check_input,
+    check_stream,
     loop_of,
     open_source,
     read_strategy,
@@ -137,6 +138,7 @@ def _flow(options: Any, environ: Mapping[str, str]) -> Dataflow:
     held.enter_context(working_in(settings.data_dir, member))
     prepare_recovery(settings)
     url = store_url(settings)
+    check_stream(job, settings, url)
     place.remember(settings.data_dir, this)
     if member is not None:
         held.enter_context(watching(settings.data_dir, member, _die))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from functools import partial
@@ -9,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import redis
 
 from ...features.catalog import Catalog
 from ...features.errors import SettingsError
 from ...features.plans import Plans
+from ..connection import ask, pool
 from ..decision.committing import Log
 from ..decision.loading import load as load_strategy
 from ..embedded import reviver
 from ..loop_flow import Loop
+from ..partitions import stream_keys
 from ..publisher import KafkaPublisher
 from ..settings import Settings
 from ..sources.base import EventSource, StopFlag
@@ -26,6 +30,9 @@ from ..trigger_flow import Acting, MakeLog
 from . import place
 from .references import absolute
 from .rows import rows_of
+
+_PROBED = 64
+"""So many partitions are looked for, of a stream that is not there by its name alone."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +114,42 @@ def check_input(job: Job, settings: Settings) -> None:
             raise SettingsError("--kafka needs a --topic")
         if job.kafka is None and settings.kafka_brokers is None:
             raise SettingsError("--topic needs --kafka BROKERS or NEXTBEST_KAFKA_BROKERS")
+
+
+def check_stream(job: Job, settings: Settings, url: str) -> None:
+    """Check that what is there is not the same stream in another number of partitions.
+
+    A stream that nobody has published to yet is waited for: neither is there then.
+
+    Raises
+    ------
+    SettingsError
+        If only the other is there; the message says how it is read.
+    """
+    if job.stream is None:
+        return
+    several = stream_keys(job.stream, max(job.partitions or 0, _PROBED))
+    with contextlib.closing(
+        redis.Redis(connection_pool=pool(url, seconds=settings.redis_timeout_seconds))
+    ) as client:
+        try:
+            pipeline = client.pipeline(transaction=False)
+            for key in (job.stream, *several):
+                ask(pipeline, "TYPE", key)
+            whole, *parts = [kind in (b"stream", "stream") for kind in pipeline.execute()]
+        except redis.RedisError:
+            return  # where it is read, what is wrong is said
+    there = [key for key, is_stream in zip(several, parts, strict=True) if is_stream]
+    if job.partitions is None and there and not whole:
+        least = several.index(there[-1]) + 1
+        raise SettingsError(
+            f"there is no stream {job.stream}, but {', '.join(there)}: give --partitions {least}, "
+            "or as many as it was published with"
+        )
+    if job.partitions is not None and whole and not there:
+        raise SettingsError(
+            f"there is no stream {several[0]}, but {job.stream} alone: leave --partitions out"
+        )
 
 
 def loop_of(job: Job, catalog: Catalog) -> Loop | None:

@@ -23,7 +23,7 @@ from ..telemetry.logs import set_up
 from ..telemetry.observing import metered
 from ..telemetry.showing import check_ports, run_meter, showing_run
 from . import place, screen
-from .inputs import Job, acting_of, check_input, loop_of, open_source, remembered
+from .inputs import Job, acting_of, check_input, check_stream, loop_of, open_source, remembered
 from .measures import Measures
 from .processes import check_processes, make_supervisor
 from .quiet import without_native_reports
@@ -55,6 +55,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
         beside = job.processes if member is None else 1
         check_ports(settings, beside)
         stream_url = store_url(settings) if job.stream is not None else None
+        if stream_url is not None:
+            check_stream(job, settings, stream_url)
         measures = Measures()
         source = open_source(job, settings, stream_url, stop, measures.outage)
         with place.claimed(settings.data_dir, shared=member is not None):
