@@ -88,7 +88,8 @@ def run_backfill(
         done = backfill_to(training, queries, out, on_progress=tell)
     took = duration(time.perf_counter() - began)
     width = len(training.fields())
-    console.print(f"{out}: {done.rows:,} rows with {width} columns of features, in {took}")
+    said = f"{done.rows:,} rows with {width} columns of features, in {took}"
+    console.print(f"{out}: {said}", markup=False)
     if done.before:
         screen.entry(
             console, "before",

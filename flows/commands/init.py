@@ -79,7 +79,8 @@ def init(
         out.unlink()
         raise
     numbers = len(catalog.columns)
-    screen.entry(console, "wrote", f"{out}: {numbers} numbers of {len(catalog.entities)} entities")
+    wrote = f"{out}: {numbers} numbers of {len(catalog.entities)} entities"
+    screen.entry(console, "wrote", escape(wrote))
     reference = f" --columns {shlex.quote(f'{out}:columns')}"
     _next(console, path, out, "" if ours else reference, roles)
 

@@ -65,7 +65,8 @@ def run_job(job: Job, settings: Settings, console: Console) -> None:
             url = stream_url or store_url(settings)
             last = place.remembered(settings.data_dir)
             place.remember(settings.data_dir, this)
-            console.print(f"[bold]nextbest run[/bold]  {source.describe()}", soft_wrap=True)
+            what = escape(source.describe())
+            console.print(f"[bold]nextbest run[/bold]  {what}", soft_wrap=True)
             if last is not None and last.strategy is None and this.strategy is not None:
                 screen.entry(
                     console, "strategy",
@@ -174,14 +175,15 @@ def _summary(
     if measures.away_seconds:
         put("waited", f"{duration(measures.away_seconds)} for servers that were away")
     if measures.dead:
-        put("", f"dead letters are in {settings.dead_letters_dir / 'dead.ndjson'}")
+        letters = settings.dead_letters_dir / "dead.ndjson"
+        put("", f"dead letters are in {escape(str(letters))}")
         for reason, times in measures.reasons.most_common(_REASONS):
             put("", f"{times:>6,} x {escape(reason)}")
     for long, times in measures.too_long.items():
         put("", f"{times:,} have too long a key to count for {long}")
     for entity, number in (rows_in(url, catalog, settings) or {}).items():
         name = "customers" if entity == "customer" else entity
-        put(name, f"{number:,} in the store {without_password(url)}")
+        put(name, f"{number:,} in the store {escape(without_password(url))}")
     fresh = f", freshness {screen.freshness(measures)}" if measures.rows else ""
     put("rows", f"{measures.rows:,} written{fresh}")
     compiled = measures.compiled_seconds
@@ -201,4 +203,4 @@ def _summary(
         put("loop", screen.loop_line(measures.loop))
     if measures.acted:
         put("triggers", screen.acted_line(measures.acted))
-    put("look up", f"nextbest features get ID --data-dir {settings.data_dir}")
+    put("look up", f"nextbest features get ID --data-dir {screen.word(settings.data_dir)}")

@@ -90,7 +90,8 @@ def publish_file(
         if waiting:
             publish(client, stream, waiting)
     where = without_password(settings.redis_url) if settings.redis_url else "the embedded server"
-    console.print(f"{events:,} events in {entries:,} entries of stream {stream}, {where}")
+    said = f"{events:,} events in {entries:,} entries of stream {stream}, {where}"
+    console.print(said, markup=False)
 
 
 @contextlib.contextmanager

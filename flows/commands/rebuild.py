@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ...features.archive import Archive
@@ -117,8 +118,8 @@ def run_rebuild(
                 _publish(settings, plans, made.snapshots, stop, console)
             else:
                 screen.entry(console, "rows", "the next run publishes them")
-        goes_on = f"nextbest run ... --catalog {reference}"
-        screen.entry(console, "go on", f"{goes_on} --data-dir {settings.data_dir}")
+        goes_on = f"nextbest run ... --catalog {screen.word(reference)}"
+        screen.entry(console, "go on", f"{goes_on} --data-dir {screen.word(settings.data_dir)}")
 
 
 def _rebuild(
@@ -228,7 +229,7 @@ def _publish(
         if entity == CUSTOMERS and not plans.serves_customers:
             continue
         name = "customers" if entity == CUSTOMERS else entity
-        screen.entry(console, name, f"{rows:,} rows in the store {without_password(url)}")
+        screen.entry(console, name, f"{rows:,} rows in the store {escape(without_password(url))}")
     if done.left:
         screen.entry(
             console, "left", f"{done.left} shards to the next run: the store has newer rows"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +55,7 @@ def following(
         wait = 0.5
         while not done.wait(wait):
             wait = seconds
-            console.print(line(), soft_wrap=True)
+            console.print(line(), soft_wrap=True, markup=False)
 
     printer = threading.Thread(target=print_lines, daemon=True)
     printer.start()
@@ -87,6 +89,15 @@ def entry(console: Console, name: str, text: str) -> None:
     grid.add_column(overflow="fold")
     grid.add_row("", name, text)
     console.print(grid)
+
+
+def word(value: object) -> str:
+    """Return a path, say, as a shell takes it in a command that is shown.
+
+    >>> word("shop"), word("my shop/[red]")
+    ('shop', "'my shop/\\\\[red]'")
+    """
+    return escape(shlex.quote(str(value)))
 
 
 def speed_line(measures: Measures, began: float) -> str:

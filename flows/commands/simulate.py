@@ -103,14 +103,18 @@ def run_simulation(wanted: Wanted, console: Console) -> None:
         )
     if wanted.strategy is not None:
         wanted.strategy.write_text(text_of(World(setting, first)), encoding="utf-8")
-        console.print(f"strategy of seed {first} written to {wanted.strategy}", soft_wrap=True)
+        console.print(
+            f"strategy of seed {first} written to {wanted.strategy}", soft_wrap=True, markup=False
+        )
     if wanted.events is not None:
         n = 0
         with wanted.events.open("wb") as file:
             for line in lines_of(World(setting, first)):
                 file.write(line)
                 n += 1
-        console.print(f"{n:,} events of seed {first} written to {wanted.events}", soft_wrap=True)
+        console.print(
+            f"{n:,} events of seed {first} written to {wanted.events}", soft_wrap=True, markup=False
+        )
     if wanted.url is not None:
         _live(World(setting, first), wanted.url, console)
     elif wanted.events is None and wanted.strategy is None:

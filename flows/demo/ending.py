@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import redis
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -200,13 +201,14 @@ class _Reasons:
 
 
 def _places(settings: Settings, url: str, household: str, console: Console) -> None:
-    where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
+    place = settings.data_dir
+    where = "" if place == Settings().data_dir else f" --data-dir {screen.word(place)}"
     found = rows_in(url, catalog, settings)
     rows = "rows" if found is None else f"{sum(found.values()):,} rows"
     screen.entry(
         console, "kept",
         f"{rows} and the model in the online store; events, accepted events, training examples "
-        f"and state in {settings.data_dir}",
+        f"and state in {escape(str(place))}",
     )  # fmt: skip
     screen.entry(console, "look up", f"nextbest features get {household}{where}")
     if settings.redis_url is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import redis
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from ...features.declared import CATALOGS
@@ -221,5 +222,5 @@ def _tell(
         screen.entry(console, "flow", "everything was processed already; nothing was left to do")
     dead = f"{measures.dead:,} events refused"
     if measures.dead:
-        dead += f", see {settings.dead_letters_dir / 'dead.ndjson'}"
+        dead += f", see {escape(str(settings.dead_letters_dir / 'dead.ndjson'))}"
     screen.entry(console, "dead", dead)

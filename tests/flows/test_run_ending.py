@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,28 @@ def test_a_user_who_may_not_count_ends_as_well(home: Path, nextbest: Nextbest) -
     assert (result.code, result.err) == (0, "")
     assert "2 accepted" in result.words
     assert "in the store" not in result.words
+
+
+def test_places_are_said_as_they_are_and_commands_can_be_pasted(
+    home: Path, nextbest: Nextbest
+) -> None:
+    places = ("x/[red]", "a b/[bold]c")
+    file, out = "[dim]e.ndjson", "[i]out.parquet"
+    (home / file).write_text(ndjson(event(1), "{"))
+    try:
+        for data_dir in places:
+            where = ("--data-dir", data_dir)
+            result = nextbest("run", file, "--catalog", "shop.py:catalog", *where)
+            assert (result.code, result.err) == (0, "")
+            assert file in result.out.splitlines()[0]
+            assert f"{data_dir}/dead_letters/dead.ndjson" in result.words
+            pasted = result.words.rpartition("look up ")[2]
+            assert shlex.split(pasted) == ["nextbest", "features", "get", "ID", *where]
+            rebuilt = nextbest("rebuild", *where)
+            assert shlex.split(rebuilt.words.rpartition("go on ")[2])[-2:] == [*where]
+        done = nextbest("backfill", "--at", "2026-02-01", "--out", out, *where)
+        assert done.words.startswith(f"{out}: 1 rows")
+        assert "stream [red], the" in nextbest("publish", file, "--stream", "[red]", *where).words
+    finally:
+        for data_dir in places:
+            stop_server(home / data_dir)
