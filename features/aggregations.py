@@ -39,6 +39,7 @@ from .durations import Duration, microseconds
 from .errors import DeclarationError
 from .expressions import AnyPredicate
 from .kinds import Aggregation, Feature, Window, check_feature
+from .ordered import ordered
 
 TILES = 12
 _NAMED_WINDOWS = ("lifetime", "session", "last_session")
@@ -106,7 +107,7 @@ def _make(kind: Aggregation, name: str, allowed: type, options: Any, /, **rest: 
         if isinstance(given.get(words), str):
             text = "the vocabulary" if words == "vocabulary" else "`keys`"
             raise DeclarationError(str(name), f"{text} must be words, not {given[words]!r}")
-        given[words] = tuple(given.get(words, ()))
+        given[words] = ordered(str(name), words, given.get(words, ()))
     window, hop = given.pop("window", "lifetime"), given.pop("hop", None)
     made = window if isinstance(window, Window) else _window(name, window, hop)
     return check_feature(Feature(name=name, aggregation=kind, window=made, **given))

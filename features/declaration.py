@@ -24,6 +24,7 @@ from .kinds import (
     Window,
     check_feature,
 )
+from .ordered import ordered
 
 __all__ = [
     "MAX_K",
@@ -71,7 +72,8 @@ class Entity(msgspec.Struct, frozen=True):
     description: str = ""
 
     def __post_init__(self) -> None:
-        keys = () if isinstance(self.join_keys, str) else tuple(self.join_keys)
+        keys = self.join_keys
+        keys = () if isinstance(keys, str) else ordered(str(self.name), "join_keys", keys)
         msgspec.structs.force_setattr(self, "join_keys", keys)
         for word in (self.name, *keys):
             if not isinstance(word, str) or not word.isidentifier():

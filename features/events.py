@@ -16,6 +16,7 @@ import msgspec
 
 from .errors import DeclarationError
 from .kernels.layout import MAX_ID_BYTES
+from .ordered import ordered
 
 RESERVED = ("event_id", "event_timestamp", "customer_id", "type", "channel")
 EXTRA = "extra"
@@ -74,7 +75,7 @@ class EventSchema(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise DeclarationError(repr(self.name), "a stream's name must be an identifier")
-        types = () if isinstance(self.types, str) else tuple(self.types)
+        types = () if isinstance(self.types, str) else ordered(self.name, "types", self.types)
         if (
             not types
             or len(set(types)) != len(types)

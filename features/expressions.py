@@ -12,7 +12,7 @@ right=Compare(column='results', operator='==', value=0))
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Literal, TypeAlias, cast
 
 import msgspec
@@ -111,11 +111,14 @@ class Column:
     def __ge__(self, value: float) -> Compare:
         return self._compare(">=", value)
 
-    def isin(self, values: Sequence[str]) -> IsIn:
+    def isin(self, values: Collection[str]) -> IsIn:
         """Is the column one of these strings?"""
         if isinstance(values, str) or not all(isinstance(value, str) for value in values):
             raise TypeError(f"{self!r}.isin needs a sequence of strings, not {values!r}")
-        return IsIn(self.name, tuple(values))
+        # A set's own order differs from process to process, and so would the id of the schema.
+        return IsIn(
+            self.name, tuple(sorted(values) if isinstance(values, set | frozenset) else values)
+        )
 
     def present(self) -> Present:
         """Does the event carry the column?"""

@@ -10,6 +10,7 @@ from .derived import AnyExpression, Operand, check_expression, split_ref
 from .durations import describe
 from .errors import DeclarationError
 from .expressions import AnyPredicate, Predicate
+from .ordered import ordered
 
 Aggregation = Literal[
     "count",
@@ -216,6 +217,7 @@ def _check_words(feature: Feature) -> None:
             name, "distinct `by` needs `keys`, the words of `by`, beside the vocabulary of `of`"
         )
     for field, words in (("vocabulary", feature.vocabulary), ("keys", feature.keys)):
+        ordered(name, field, words)
         if not all(isinstance(word, str) for word in words) or len(set(words)) != len(words):
             text = "the vocabulary" if field == "vocabulary" else "`keys`"
             raise DeclarationError(name, f"{text} must be distinct strings")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from .errors import DeclarationError
+from .ordered import ordered
 
 
 class FeatureService(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,8 @@ class FeatureService(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise DeclarationError(repr(self.name), "a service's name must be an identifier")
-        features = () if isinstance(self.features, str) else tuple(self.features)
+        features = self.features
+        features = () if isinstance(features, str) else ordered(self.name, "features", features)
         if not features or not all(isinstance(ref, str) for ref in features):
             raise DeclarationError(self.name, "a service needs features: 'view:feature' or 'view'")
         if len(set(features)) != len(features):
