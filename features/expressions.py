@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NoReturn, TypeAlias, cast
 
 import msgspec
 
@@ -25,10 +25,10 @@ class Predicate(msgspec.Struct, frozen=True, tag=True):
     """A filter; combine with ``&``, ``|`` and ``~``."""
 
     def __and__(self, other: AnyPredicate) -> And:
-        return And(left=cast(AnyPredicate, self), right=other)
+        return And(left=cast(AnyPredicate, self), right=_filter(other))
 
     def __or__(self, other: AnyPredicate) -> Or:
-        return Or(left=cast(AnyPredicate, self), right=other)
+        return Or(left=cast(AnyPredicate, self), right=_filter(other))
 
     def __invert__(self) -> Not:
         return Not(operand=cast(AnyPredicate, self))
@@ -81,6 +81,14 @@ class Not(Predicate, frozen=True, tag=True):
 AnyPredicate: TypeAlias = Compare | IsIn | Present | And | Or | Not
 
 
+def _filter(other: object) -> AnyPredicate:
+    if isinstance(other, Column):
+        other._refuse()
+    if not isinstance(other, Predicate):
+        raise TypeError(f"{other!r} is no filter, compare a column with it")
+    return cast(AnyPredicate, other)
+
+
 class Column:
     """One column of the event: ``type``, ``channel`` or a declared property."""
 
@@ -111,6 +119,17 @@ class Column:
     def __ge__(self, value: float) -> Compare:
         return self._compare(">=", value)
 
+    def __and__(self, other: object) -> NoReturn:
+        self._refuse()
+
+    def __invert__(self) -> NoReturn:
+        self._refuse()
+
+    def __bool__(self) -> NoReturn:
+        self._refuse()
+
+    __or__ = __and__
+
     def isin(self, values: Collection[str]) -> IsIn:
         """Is the column one of these strings?"""
         if isinstance(values, str) or not all(isinstance(value, str) for value in values):
@@ -123,6 +142,9 @@ class Column:
     def present(self) -> Present:
         """Does the event carry the column?"""
         return Present(self.name)
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(f"{self!r} is no filter, compare it: ({self!r} == True)")
 
     def _compare(self, operator: Operator, value: object) -> Compare:
         if not isinstance(value, str | float | int | bool):

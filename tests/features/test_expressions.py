@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import msgspec
@@ -76,6 +77,31 @@ def test_what_a_column_is_not_compared_with(value: Any) -> None:
     with pytest.raises(TypeError) as caught:
         event.type == value  # noqa: B015  # raises
     assert str(caught.value) == f"cannot compare event.type with {value!r}"
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda: (event.type == "cart") & event.flag,
+        lambda: (event.type == "cart") | event.flag,
+        lambda: event.flag & (event.type == "cart"),
+        lambda: event.flag | (event.type == "cart"),
+        lambda: event.flag and (event.type == "cart"),
+        lambda: ~event.flag,
+    ],
+)
+def test_a_column_is_no_filter(misuse: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        misuse()
+    assert str(caught.value) == "event.flag is no filter, compare it: (event.flag == True)"
+
+
+@pytest.mark.parametrize("other", ["cart", True, None])
+def test_what_is_not_combined_with_a_filter(other: Any) -> None:
+    for combine in (operator.and_, operator.or_):
+        with pytest.raises(TypeError) as caught:
+            combine(event.type == "cart", other)
+        assert str(caught.value) == f"{other!r} is no filter, compare a column with it"
 
 
 def test_parentheses_forgotten() -> None:

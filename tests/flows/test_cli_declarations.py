@@ -1,0 +1,31 @@
+"""Declarations that cannot mean anything are one clear line on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.test_cli import Nextbest, home, nextbest, one_line
+
+__all__ = ["home", "nextbest"]
+
+SHOP = """
+from nextbest.features import Catalog, EventSchema, FeatureView, event
+from nextbest.features import aggregations as agg
+
+shop = EventSchema("shop", types=("view", "cart"), properties={"flag": bool, "value": float})
+view = FeatureView(name="v", source=shop, features=[agg.count("n", FEATURE)])
+catalog = Catalog(name="shop", views=[view])
+"""
+
+
+def message(home: Path, nextbest: Nextbest, arguments: str) -> str:
+    (home / "wrong.py").write_text(SHOP.replace("FEATURE", arguments))
+    return one_line(nextbest("features", "validate", "wrong.py:catalog"))
+
+
+@pytest.mark.parametrize("joined", ["& event.flag", "| event.flag", "& ~event.flag"])
+def test_a_column_that_is_not_compared(home: Path, nextbest: Nextbest, joined: str) -> None:
+    said = message(home, nextbest, f"where=(event.type == 'cart') {joined}")
+    assert "event.flag is no filter, compare it: (event.flag == True)" in said
