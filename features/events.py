@@ -21,6 +21,8 @@ from .ordered import ordered
 RESERVED = ("event_id", "event_timestamp", "customer_id", "type", "channel")
 EXTRA = "extra"
 """The column of an event table that keeps undeclared properties, as JSON text."""
+ADDED_COLUMNS = ("position", "late")
+"""What the archive adds to an event: its log position, and whether it was late."""
 MAX_TIMESTAMP = 4_102_444_800_000_000
 """2100-01-01, microseconds: nothing later is a timestamp of ours (often milliseconds mixed up)."""
 
@@ -88,6 +90,10 @@ class EventSchema(msgspec.Struct, frozen=True):
         for name, given in self.properties.items():
             if name in (*RESERVED, EXTRA, "properties"):
                 raise DeclarationError(self.name, f"property {name!r} has a reserved name")
+            if name in ADDED_COLUMNS:
+                raise DeclarationError(
+                    self.name, f"property {name!r}: the archive has a column of that name"
+                )
             if (
                 not isinstance(name, str)
                 or not name.isidentifier()

@@ -19,12 +19,10 @@ import pyarrow as pa
 
 from ..features.decoded import Decoded, join_tables
 from ..features.errors import StateError
+from ..features.events import ADDED_COLUMNS
 
 if TYPE_CHECKING:
     from .decision.loop_events import LoopEvent
-
-ADDED_COLUMNS = ("position", "late")
-"""What the archive adds to an event: its log position, and whether it was late."""
 
 
 @dataclass(frozen=True, slots=True)

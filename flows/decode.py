@@ -19,10 +19,10 @@ from ..features.arrow_columns import to_python
 from ..features.batch import EventBatch
 from ..features.codec import Decoded, EventDecoder
 from ..features.encoder import RecordEncoder
-from ..features.errors import DeclarationError, SourceError
+from ..features.errors import SourceError
 from ..features.events import EXTRA, RESERVED
 from ..features.plan import Plan
-from .assemble import ADDED_COLUMNS, ChunkTable
+from .assemble import ChunkTable
 from .dead_letters import DeadLetter
 from .decision.loop_events import LoopEvent, LoopReader
 from .decision.record import Response
@@ -109,8 +109,7 @@ class ChunkDecoder:
     Raises
     ------
     DeclarationError
-        If a property has the name of a column that the archive adds, or the decision point asks
-        for what events do not carry.
+        If the decision point asks for what events do not carry.
     """
 
     def __init__(
@@ -125,11 +124,6 @@ class ChunkDecoder:
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         schema = plan.catalog.source
-        for name in ADDED_COLUMNS:
-            if settings.archive and name in schema.properties:
-                raise DeclarationError(
-                    schema.name, f"property {name!r}: the archive adds that name"
-                )
         if decisions is not None:
             decisions.check(schema)
         self._plan = plan

@@ -13,8 +13,7 @@ import msgspec
 
 from ...features.columns import Columns
 from ...features.errors import SettingsError, SourceError
-from ...features.events import EXTRA, RESERVED
-from ..assemble import ADDED_COLUMNS
+from ...features.events import ADDED_COLUMNS, EXTRA, RESERVED
 from ..sources.row_times import time_reader
 from .sampling import Sample
 

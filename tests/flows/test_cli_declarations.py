@@ -29,3 +29,12 @@ def message(home: Path, nextbest: Nextbest, arguments: str) -> str:
 def test_a_column_that_is_not_compared(home: Path, nextbest: Nextbest, joined: str) -> None:
     said = message(home, nextbest, f"where=(event.type == 'cart') {joined}")
     assert "event.flag is no filter, compare it: (event.flag == True)" in said
+
+
+@pytest.mark.parametrize("name", ["position", "late"])
+def test_a_property_that_the_archive_adds_is_refused_at_once(
+    home: Path, nextbest: Nextbest, name: str
+) -> None:
+    (home / "wrong.py").write_text(SHOP.replace("flag", name).replace(", FEATURE", ""))
+    said = one_line(nextbest("features", "validate", "wrong.py:catalog"))
+    assert f"shop: property '{name}': the archive has a column of that name" in said

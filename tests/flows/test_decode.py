@@ -172,16 +172,10 @@ def chunks(events: Sequence[Event], sizes: Sequence[int]) -> Iterator[RawChunk]:
 def decoder(
     tmp: Path,
     decisions: DecisionPoint | None = point,
-    *,
-    source: EventSchema = shop,
     **settings: Any,
 ) -> ChunkDecoder:
-    used = plan
-    if source is not shop:
-        view = FeatureView(name="v", source=source, features=[agg.count("n")])
-        used = Plan.compile(Catalog(name="other", views=[view]))
     chosen = Settings(data_dir=tmp, **{"shards": 4, **settings})
-    return ChunkDecoder(used, chosen, decisions, now=lambda: START + 10_000 * MINUTE)
+    return ChunkDecoder(plan, chosen, decisions, now=lambda: START + 10_000 * MINUTE)
 
 
 Out = ShardEvents | Script | DeadLetter
@@ -369,14 +363,6 @@ def test_a_decision_point_must_fit_its_events(
 ) -> None:
     with pytest.raises(DeclarationError, match=reason):
         decoder(tmp_path, decision_point(**changes))
-
-
-@pytest.mark.parametrize("name", ["position", "late"])
-def test_properties_must_not_be_called_as_columns_of_the_archive(tmp_path: Path, name: str) -> None:
-    source = EventSchema("s", types=("visit",), properties={name: float})
-    with pytest.raises(DeclarationError, match=f"property '{name}'"):
-        decoder(tmp_path, None, source=source)
-    decoder(tmp_path, None, source=source, archive=False)
 
 
 def test_items_travel_between_processes(tmp_path: Path) -> None:
