@@ -25,6 +25,7 @@ from .kinds import (
     check_feature,
 )
 from .ordered import ordered
+from .texts import check_texts
 
 __all__ = [
     "MAX_K",
@@ -82,6 +83,7 @@ class Entity(msgspec.Struct, frozen=True):
             raise DeclarationError(self.name, "the store has other keys of that name")
         if not keys or len(set(keys)) != len(keys):
             raise DeclarationError(self.name, "an entity needs one or more different join keys")
+        check_texts(self.name, self)
         if keys == ("customer_id",) and self.name != "customer":
             raise DeclarationError(self.name, "the entity of customer_id is `customer`")
 
@@ -151,6 +153,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise DeclarationError(repr(self.name), "a view's name must be an identifier")
+        check_texts(self.name, self)
         for field in ("session_gap", "ttl"):
             value = getattr(self, field)
             if value is not None and not isinstance(value, int):

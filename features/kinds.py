@@ -11,6 +11,7 @@ from .durations import describe
 from .errors import DeclarationError
 from .expressions import AnyPredicate, Predicate
 from .ordered import ordered
+from .texts import check_texts
 
 Aggregation = Literal[
     "count",
@@ -148,7 +149,7 @@ def check_feature(feature: Feature) -> Feature:
     window = feature.window
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
         raise DeclarationError(repr(name), "a feature's name must be an identifier")
-    _check_texts(feature)
+    check_texts(name, feature)
     if kind in _NEEDS_OF and feature.of is None:
         raise DeclarationError(name, f"{kind} needs `of`, the property that it aggregates")
     if feature.where is not None and not isinstance(feature.where, Predicate):
@@ -185,18 +186,6 @@ def _names_feature(expression: object) -> bool:
     if not isinstance(expression, Operand) or not isinstance(expression.ref, str):
         return False
     return split_ref(expression.ref) == (None, expression.ref, None)
-
-
-def _check_texts(feature: Feature) -> None:
-    for field in ("description", "owner"):
-        text = getattr(feature, field)
-        if not isinstance(text, str):
-            raise DeclarationError(feature.name, f"{field}={text!r} is not a text")
-    tags = feature.tags
-    if not isinstance(tags, dict) or not all(
-        isinstance(x, str) for pair in tags.items() for x in pair
-    ):
-        raise DeclarationError(feature.name, f"tags must be texts by texts, not {tags!r}")
 
 
 def _check_words(feature: Feature) -> None:

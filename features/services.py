@@ -8,6 +8,7 @@ import msgspec
 
 from .errors import DeclarationError
 from .ordered import ordered
+from .texts import check_texts
 
 
 class FeatureService(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,4 +49,5 @@ class FeatureService(msgspec.Struct, frozen=True, kw_only=True):
             raise DeclarationError(self.name, "a service needs features: 'view:feature' or 'view'")
         if len(set(features)) != len(features):
             raise DeclarationError(self.name, "a feature stands twice in the service")
+        check_texts(self.name, self)
         msgspec.structs.force_setattr(self, "features", features)
