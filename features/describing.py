@@ -11,6 +11,7 @@ from .catalog import Catalog
 from .declaration import Feature, FeatureView
 from .durations import describe
 from .expressions import And, AnyPredicate, Compare, IsIn, Not, Or, Present
+from .kinds import FROM_FEATURES
 
 Change = Literal["added", "removed", "changed", "reworded"]
 
@@ -81,7 +82,7 @@ def facts(view: FeatureView, feature: Feature) -> dict[str, str]:
 
 
 class Difference(NamedTuple):
-    """What became of one feature.
+    """What became of one feature, or of what a catalog's features share.
 
     ``added`` and ``removed`` speak for themselves; ``changed``: the meaning is another, so that
     its history must be computed anew; ``reworded``: texts, tags or the time to live.
@@ -95,6 +96,8 @@ class Difference(NamedTuple):
 def differences(old: Catalog, new: Catalog) -> list[Difference]:
     """Compare two catalogs feature by feature, in the order of the new one; removed ones last.
 
+    What concerns all rows of a catalog comes behind them, under the catalog's name.
+
     Examples
     --------
     >>> from nextbest.features import EventSchema, FeatureView, aggregations as agg
@@ -107,9 +110,37 @@ def differences(old: Catalog, new: Catalog) -> list[Difference]:
     """
     before = {f"{view.name}:{f.name}": (view, f) for view, f in old.features()}
     after = {f"{view.name}:{f.name}": (view, f) for view, f in new.features()}
+    shared = tuple(_shared(old, new))
     return [
         *(found for name in after for found in _compared(name, before.get(name), after[name])),
         *(Difference("removed", name) for name in before if name not in after),
+        *([Difference("changed", new.name, shared)] if shared else []),
+    ]
+
+
+def _shared(old: Catalog, new: Catalog) -> Iterator[str]:
+    """Say what makes other rows although no feature says so."""
+    if old.lateness_us != new.lateness_us:
+        yield f"lateness: {describe(old.lateness_us)} → {describe(new.lateness_us)}"
+    before = {view.name: view for view in old.views}
+    for view in new.views:
+        gap = before.get(view.name, view).gap_us
+        if gap != view.gap_us:
+            yield f"session gap of {view.name}: {describe(gap)} → {describe(view.gap_us)}"
+    for entity in new.entities:
+        was, now = _kept(old, entity.name), _kept(new, entity.name)
+        first = tuple(name for name in was if name in now)
+        then = tuple(name for name in now if name in was)
+        if first != then:
+            yield f"order of {entity.name}: {_text(first)} → {_text(then)}"
+
+
+def _kept(catalog: Catalog, entity: str) -> list[str]:
+    """Name the features of an entity that its rows keep something for, in order."""
+    return [
+        f"{view.name}:{feature.name}"
+        for view, feature in catalog.features()
+        if view.entity.name == entity and feature.aggregation not in FROM_FEATURES
     ]
 
 
@@ -124,6 +155,14 @@ def _compared(
         f"{word}: {old.get(word, 'none')} → {new.get(word, 'none')}"
         for word in dict.fromkeys((*old, *new))
         if old.get(word) != new.get(word)
+    )
+    # What is too long to be shown whole, and filters that read alike, may differ all the same.
+    words += tuple(
+        f"{field.name}: differs"
+        for field in msgspec.structs.fields(after[1])
+        if field.name not in _TEXTS
+        and old.get(field.name) == new.get(field.name)
+        and getattr(before[1], field.name) != getattr(after[1], field.name)
     )
     if words:
         own = {word.partition(":")[0] for word in words}

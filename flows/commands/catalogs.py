@@ -15,6 +15,7 @@ from ...features.declared import read_catalog
 from ...features.describing import Difference, differences, facts
 from ...features.errors import DeclarationError
 from ...features.plan import Plan
+from ...features.plans import Plans
 from ..embedded import connect
 from ..settings import Settings
 from . import place, screen
@@ -99,6 +100,8 @@ def validate(catalog: Catalog, console: Console) -> None:
 def diff(settings: Settings, old: str, new: str, console: Console) -> bool:
     """Print what changed between two declarations; return whether anything did.
 
+    What a run would refuse to go on with is a change, whatever its features say.
+
     Parameters
     ----------
     settings
@@ -124,7 +127,7 @@ def diff(settings: Settings, old: str, new: str, console: Console) -> bool:
             now = Plan.compile(after.of(entity.name)).schema_id
             if was != now:
                 screen.entry(console, entity.name, f"schema {was:08x} → {now:08x}; {_REBUILT}")
-    return bool(found)
+    return bool(found) or Plans.compile(before).schema_id != Plans.compile(after).schema_id
 
 
 def live_catalog(settings: Settings, name: str) -> Catalog:

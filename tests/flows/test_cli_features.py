@@ -12,6 +12,8 @@ from tests.flows.test_cli import START, Nextbest, event, home, ndjson, nextbest,
 __all__ = ["home", "nextbest"]
 
 SHELF = """
+import msgspec
+
 from nextbest.features import Catalog, Entity, EventSchema, FeatureService, FeatureView, event
 from nextbest.features import aggregations as agg
 
@@ -33,6 +35,10 @@ def made(window, *more, words="spent of late"):
                                description="what the ranking reads")]
     return Catalog(name="shop", views=views, services=services)
 
+prompt = msgspec.structs.replace(made("30d"), lateness="10m")
+turned = msgspec.structs.replace(made("30d"), views=[
+    msgspec.structs.replace(view, features=view.features[::-1]) for view in made("30d").views
+])
 catalog = made("30d")
 longer = made("60d", agg.count("views"))
 reworded = made("30d", words="spent in a month")
@@ -101,6 +107,18 @@ def test_two_catalogs_are_compared(shelf: Path, nextbest: Nextbest) -> None:
     assert "rebuild" not in said.words
     same = nextbest("features", "diff", "shelf.py:catalog", "shelf.py:catalog", "--exit-code")
     assert (same.words, same.code) == ("no feature differs", 0)
+
+
+def test_what_no_feature_says_is_compared_too(shelf: Path, nextbest: Nextbest) -> None:
+    said = nextbest("features", "diff", "shelf.py:catalog", "shelf.py:prompt", "--exit-code")
+    assert "~ changed shop lateness: 30m → 10m" in said.words
+    assert "nextbest rebuild" in said.words
+    assert said.code == 1
+    said = nextbest("features", "diff", "shelf.py:catalog", "shelf.py:turned", "--exit-code")
+    assert (
+        "order of customer: visits:spend, visits:carts → visits:carts, visits:spend" in said.words
+    )
+    assert said.code == 1
 
 
 def test_a_catalog_is_compared_with_the_one_at_work(shelf: Path, nextbest: Nextbest) -> None:
