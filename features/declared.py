@@ -136,7 +136,7 @@ def pick_schema(reply: object, catalog: str, entity: Entity, schema_id: int) -> 
     StateError
         If what is stored there is another declaration, or none at all.
     """
-    from .plan import Plan
+    from .schema_ids import schema_ids
 
     if reply is None:
         return None
@@ -146,7 +146,7 @@ def pick_schema(reply: object, catalog: str, entity: Entity, schema_id: int) -> 
     found = decode_catalog(reply)
     if found.name != catalog or _rows(found.entities) != _rows((entity,)):
         raise StateError(f"{where} in the store is of other rows")
-    if Plan.compile(found).schema_id != schema_id:
+    if schema_id not in schema_ids(found):
         raise StateError(f"{where} in the store is of another schema, or of another version")
     return found
 

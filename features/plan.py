@@ -6,12 +6,10 @@ are three features of two operations.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 
 from .catalog import Catalog
@@ -22,6 +20,7 @@ from .kernels.read import ReadTables
 from .kinds import FROM_FEATURES
 from .predicates import PredicateCompiler
 from .reads import compile_reads
+from .schema_ids import schema_id
 
 MAX_ROW_WORDS = 8192
 _LINE = 8  # words of a cache line; rows begin on one
@@ -155,7 +154,7 @@ class _Compiler:
         columns = self.predicates
         return Plan(
             catalog=self.catalog,
-            schema_id=_schema_id(self.catalog),
+            schema_id=schema_id(self.catalog),
             categorical=tuple(columns.categorical.items()),
             numeric=tuple(columns.numeric),
             words=words,
@@ -370,26 +369,3 @@ def _ordinal(entries: list[_T], entry: _T) -> int:
 def _matrix(rows: Sequence[Sequence[int]], columns: int) -> L.I64:
     """Stack rows into int64[n, columns], 2-D even when there are none."""
     return np.array(rows, np.int64).reshape(len(rows), columns)
-
-
-def _schema_id(catalog: Catalog) -> int:
-    """Hash what a row depends on.
-
-    Texts, tags and times to live can change without a new row, and so can formulas over what is
-    there already.
-    """
-    views = [
-        (
-            view.name,
-            view.gap_us,
-            [
-                msgspec.structs.replace(f, description="", owner="", tags={})
-                for f in view.features
-                if f.aggregation not in ("derived", "top_k")
-            ],
-        )
-        for view in catalog.views
-    ]
-    rows = [view for view in views if view[-1]]
-    text = msgspec.json.encode((L.HEADER_WORDS, L.RECENT_IDS, catalog.lateness_us, rows))
-    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")

@@ -20,6 +20,7 @@ from ..kernels.pack import BAD_CHECKSUM, BAD_LENGTH, BAD_MAGIC, OK, OTHER_SCHEMA
 from ..kernels.read import MISSING, ReadTables
 from ..plan import Plan
 from ..rows import FeatureRows, empty_rows
+from ..schema_ids import schema_ids
 
 _DAMAGE = {
     BAD_MAGIC: "is not a row of ours",
@@ -93,7 +94,8 @@ class RowDecoder:
         if len(self._learned) >= _MOST_SCHEMAS:
             self._learned.clear()
         reads = choose(self.plan, self._chosen, stored=plan)
-        self._learned[plan.schema_id] = _Layout(plan.schema_id, plan.served_words, reads)
+        for schema_id in schema_ids(catalog):
+            self._learned[schema_id] = _Layout(schema_id, plan.served_words, reads)
         return plan.schema_id
 
     def decode(self, stored: Sequence[bytes | None], at: int | I64) -> FeatureRows:
