@@ -144,13 +144,8 @@ def pick_schema(reply: object, catalog: str, entity: Entity, schema_id: int) -> 
     if not isinstance(reply, bytes):
         raise StateError(f"{where} in the store is {type(reply).__name__}, not a declaration")
     found = decode_catalog(reply)
-    if found.name != catalog or _rows(found.entities) != _rows((entity,)):
+    if found.name != catalog or [one.name for one in found.entities] != [entity.name]:
         raise StateError(f"{where} in the store is of other rows")
     if schema_id not in schema_ids(found):
         raise StateError(f"{where} in the store is of another schema, or of another version")
     return found
-
-
-def _rows(entities: tuple[Entity, ...]) -> list[tuple[str, tuple[str, ...]]]:
-    """What finds rows: not what people say of them."""
-    return [(entity.name, tuple(entity.join_keys)) for entity in entities]

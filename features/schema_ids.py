@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 import msgspec
 
@@ -23,7 +23,10 @@ def schema_id(catalog: Catalog) -> int:
     catalog
         Of one entity's views.
     """
-    return _hashed(catalog, FROM_FEATURES)
+    entity = catalog.entity
+    # An entity of the key that it is named after has the id that it always had.
+    is_plain = entity.is_customer or entity.join_keys == (entity.name,)
+    return _hashed(catalog, FROM_FEATURES, () if is_plain else entity.join_keys)
 
 
 def schema_ids(catalog: Catalog) -> tuple[int, ...]:
@@ -39,12 +42,12 @@ def schema_ids(catalog: Catalog) -> tuple[int, ...]:
     >>> schema_id(plain) == schema_id(parted), len(schema_ids(plain)), len(schema_ids(parted))
     (True, 1, 2)
     """
-    # It took a ratio for something that is kept.
+    # It took a ratio for something that is kept, and had no join keys in it.
     earlier = _hashed(catalog, FROM_FEATURES - {"ratio"})
     return tuple(dict.fromkeys((schema_id(catalog), earlier)))
 
 
-def _hashed(catalog: Catalog, left_out: Set[str]) -> int:
+def _hashed(catalog: Catalog, left_out: Set[str], keys: Sequence[str] = ()) -> int:
     views = [
         (
             view.name,
@@ -58,6 +61,7 @@ def _hashed(catalog: Catalog, left_out: Set[str]) -> int:
         for view in catalog.views
     ]
     rows = [view for view in views if view[-1]]
-    parts = (layout.HEADER_WORDS, layout.RECENT_IDS, catalog.lateness_us, rows)
+    parts: list[object] = [layout.HEADER_WORDS, layout.RECENT_IDS, catalog.lateness_us, rows]
+    parts += [keys] if keys else []
     digest = hashlib.blake2b(msgspec.json.encode(parts), digest_size=4).digest()
     return int.from_bytes(digest, "little")

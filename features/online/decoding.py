@@ -65,12 +65,13 @@ class RowDecoder:
         self._columns = sum(len(feature.columns) for _, feature in self._chosen)
         reads = plan.reads if chosen is None else choose(plan, self._chosen)
         self._own = _Layout(plan.schema_id, plan.served_words, reads)
-        self._learned: dict[int, _Layout] = {}
+        self._learned: dict[int, _Layout | None] = {}
 
     def learn(self, catalog: Catalog) -> int:
         """Take in another declaration of the same rows; return the id of its schema.
 
-        Features that a row's declaration lacks, or means otherwise, read as missing from it.
+        Features that a row's declaration lacks, or means otherwise, read as missing from it. A row
+        that was found by other join keys is of another thing, and reads as none.
 
         Parameters
         ----------
@@ -90,12 +91,13 @@ class RowDecoder:
                 f"{mine.name!r} ({mine.entity.name})"
             )
         plan = Plan.compile(catalog)
+        is_same = catalog.entity.join_keys == mine.entity.join_keys
         # Whoever writes ever new schemas to the store must not fill the memory.
         if len(self._learned) >= _MOST_SCHEMAS:
             self._learned.clear()
-        reads = choose(self.plan, self._chosen, stored=plan)
+        reads = choose(self.plan, self._chosen, stored=plan) if is_same else None
         for schema_id in schema_ids(catalog):
-            self._learned[schema_id] = _Layout(schema_id, plan.served_words, reads)
+            self._learned[schema_id] = reads and _Layout(schema_id, plan.served_words, reads)
         return plan.schema_id
 
     def decode(self, stored: Sequence[bytes | None], at: int | I64) -> FeatureRows:
@@ -185,8 +187,9 @@ class RowDecoder:
             raise unknown
         for schema_id, ordinals in others.items():
             places = np.array(ordinals, np.int64)
-            texts = [stored[ordinal] for ordinal in ordinals]
-            found, failed = self._read(self._learned[schema_id], texts, times[places])
+            layout = self._learned[schema_id]
+            texts = [None if layout is None else stored[ordinal] for ordinal in ordinals]
+            found, failed = self._read(layout or self._own, texts, times[places])
             if failed is not None:
                 bad = int(np.flatnonzero(failed != OK)[0])
                 raise RowError(ordinals[bad], _DAMAGE[BAD_LENGTH])

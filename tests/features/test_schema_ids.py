@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from nextbest.features import Catalog, Feature, FeatureView
+from nextbest.features import Catalog, Entity, Feature, FeatureView
 from nextbest.features import aggregations as agg
 from nextbest.features.online import FeatureClient
 from nextbest.features.schema_ids import schema_id, schema_ids
@@ -39,3 +39,37 @@ def test_rows_of_an_earlier_id_are_read(
         found = client.get(["ann"], at=NOW)
     assert found.values.tobytes() == written.state.read(["ann"], NOW).values.tobytes()
     assert found.to_dict("ann")["v:mean"] is not None
+
+
+def keyed(entity: str, *keys: str) -> Catalog:
+    view = FeatureView(name="v", source=shop, features=[COUNT, SPEND], entity=Entity(entity, keys))
+    return Catalog(name="ids", views=[view])
+
+
+def test_other_join_keys_are_other_rows() -> None:
+    plain, other = keyed("word", "word"), keyed("word", "product")
+    assert schema_id(plain) == schema_id(declared(COUNT, SPEND))
+    assert schema_ids(plain) == (schema_id(plain),)
+    assert len({schema_id(one) for one in (plain, other, keyed("word", "word", "product"))}) == 3
+    assert schema_ids(other) == (schema_id(other), schema_id(plain))
+
+
+@pytest.mark.parametrize("is_earlier", [True, False])
+def test_a_row_that_other_join_keys_found_reads_as_none(
+    store: redis.Redis, store_url: str, monkeypatch: pytest.MonkeyPatch, is_earlier: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        if is_earlier:
+            patch.setattr(
+                "nextbest.features.plan.schema_id", lambda catalog: schema_ids(catalog)[-1]
+            )
+        written = write_rows(store, keyed("item", "product"), EVENTS)["item"]
+    with FeatureClient(store_url, keyed("item", "product")) as client:
+        same = client.get(["hat"], at=NOW)
+    assert same.values.tobytes() == written.state.read(["hat"], NOW).values.tobytes()
+    assert same.values[0, 0] == 3.0
+    with FeatureClient(store_url, keyed("item", "word")) as client:
+        for ids in (["hat"], ["hat", "nothing"]):
+            other = client.get(ids, at=NOW)
+            assert other.states("hat") == {"v:n": "missing", "v:spend": "missing"}
+            assert set(other.rows.age_ms.tolist()) == {-1}

@@ -119,6 +119,11 @@ def test_what_no_feature_says_is_compared_too(shelf: Path, nextbest: Nextbest) -
         "order of customer: visits:spend, visits:carts → visits:carts, visits:spend" in said.words
     )
     assert said.code == 1
+    (shelf / "typed.py").write_text(SHELF.replace('["category"]', '["type"]'))
+    said = nextbest("features", "diff", "shelf.py:catalog", "typed.py:catalog", "--exit-code")
+    assert "~ changed shelf:seen entity: category (category) → category (type)" in said.words
+    assert "nextbest rebuild" in said.words
+    assert said.code == 1
 
 
 def test_a_catalog_is_compared_with_the_one_at_work(shelf: Path, nextbest: Nextbest) -> None:
