@@ -62,6 +62,8 @@ def read_lookups(directory: Path) -> Iterator[ServedLookup]:
                     number += 1
                     if line.endswith(b"\n"):
                         yield decoder.decode(line)
+        except FileNotFoundError:
+            continue  # a service dropped it meanwhile, as its oldest
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}") from error
         except msgspec.DecodeError as error:
