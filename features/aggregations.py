@@ -203,7 +203,10 @@ def decayed(
         window = Window("decay", half_life=microseconds(half_life))
     except ValueError as error:
         raise DeclarationError(name, f"half_life: {error}") from None
-    value = of if isinstance(of, str) else float(of)
+    try:
+        value = of if isinstance(of, str) else float(of)
+    except OverflowError:
+        raise DeclarationError(name, "of is an integer that no float64 holds") from None
     return _make("decayed", name, Keyed, options, of=value, window=window)
 
 

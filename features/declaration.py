@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from .derived_checks import check_sources
-from .durations import Duration, microseconds
+from .durations import Duration, check_microseconds, microseconds
 from .errors import DeclarationError
 from .events import EventSchema
 from .expressions import Compare, IsIn, leaves
@@ -156,13 +156,14 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         check_texts(self.name, self)
         for field in ("session_gap", "ttl"):
             value = getattr(self, field)
-            if value is not None and not isinstance(value, int):
-                try:
-                    msgspec.structs.force_setattr(self, field, microseconds(value))
-                except ValueError as error:
-                    raise DeclarationError(self.name, f"{field}: {error}") from None
-            elif value is not None and (isinstance(value, bool) or value <= 0):
-                raise DeclarationError(self.name, f"{field}: {value!r} is not a positive duration")
+            if value is None and field == "ttl":
+                continue
+            try:
+                is_us = isinstance(value, int)
+                us = check_microseconds(value) if is_us else microseconds(value)
+            except ValueError as error:
+                raise DeclarationError(self.name, f"{field}: {error}") from None
+            msgspec.structs.force_setattr(self, field, us)
         if isinstance(self.features, Feature):
             raise DeclarationError(self.name, "features must be a sequence of features")
         features = tuple(self.features)

@@ -11,11 +11,13 @@ right=Compare(column='results', operator='==', value=0))
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Collection, Iterator
 from typing import Literal, NoReturn, TypeAlias, cast
 
 import msgspec
+
+_GREATEST = sys.float_info.max
 
 Scalar = str | float | int | bool
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
@@ -149,8 +151,9 @@ class Column:
     def _compare(self, operator: Operator, value: object) -> Compare:
         if not isinstance(value, str | float | int | bool):
             raise TypeError(f"cannot compare {self!r} with {value!r}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{self!r} compared with {value!r}, which no property can be")
+        if isinstance(value, int | float) and not -_GREATEST <= value <= _GREATEST:
+            shown = value if isinstance(value, float) else "an integer that no float64 holds"
+            raise ValueError(f"{self!r} compared with {shown}, which no property can be")
         return Compare(self.name, operator, value)
 
 
@@ -168,6 +171,26 @@ class _Event:
 
 event = _Event()
 """The event in a filter."""
+
+
+def depth(predicate: Predicate) -> int:
+    """Return how many predicates lie one inside another, without going as deep itself.
+
+    >>> depth((event.type == "cart") & ~(event.value > 10))
+    3
+    """
+    deepest, level = 0, [predicate]
+    while level:
+        deepest += 1
+        inner: list[Predicate] = []
+        for one in level:
+            match one:
+                case And(left=left, right=right) | Or(left=left, right=right):
+                    inner += (left, right)
+                case Not(operand=operand):
+                    inner.append(operand)
+        level = inner
+    return deepest
 
 
 def leaves(predicate: Predicate) -> Iterator[Compare | IsIn | Present]:

@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 
 from .derived import AnyExpression, Operand, check_expression, split_ref
-from .durations import describe
+from .durations import check_microseconds, describe
 from .errors import DeclarationError
-from .expressions import AnyPredicate, Predicate
+from .expressions import AnyPredicate, Predicate, depth
 from .ordered import ordered
 from .texts import check_texts
 
@@ -35,6 +35,7 @@ WindowKind = Literal["lifetime", "session", "last_session", "sliding", "decay"]
 MAX_VOCABULARY = 4096
 MAX_TILES = 1024
 MAX_K = 64
+MAX_CONDITIONS = 512
 FROM_FEATURES = frozenset({"ratio", "derived", "top_k"})
 """Aggregations of other features, made when they are read: they keep nothing in a row."""
 
@@ -156,6 +157,10 @@ def check_feature(feature: Feature) -> Feature:
         raise DeclarationError(
             name, f"where must be a filter such as event.type == 'cart', not {feature.where!r}"
         )
+    if feature.where is not None and depth(feature.where) > MAX_CONDITIONS:
+        raise DeclarationError(
+            name, f"the filter is more than {MAX_CONDITIONS} conditions deep: isin takes many words"
+        )
     if kind == "evidence" and feature.where is None:
         raise DeclarationError(name, "evidence needs `where`, the signal that it counts")
     if kind in _NEEDS_OF and not isinstance(feature.of, str):
@@ -165,6 +170,11 @@ def check_feature(feature: Feature) -> Feature:
     _check_words(feature)
     if (window.kind == "decay") != (kind == "decayed"):
         raise DeclarationError(name, "a half-life belongs to decayed features, and only to them")
+    for part in {"sliding": ("width", "hop"), "decay": ("half_life",)}.get(window.kind, ()):
+        try:
+            check_microseconds(getattr(window, part))
+        except ValueError as error:
+            raise DeclarationError(name, f"{part}: {error}") from None
     if window.kind == "sliding":
         tiles, rest = divmod(window.width, window.hop)
         if rest or not 1 <= tiles <= MAX_TILES:
