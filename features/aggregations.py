@@ -14,7 +14,8 @@ window
     h = W/12 unless ``hop`` says otherwise: at time t it holds the events of the tiles
     ``floor((t - W)/h)`` to ``floor(t/h)`` (the sawtooth window of Chronon).
 of
-    The property that is aggregated; events without it do not count.
+    The property that is aggregated; events without it do not count. A sum, mean or decayed value
+    beyond what a float64 holds is missing.
 where
     A filter such as ``event.type == "cart"``.
 by, vocabulary

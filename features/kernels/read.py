@@ -72,6 +72,7 @@ F_WORDS = 13
 
 _SIGN = np.uint64(1 << 63)
 _NOTHING = 1e-290
+_GREATEST = float(np.finfo(np.float64).max)
 
 
 class ReadTables(NamedTuple):
@@ -87,6 +88,12 @@ class ReadTables(NamedTuple):
 @inline
 def _unordered(bits: np.uint64) -> np.uint64:
     return bits ^ _SIGN if bits & _SIGN else ~bits
+
+
+@inline
+def _finite(value: float) -> float:
+    """Return NaN for a sum that went beyond what a float64 holds, whatever came after."""
+    return value if abs(value) <= _GREATEST else np.nan
 
 
 @inline
@@ -151,14 +158,14 @@ def _one(
         total = 0.0
         for x in range(n):
             total += f64[blocks[x] + offset + j]
-        return total
+        return _finite(total)
     if kind == R_MEAN:
         total = 0.0
         count = np.int64(0)
         for x in range(n):
             total += f64[blocks[x] + offset + j]
             count += np.int64(u32[2 * blocks[x] + feature[F_COUNT_OFFSET] + j])
-        return total / count if count else np.nan
+        return _finite(total / count) if count else np.nan
     if kind == R_MAX or kind == R_MIN:
         bits = np.uint64(0)
         for x in range(n):
@@ -291,10 +298,10 @@ def _read_rows(
                 aged = t - i64[b + scopes[s, S_HEADER]] * span
                 factor = 2.0 ** (-64.0 * aged / span)
                 for j in range(cells):
-                    v = f64[blocks[0] + feature[F_OFFSET] + j] * factor
+                    v = _finite(f64[blocks[0] + feature[F_OFFSET] + j] * factor)
                     # Near underflow the last digits depend on how the log was cut into batches.
-                    values[r, out + j] = v if abs(v) > _NOTHING else 0.0
-                    state[r, out + j] = PRESENT
+                    values[r, out + j] = 0.0 if abs(v) <= _NOTHING else v
+                    state[r, out + j] = PRESENT if v == v else MISSING
             elif kind == R_DISTINCT:
                 mask = feature[F_STRIDE]
                 for j in range(cells):

@@ -21,6 +21,8 @@ from tests.naive.formulas import EXPIRED, MISSING, Cell, State, divide, evaluate
 
 TINY = 1e-270
 """A decayed value so small may have lost digits: it is near the smallest floats."""
+HUGE = 1e284
+"""The kernels hold a decayed value times up to 2^64, which a float64 may not hold beyond this."""
 RECENT_IDS = 16
 """How many of a customer's latest events a duplicate is recognised among."""
 
@@ -238,11 +240,14 @@ def _aggregate(feature: Feature, events: list[Event], now: int) -> list[Cell]:
         case "distinct":
             return [_exactly(len(set(values)))]
         case "sum":
-            return [_about(math.fsum(values), math.fsum(map(abs, values)))]
+            return [_about(values, values)]
         case "decayed":
             half_life = feature.window.half_life
             parts = [value * 2.0 ** (-(now - t) / half_life) for t, value in pairs]
-            return [_about(math.fsum(parts), math.fsum(map(abs, parts)) + (TINY if parts else 0))]
+            whole = [*parts, TINY] if parts else []
+            if max(map(abs, values), default=0.0) >= HUGE:
+                whole = [math.inf]
+            return [_about(parts, whole)]
         case "last_k":
             latest = values[::-1][: feature.k]
             return [_exactly(v) for v in latest] + [MISSING] * (feature.k - len(latest))
@@ -250,8 +255,7 @@ def _aggregate(feature: Feature, events: list[Event], now: int) -> list[Cell]:
         return [MISSING]
     match feature.aggregation:
         case "mean":
-            size = len(values)
-            return [_about(math.fsum(values) / size, math.fsum(map(abs, values)) / size)]
+            return [_about(values, values, len(values))]
         case "min":
             return [_exactly(min(values))]
         case "max":
@@ -262,7 +266,7 @@ def _aggregate(feature: Feature, events: list[Event], now: int) -> list[Cell]:
             return [_exactly(values[-1])]
         case "time_since":
             seconds = (now - pairs[-1][0]) / 1e6
-            return [_about(seconds, seconds)]
+            return [_about([seconds], [seconds])]
     raise AssertionError(feature.aggregation)
 
 
@@ -270,5 +274,9 @@ def _exactly(value: float) -> Cell:
     return Cell(float(value), "present")
 
 
-def _about(value: float, scale: float) -> Cell:
-    return Cell(value, "present", scale)
+def _about(values: list[float], whole: list[float], size: int = 1) -> Cell:
+    """A sum over ``size``; no telling what it is where sums on the way are beyond a float."""
+    try:
+        return Cell(math.fsum(values) / size, "present", math.fsum(map(abs, whole)) / size)
+    except OverflowError:
+        return Cell(0.0, "present", math.inf)
