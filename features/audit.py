@@ -124,6 +124,8 @@ def _reason(catalog: Catalog, meanings: dict[str, str], lookup: ServedLookup) ->
         return f"of {lookup.entity!r}: only the log of a customer has one order"
     if lookup.declaration != meanings[lookup.entity]:
         return f"of declaration {lookup.declaration}, now {meanings[lookup.entity]}"
+    if lookup.older:
+        return "of rows that were of an older declaration yet"
     return None
 
 

@@ -10,7 +10,7 @@ import msgspec
 from .errors import SourceError
 
 
-class ServedLookup(msgspec.Struct, frozen=True, gc=False):
+class ServedLookup(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One thing's features as they were served.
 
     Attributes
@@ -30,6 +30,9 @@ class ServedLookup(msgspec.Struct, frozen=True, gc=False):
         One a column: None unless present; a word is its place in the vocabulary.
     states
         One a column: PRESENT, MISSING or EXPIRED.
+    older
+        Whether the row was of an older declaration, not written anew yet: what that did not have
+        was served as missing, which replay cannot tell.
     """
 
     at: int
@@ -41,6 +44,7 @@ class ServedLookup(msgspec.Struct, frozen=True, gc=False):
     features: list[str] | None
     values: list[float | None]
     states: list[int]
+    older: bool = False
 
 
 def read_lookups(directory: Path) -> Iterator[ServedLookup]:

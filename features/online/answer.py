@@ -92,6 +92,9 @@ class Features:
         The time that was asked for, microseconds.
     stale
         Did a customer's row not yet show the event of a receipt when the time to wait was over?
+    older
+        bool[n]: which of the rows that `rows` has the ages of were written under another
+        declaration, so that what is new is missing; None: none of them was.
     """
 
     ids: tuple[Id, ...]
@@ -100,6 +103,7 @@ class Features:
     ages: tuple[npt.NDArray[np.int64], ...]
     at: int
     stale: bool = False
+    older: npt.NDArray[np.bool_] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..catalog import Catalog
 from ..choosing import choose
@@ -99,6 +100,13 @@ class RowDecoder:
         for schema_id in schema_ids(catalog):
             self._learned[schema_id] = reads and _Layout(schema_id, plan.served_words, reads)
         return plan.schema_id
+
+    def older(self, stored: Sequence[bytes | None]) -> npt.NDArray[np.bool_] | None:
+        """Say which of n stored rows are of another declaration; None: none was ever read."""
+        if not self._learned:
+            return None
+        own = self._own.schema_id.to_bytes(4, "little")
+        return np.array([row is not None and row[:4] != own for row in stored], np.bool_)
 
     def decode(self, stored: Sequence[bytes | None], at: int | I64) -> FeatureRows:
         """Read n stored rows (None = unknown) as of ``at`` (microseconds, or int64[n]).

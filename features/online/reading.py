@@ -27,6 +27,8 @@ from .choice import Choice, Choices, Ids, Part
 Command = Sequence[str | bytes]
 Steps = Generator[Command | float, Any, Features]
 Receipts = str | Receipt | Sequence[str | Receipt]
+_Ages = tuple[npt.NDArray[np.int64], ...]
+_Fetched = tuple[int, FeatureRows, _Ages, npt.NDArray[np.bool_] | None]
 
 MAX_WAIT_SECONDS = 30.0
 FURTHEST = 2**62
@@ -103,8 +105,8 @@ class Reader:
                 # All rows again: the answer is of one moment.
                 found = yield from self._fetch(choice, names, keys, at)
             stale = bool((found[1].positions < needed).any())
-        read_at, rows, ages = found
-        return Features(names, choice.layout, rows, ages, read_at, stale)
+        read_at, rows, ages, older = found
+        return Features(names, choice.layout, rows, ages, read_at, stale, older)
 
     def read_beside(
         self,
@@ -138,35 +140,38 @@ class Reader:
 
     def _fetch(
         self, choice: Choice, ids: Sequence[Any], keys: list[list[str]], at: int | None
-    ) -> Generator[Command, Any, tuple[int, FeatureRows, tuple[npt.NDArray[np.int64], ...]]]:
+    ) -> Generator[Command, Any, _Fetched]:
         """Fetch the rows of all parts in one round trip and read them as of one moment."""
         parts = choice.parts
         if len(parts) == 1:
             stored = yield from _mget(keys[0])
             moment = _moment(self._clock()) if at is None else at
             rows = yield from self._decode(parts[0], stored, moment, ids)
-            return moment, rows, (rows.age_ms,)
+            return moment, rows, (rows.age_ms,), parts[0].decoder.older(stored)
         # One customer and a hundred products: the customer's row is fetched once.
         different = [list(dict.fromkeys(own)) for own in keys]
         stored = yield from _mget([key for own in different for key in own])
         moment = _moment(self._clock()) if at is None else at
         n = len(ids)
         result = empty_rows(n, len(choice.layout.columns))
-        ages = []
+        ages, older = [], None
         start = 0
         for i, part in enumerate(parts):
             stop = start + len(different[i])
             found = yield from self._decode(part, stored[start:stop], moment, different[i])
+            is_first = i == (choice.layout.customer or 0)
+            others = part.decoder.older(stored[start:stop]) if is_first else None
             start = stop
             place = {key: ordinal for ordinal, key in enumerate(different[i])}
             take = np.fromiter((place[key] for key in keys[i]), np.intp, n)
             result.values[:, part.columns] = found.values[take]
             result.state[:, part.columns] = found.state[take]
             ages.append(found.age_ms[take])
-            if i == (choice.layout.customer or 0):
+            if is_first:
+                older = None if others is None else others[take]
                 result.age_ms[:] = ages[-1]
                 result.positions[:] = found.positions[take]
-        return moment, result, tuple(ages)
+        return moment, result, tuple(ages), older
 
     def _wait(
         self,

@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     features: list[str] | None
 
 
-_Item = tuple[Asked, str, int, int, F64, U8]
+_Item = tuple[Asked, str, int, int, F64, U8, bool]
 
 
 class LookupLog:
@@ -88,10 +88,13 @@ class LookupLog:
         """Say whether the next row is of the sample."""
         return self._random.random() < self._share
 
-    def put(self, asked: Asked, id_: str, at: int, position: int, values: F64, state: U8) -> None:
+    def put(
+        self, asked: Asked, id_: str, at: int, position: int, values: F64, state: U8,
+        *, older: bool = False,
+    ) -> None:  # fmt: skip
         """Log a row (float64[columns], uint8[columns]); never waits."""
         try:
-            self._waiting.put_nowait((asked, id_, at, position, values, state))
+            self._waiting.put_nowait((asked, id_, at, position, values, state, older))
         except queue.Full:
             self.dropped += 1
 
@@ -156,7 +159,9 @@ def _begun(path: Path) -> int:
     return int(start) if start.isdecimal() else 0
 
 
-def _line(asked: Asked, id_: str, at: int, position: int, values: F64, state: U8) -> ServedLookup:
+def _line(
+    asked: Asked, id_: str, at: int, position: int, values: F64, state: U8, older: bool
+) -> ServedLookup:
     # A value that is not present is NaN, which is encoded as null.
     return ServedLookup(
         at,
@@ -168,4 +173,5 @@ def _line(asked: Asked, id_: str, at: int, position: int, values: F64, state: U8
         asked.features,
         values.tolist(),
         state.tolist(),
+        older,
     )

@@ -207,6 +207,7 @@ class FeaturesRoute:
                     int(found.positions[row]) if part.is_customer else -1,
                     found.values[row, part.columns],
                     found.state[row, part.columns],
+                    older=part.is_customer and found.older is not None and bool(found.older[row]),
                 )
 
     def _key_text(self, name: str, ids: _Ids, row: int) -> str:
