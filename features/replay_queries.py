@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 1 << 14
 _UNITE = 1 << 18  # rows of keys that are held before repetitions are dropped
+
+_MISFIT = re.compile(r"In CSV column #(\d+): .*conversion error")
+_WIDER = {
+    pa.null(): pa.int64(),
+    pa.int64(): pa.float64(),
+    pa.date32(): pa.timestamp("s"),
+    pa.timestamp("s"): pa.timestamp("ns"),
+    pa.timestamp("s", "UTC"): pa.timestamp("ns", "UTC"),
+}
+"""What a column is taken for where a row does not fit in what it was; else for text."""
 
 
 def read_queries(
@@ -76,10 +87,41 @@ def _open_parquet(path: Path) -> tuple[_Source, int]:
 
 def _open_csv(path: Path, training: Training) -> tuple[_Source, int]:
     keys: dict[str, Any] = dict.fromkeys(training.join_keys, pa.string())  # also where all digits
-    reader = csv.open_csv(path, convert_options=csv.ConvertOptions(column_types=keys))
-    with path.open("rb") as file:
-        lines = sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
-    return _Source(reader.schema, iter(reader)), lines - 1
+    kinds, rows = _csv_kinds(path, keys)
+    for name, kind in (("event_timestamp", TIME_TYPE), (training.known, pa.int64())):
+        if name in kinds and pa.types.is_null(kinds[name]):
+            kinds[name] = kind  # there is no row, or none says it
+    reader = _csv_reader(path, kinds)
+    return _Source(reader.schema, iter(reader)), rows
+
+
+def _csv_reader(path: Path, kinds: dict[str, Any]) -> Any:
+    return csv.open_csv(path, convert_options=csv.ConvertOptions(column_types=kinds))
+
+
+def _csv_kinds(path: Path, known: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the type of each column that all of its rows fit in, and how many rows there are.
+
+    Arrow takes a column for what its first block looks like.
+    """
+    kinds = dict(known)
+    schema: Any = None
+    while True:
+        try:
+            reader = _csv_reader(path, kinds)
+            schema = reader.schema
+            rows = sum(batch.num_rows for batch in reader)
+        except pa.ArrowInvalid as error:
+            column = _MISFIT.search(str(error))
+            if schema is None or column is None:
+                raise
+            field = schema.field(int(column[1]))
+            kind = kinds.get(field.name, field.type)
+            if pa.types.is_string(kind):
+                raise
+            kinds[field.name] = _WIDER.get(kind, pa.string())
+        else:
+            return dict(zip(schema.names, schema.types, strict=True)), rows
 
 
 def _blocks(source: _Source, most_rows: int, memory_bytes: int) -> Iterator[pa.Table]:
