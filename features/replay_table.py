@@ -76,13 +76,26 @@ class Training:
         return tuple(dict.fromkeys(keys))
 
     def fields(self) -> list[Any]:
-        """Return the Arrow fields that are added to a query, in order."""
+        """Return the Arrow fields that are added to a query, in order.
+
+        Raises
+        ------
+        SettingsError
+            If two features would have one column.
+        """
         fields = []
+        named: dict[str, str] = {}
         for view, feature in self.chosen:
+            ref = f"{view.name}:{feature.name}"
             kinds = [(_name(view, feature), _TYPES[feature.dtype])]
             if self.states:
                 kinds.append((f"{_name(view, feature)}__state", pa.string()))
             for name, kind in kinds:
+                if name in named:
+                    raise SettingsError(
+                        f"{named[name]} and {ref} would both have a column {name!r}: choose one"
+                    )
+                named[name] = ref
                 fields.append(pa.field(name, pa.list_(kind) if feature.is_vector else kind))
         return fields
 
