@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from io import FileIO
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from ...features.errors import StateError
 from ..dead_letters import DeadLetter
 from ..disk import disk_errors
+
+_log = logging.getLogger("nextbest.run")
+_BLOCK_BYTES = 1 << 16
 
 
 class DeadLetterSink(FixedPartitionedSink[DeadLetter, int]):
@@ -19,7 +22,8 @@ class DeadLetterSink(FixedPartitionedSink[DeadLetter, int]):
 
     The state is the file's size: on a resume the file is cut back to it, because what
     follows will come again. The file grows with every refused event, without a bound; where the
-    disk is full the run ends.
+    disk is full the run ends. It may be removed, moved or emptied at any time: nothing is made
+    of it, and the next run begins another one.
 
     Parameters
     ----------
@@ -29,7 +33,7 @@ class DeadLetterSink(FixedPartitionedSink[DeadLetter, int]):
     Raises
     ------
     StateError
-        The file is shorter than the resume state says, or the disk is full or fails.
+        The disk is full or fails.
 
     Examples
     --------
@@ -60,7 +64,12 @@ class _DeadLetterPartition(StatefulSinkPartition[DeadLetter, int]):
         with disk_errors(path):
             found = path.stat().st_size if path.exists() else 0
             if found < size:
-                raise StateError(f"{path}: {found} bytes, but {size} were written; it was damaged")
+                _log.warning(
+                    "%s: %d bytes, but %d were written; it was moved, or made shorter. It goes on "
+                    "from there",
+                    path, found, size,
+                )  # fmt: skip
+                size = _whole_lines(path, found)
             if found > size:
                 os.truncate(path, size)
 
@@ -91,3 +100,18 @@ class _DeadLetterPartition(StatefulSinkPartition[DeadLetter, int]):
         # The engine closes partitions at the end of input, not after a failure.
         if getattr(self, "_file", None) is not None:
             self.close()
+
+
+def _whole_lines(path: Path, size: int) -> int:
+    """Return how many of a file's bytes are whole lines: a letter must not begin within one."""
+    if not size:
+        return 0
+    with path.open("rb") as file:
+        while size:
+            begin = max(0, size - _BLOCK_BYTES)
+            file.seek(begin)
+            newline = file.read(size - begin).rfind(b"\n")
+            if newline >= 0:
+                return begin + newline + 1
+            size = begin
+    return 0
