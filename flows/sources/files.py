@@ -190,7 +190,7 @@ class FileSource(EventSource[FileState]):
                     max_event_bytes=self._max_event_bytes,
                     offset=offset,
                     line=line,
-                    growing=self._follow,
+                    growing=self._follow and not is_whole(file),
                 )
         except UNREADABLE as error:
             raise unreadable(file, error) from error
