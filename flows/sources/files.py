@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import struct
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NotRequired, TypedDict
 
 import pyarrow as pa
 
@@ -16,13 +14,14 @@ from ...features.errors import SourceError, StateError
 from .base import EPOCH_BYTES, PAUSE_SECONDS, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk
 from .csv_rows import CsvReader
-from .finding import find, partition_of
+from .finding import find, folded, partition_of
 from .following import Follower
 from .mapped import MappedReader
 from .ndjson import LineReader
 from .opening import UNREADABLE, is_whole, kind_of, unreadable
 from .parquet import RowReader
 from .pieces import Piece, Reader
+from .read_marks import Held, Mark, Marks, digest
 from .row_events import RowEvents, Rows, rows_for
 
 
@@ -34,27 +33,16 @@ class FileState(TypedDict):
     seq: int
     current: str | None
     files: bytes
-
-
-class _Mark(NamedTuple):
-    """How far one file has been read, and how large it was then."""
-
-    size: int
-    offset: int
-    line: int
-
-
-# The first 8 bytes of the SHA-256 of the absolute path, then the mark.
-_MARK = struct.Struct("<8sqqq")
-_UNREAD = _Mark(-1, 0, 1)
+    prints: NotRequired[bytes]  # since files are known again by more than their path
 
 
 class FileSource(EventSource[FileState]):
     """Events from files, resumed at the very record.
 
     The files of a partition are read in the order of their paths. What has been read is
-    remembered by path: on a resume, finished files may be gone and new ones may have come; an
-    NDJSON file may have grown by whole lines.
+    remembered by path, and what was read at its two ends: on a resume, finished files may be
+    gone and new ones may have come; a file of lines may have grown by whole ones. A file that was
+    renamed, as logs are when they are rotated, is known again. One that is another now is refused.
 
     Parameters
     ----------
@@ -125,6 +113,7 @@ class FileSource(EventSource[FileState]):
         self._partitions = partitions
         self._rows = rows
         self._mapped = mapped
+        self.spelled: dict[Path, Path] = {}  # as they were known before `..` was folded
         self.files = self._find()
         for file in self.files:
             self._rows_of(file)  # before any of them is read
@@ -200,9 +189,11 @@ class FileSource(EventSource[FileState]):
         return None if self._rows is None else rows_for(file, self._rows)
 
     def _find(self) -> list[Path]:
-        found = {file for path in self._paths for file in find(path, none_yet=self._follow)}
+        told = {file for path in self._paths for file in find(path, none_yet=self._follow)}
+        found = {folded(file): file for file in told}
         for file in found if self._partitions is not None else ():
             partition_of(file, self._partitions or 1)
+        self.spelled = {file: path for file, path in found.items() if file != path}
         return sorted(found)
 
 
@@ -215,15 +206,18 @@ class _FilePartition(LogPartition[FileState]):
         self._file: Path | None = None
         self._position = state["position"] if state else 0
         self._seq = state["seq"] if state else 0
-        self._marks: dict[bytes, _Mark] = {}
+        self._held: Held | None = None
+        self._marks = Marks()
         current = None
         if state:
             if "files" not in state:
                 raise StateError("the state is that of another kind of source, not of files")
             if state["version"] != 1:
                 raise SourceError(f"a file position of version {state['version']} is not known")
-            for digest, *mark in _MARK.iter_unpack(state["files"]):
-                self._marks[digest] = _Mark(*mark)
+            self._marks = Marks(state["files"], state.get("prints", b""))
+            for file, told in source.spelled.items():
+                if self._marks.get(file).size < 0:
+                    self._marks.rename(told, file)
             current = state["current"]
         self._todo = self._plan(current)
         self._follower: Follower | None = None
@@ -232,8 +226,11 @@ class _FilePartition(LogPartition[FileState]):
 
     def _plan(self, current: str | None) -> deque[Path]:
         files = list(self._source.files_of(self._number))
+        moved = self._marks.follow(files)
+        begun: Path | None = None
         if current is not None:
-            begun = Path(current)
+            told = folded(Path(current))
+            begun = moved.get(digest(told), told)
             if begun not in files:
                 raise SourceError(
                     f"{current}: was read in part and is no longer among the input files; "
@@ -241,14 +238,7 @@ class _FilePartition(LogPartition[FileState]):
                 )
             files.remove(begun)
             files.insert(0, begun)
-        return deque(
-            file
-            for file in files
-            if os.fspath(file) == current or not _finished(file, self._mark(file))
-        )
-
-    def _mark(self, file: Path) -> _Mark:
-        return self._marks.get(_digest(file), _UNREAD)
+        return deque(file for file in files if not self._marks.finished(file) or file == begun)
 
     def read(self) -> list[RawChunk] | None:
         """The next chunk, from the next file if need be."""
@@ -256,36 +246,54 @@ class _FilePartition(LogPartition[FileState]):
             if self._reader is None:
                 if not self._todo and not self._look():
                     return None if self._follower is None else []
-                self._file = self._todo.popleft()
-                mark = self._mark(self._file)
-                self._reader = self._source.open(self._file, mark.offset, mark.line)
+                self._open(self._todo.popleft())
+            assert self._reader is not None
             try:
                 piece = self._reader.read()
                 self._note()
+                if piece is None:
+                    self._seal()
             except UNREADABLE as error:
                 raise unreadable(self._file, error) from error
             if piece is not None:
                 return [self._chunk(piece)]
-            self._reader.close()
-            self._reader = None
+            self.close()
+            self._reader = self._held = None
+
+    def _open(self, file: Path) -> None:
+        mark = self._marks.get(file)
+        self._file = file
+        try:
+            # Before the reader: if the path comes to name another file in between, that is
+            # noticed later, and not taken for what was read.
+            self._held = Held(file)
+        except OSError as error:
+            raise unreadable(file, error) from error
+        self._reader = self._source.open(file, mark.offset, mark.line)
 
     def _look(self) -> bool:
         """Whether there is more to read now, in files that are followed."""
         if self._follower is None:
             return False
         changed = self._follower.changed()
-        self._todo.extend(file for file in changed if not _finished(file, self._mark(file)))
+        if any(self._marks.is_another(file) for file in changed):
+            self._marks.follow(self._source.files_of(self._number, anew=True))
+        self._todo.extend(file for file in changed if not self._marks.finished(file))
         if not self._todo:
             waited = self._follower.wait(1.0 / self._source.partitions())
             self.pause = 0.0 if waited else PAUSE_SECONDS
         return bool(self._todo)
 
     def _note(self) -> None:
-        reader, file = self._reader, self._file
-        if reader is not None and file is not None:
+        reader, file, held = self._reader, self._file, self._held
+        if reader is not None and file is not None and held is not None:
             # A file of lines may grow: its size is what was read. Others may not.
-            size = file.stat().st_size if is_whole(file) else reader.offset
-            self._marks[_digest(file)] = _Mark(size, reader.offset, reader.line)
+            size = held.size if is_whole(file) else reader.offset
+            self._marks.note(file, Mark(size, reader.offset, reader.line))
+
+    def _seal(self) -> None:
+        if self._file is not None and self._held is not None:
+            self._marks.seal(self._file, self._held)
 
     def _chunk(self, piece: Piece) -> RawChunk:
         chunk = RawChunk(
@@ -307,42 +315,19 @@ class _FilePartition(LogPartition[FileState]):
 
     def state(self) -> FileState:
         """The marks of all files, and the one that is open."""
+        self._seal()
         return {
             "version": 1,
             "position": self._position,
             "seq": self._seq,
             "current": os.fspath(self._file) if self._reader is not None and self._file else None,
-            "files": b"".join(_MARK.pack(digest, *m) for digest, m in self._marks.items()),
+            "files": self._marks.places,
+            "prints": self._marks.prints,
         }
 
     def close(self) -> None:
         """Close the open file."""
         if self._reader is not None:
             self._reader.close()
-
-
-def _digest(file: Path) -> bytes:
-    return hashlib.sha256(os.fsencode(file)).digest()[:8]
-
-
-def _finished(file: Path, mark: _Mark) -> bool:
-    """Whether nothing is left to read; an error if what was read is no longer there."""
-    if mark.size < 0:
-        return False
-    size = file.stat().st_size
-    if size == mark.size:
-        return True
-    if not is_whole(file) and size > mark.size and _ends_a_line(file, mark.offset):
-        return False
-    raise SourceError(
-        f"{file}: has changed since it was read ({mark.size} bytes then, {size} now); "
-        "put new events into a new file"
-    )
-
-
-def _ends_a_line(file: Path, offset: int) -> bool:
-    if offset == 0:
-        return True
-    with file.open("rb") as opened:
-        opened.seek(offset - 1)
-        return opened.read(1) == b"\n"
+        if self._held is not None:
+            self._held.close()

@@ -40,6 +40,22 @@ def find(path: Path, *, none_yet: bool = False) -> list[Path]:
     return [path.absolute()]
 
 
+def folded(file: Path) -> Path:
+    """Return an absolute path without ``..``: one file has one name, however it is spelled.
+
+    >>> folded(Path("/in/logs/../a.ndjson")).as_posix()
+    '/in/a.ndjson'
+    """
+    if ".." not in file.parts:
+        return file
+    plain = Path(os.path.normpath(file))
+    try:
+        same = not file.exists() or file.samefile(plain)
+    except OSError:
+        same = False
+    return plain if same else Path(os.path.realpath(file))  # `..` of a link is elsewhere
+
+
 def _is_event_file(file: Path, *, below: Path) -> bool:
     hidden = any(part.startswith((".", "_")) for part in file.relative_to(below).parts)
     return kind_of(file) is not None and not hidden and file.is_file()

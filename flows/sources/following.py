@@ -29,13 +29,13 @@ class Follower:
 
     def __init__(self, find: Callable[[], Iterable[Path]]) -> None:
         self._find = find
-        self._sizes: dict[Path, int] = {}
+        self._seen: dict[Path, tuple[int, int, int]] = {}
         self._recent: deque[Path] = deque(maxlen=_RECENT)
         self._search_at = 0.0
         self._changed_at = time.monotonic()
 
     def changed(self) -> list[Path]:
-        """Files that are new, or of another size than when they were returned last; in order."""
+        """Files that are new, or were written since they were returned last; in order."""
         now = time.monotonic()
         if now >= self._search_at:
             found = sorted(path for path in self._find() if self._has_changed(path))
@@ -64,10 +64,12 @@ class Follower:
 
     def _has_changed(self, path: Path) -> bool:
         try:
-            size = path.stat().st_size
+            found = path.stat()
         except FileNotFoundError:
-            self._sizes.pop(path, None)
+            self._seen.pop(path, None)
             return False
-        before = self._sizes.get(path)
-        self._sizes[path] = size
-        return size != before
+        # Another file of the same size may have taken the name.
+        now = found.st_size, found.st_mtime_ns, found.st_ino
+        before = self._seen.get(path)
+        self._seen[path] = now
+        return now != before
