@@ -25,7 +25,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ..features.errors import StoreError
+from ..features.errors import SettingsError, StoreError
 from .connection import ask, pool, store_errors
 from .embedded_place import Place, Record, last_lines, socket_path, starting, take
 from .settings import Settings
@@ -68,12 +68,16 @@ def ensure_server(data_dir: str | Path, fsync: Fsync | None = None) -> str:
     StoreError
         The server does not start (with the last lines of its log), or something else
         holds its socket.
+    SettingsError
+        The path of `data_dir` is not UTF-8.
 
     Examples
     --------
     >>> client = redis.Redis.from_url(ensure_server(".nextbest"))  # doctest: +SKIP
     """
     place = Place.of(data_dir)
+    # Its URL could not be written down: nobody would find the server again, or stop it.
+    _check_name(place.directory.parent)
     found = _find(place)
     if found is not None:
         _set_fsync(place, fsync)
@@ -171,8 +175,9 @@ def connect(settings: Settings) -> redis.Redis:
     StoreError
         No answer, a refusal, or no Redis; the message names the URL without its password.
     SettingsError
-        The URL itself is no Redis URL.
+        The URL itself is no Redis URL, or the path of the data directory is not UTF-8.
     """
+    _check_name(settings.data_dir)  # the archive cannot have such a name, whatever the store
     url = settings.redis_url or ensure_server(settings.data_dir, settings.embedded_fsync)
     client = redis.Redis(
         connection_pool=pool(url, seconds=settings.redis_timeout_seconds),
@@ -180,6 +185,15 @@ def connect(settings: Settings) -> redis.Redis:
     with store_errors(url):
         ask(client, "PING")
     return client
+
+
+def _check_name(directory: Path) -> None:
+    name = os.fsencode(directory)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        text = name.decode("utf-8", "backslashreplace")
+        raise SettingsError(f"data_dir={text}: is not UTF-8; give another --data-dir") from None
 
 
 def _client(socket: str, *, seconds: float) -> redis.Redis:

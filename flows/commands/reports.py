@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from ...features.errors import SettingsError
 from ...learners import LogLoss, MeanReward, RecentReward
 from ..learn import Progress
 from ..settings import Settings
@@ -82,8 +83,25 @@ Message: TypeAlias = Ready | Serving | Stopping | Failed | Ended | Report
 
 
 def encode(thing: msgspec.Struct) -> bytes:
-    """Write one line."""
-    return msgspec.json.encode(thing, enc_hook=str) + b"\n"  # only paths are not known to it
+    """Write one line.
+
+    Raises
+    ------
+    SettingsError
+        If an order has a path that is not UTF-8.
+    """
+    if isinstance(thing, Failed):  # it may name any file
+        text = thing.text.encode("utf-8", "backslashreplace").decode()
+        thing = msgspec.structs.replace(thing, text=text)
+    try:
+        # Only paths are not known to it.
+        return msgspec.json.encode(thing, enc_hook=str) + b"\n"
+    except UnicodeEncodeError as error:
+        text = error.object.encode("utf-8", "backslashreplace").decode()
+        raise SettingsError(
+            f"{text}: is not UTF-8, and other processes cannot be told of it; rename it, or name "
+            "the directory that it is in"
+        ) from None
 
 
 def decode_order(line: bytes, kind: type[_T]) -> _T:

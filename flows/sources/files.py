@@ -18,7 +18,7 @@ from .finding import find, folded, partition_of
 from .following import Follower
 from .mapped import MappedReader
 from .ndjson import LineReader
-from .opening import UNREADABLE, is_whole, kind_of, unreadable
+from .opening import UNREADABLE, is_whole, kind_of, shown, unreadable
 from .parquet import RowReader
 from .pieces import Piece, Reader
 from .read_marks import Held, Mark, Marks, digest
@@ -127,9 +127,9 @@ class FileSource(EventSource[FileState]):
     def describe(self) -> str:
         """The first file and how many there are."""
         if not self.files:
-            return f"{self._paths[0]}, where no file is yet"
+            return f"{shown(self._paths[0])}, where no file is yet"
         more = len(self.files) - 1
-        return f"{self.files[0]}" + (f" and {more} more" if more else "")
+        return shown(self.files[0]) + (f" and {more} more" if more else "")
 
     def partitions(self) -> int:
         """One, unless the files are said to make several."""
@@ -204,6 +204,7 @@ class _FilePartition(LogPartition[FileState]):
         self._number = number
         self._reader: Reader | None = None
         self._file: Path | None = None
+        self._origin = ""
         self._position = state["position"] if state else 0
         self._seq = state["seq"] if state else 0
         self._held: Held | None = None
@@ -262,7 +263,7 @@ class _FilePartition(LogPartition[FileState]):
 
     def _open(self, file: Path) -> None:
         mark = self._marks.get(file)
-        self._file = file
+        self._file, self._origin = file, shown(file)
         try:
             # Before the reader: if the path comes to name another file in between, that is
             # noticed later, and not taken for what was read.
@@ -301,7 +302,7 @@ class _FilePartition(LogPartition[FileState]):
             position=self._position,
             format="arrow" if isinstance(piece.payload, pa.Table) else "ndjson",
             payload=piece.payload,
-            origin=os.fspath(self._file or ""),
+            origin=self._origin,
             line=piece.line,
             seq=self._seq,
             records=piece.records,
