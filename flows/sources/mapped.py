@@ -12,6 +12,7 @@ from ...features.event_check import explain
 from .faults import NO_EVENT, Fault
 from .pieces import Piece, Reader
 from .row_events import RowError, RowEvents, fault
+from .table_rows import rows_of
 
 _BAD_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -54,6 +55,8 @@ class MappedReader:
                 lines.append(b"")
                 continue
             try:
+                if isinstance(row, RowError):
+                    raise row
                 if isinstance(row, Exception):
                     raise RowError(*explain(row))
                 lines.append(self._rows.of_mapping(row, text))
@@ -71,7 +74,7 @@ class MappedReader:
     def _records(self, payload: bytes | pa.Table) -> Iterator[tuple[bytes | None, Any]]:
         """Yield each record's text, if it has one, and what it says: None where it is blank."""
         if not isinstance(payload, bytes):
-            yield from ((None, row) for row in payload.to_pylist())
+            yield from rows_of(payload, self._rows)
             return
         for line in payload.removesuffix(b"\n").split(b"\n"):
             text = line.strip()

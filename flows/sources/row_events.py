@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
 _MOST_DIGITS = 400
 _SHOWN = 20
+_PARQUET_ONLY = (bytes, Decimal)
 _Convert = Callable[[str], Any]
 
 
@@ -174,7 +176,7 @@ class RowEvents:
 
         who = take(asked.customer_id, "customer_id")
         try:
-            at = self._time(take(asked.event_timestamp, "event_timestamp"))
+            at = self._time(_text_of(take(asked.event_timestamp, "event_timestamp")))
         except ValueError as error:
             if isinstance(error, RowError):
                 raise
@@ -185,12 +187,14 @@ class RowEvents:
             "event_id": digest(text or self._encode(row)) if identity is None else _text(identity),
             "event_timestamp": at,
             "customer_id": _text(who),
-            "type": take(asked.type, "type") if asked.every_row_is is None else asked.every_row_is,
+            "type": asked.every_row_is or _text_of(take(asked.type, "type")),
         }
         if channel is not None:
-            event["channel"] = channel
+            event["channel"] = _text_of(channel)
         event["properties"] = {
             self._properties.get(key, key): value
+            if type(value) not in _PARQUET_ONLY
+            else self._known_to_json(key, value)
             for key, value in left.items()
             if value is not None
         }
@@ -199,6 +203,26 @@ class RowEvents:
     def shown(self, row: Any) -> bytes:
         """Return a row without a text as JSON."""
         return self._encode(row)
+
+    def path_of(self, column: str) -> str:
+        """Return where in an event the value of a column is.
+
+        >>> RowEvents(EventSchema("s", types=("a",)), Columns(customer_id="user")).path_of("user")
+        '$.customer_id'
+        """
+        asked = self.columns
+        for field in ("customer_id", "event_timestamp", "type", "event_id", "channel"):
+            if column == (getattr(asked, field) or field):
+                return f"$.{field}"
+        return f"$.properties.{self._properties.get(column, column)}"
+
+    def _known_to_json(self, column: str, value: bytes | Decimal) -> Any:
+        if isinstance(value, bytes):
+            return _text_of(value)
+        kind = self._kinds.get(self._properties.get(column, column))
+        if kind == "int" and value.is_finite() and value == int(value):
+            return int(value)
+        return float(value) if kind in ("int", "float") else value
 
     def _converter(self, column: str) -> _Convert:
         kind = self._kinds.get(self._properties.get(column, column), "string")
@@ -281,7 +305,19 @@ def _bool(text: str) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text_of(value)
+
+
+def _text_of(value: Any) -> Any:
+    """Return bytes as the text that they nearly always are; other values, and bytes, as is."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    return value
 
 
 def _plain(value: Any) -> Any:

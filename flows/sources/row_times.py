@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,7 +44,7 @@ def time_reader(columns: Columns) -> TimeReader:
 
 
 def _auto(value: Any, zone: tzinfo) -> int:
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return _microseconds(value, zone)
     if isinstance(value, str) and not _is_number(value):
         try:
@@ -58,7 +59,7 @@ def _auto(value: Any, zone: tzinfo) -> int:
 
 
 def _counted(value: Any, per_second: int, unit: str) -> int:
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return _microseconds(value, UTC)
     number = _number(value)
     if number is None:
@@ -69,7 +70,7 @@ def _counted(value: Any, per_second: int, unit: str) -> int:
 
 
 def _by_pattern(value: Any, pattern: str, zone: tzinfo) -> int:
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return _microseconds(value, zone)
     try:
         return _microseconds(datetime.strptime(str(value).strip(), pattern), zone)
@@ -77,10 +78,12 @@ def _by_pattern(value: Any, pattern: str, zone: tzinfo) -> int:
         raise _no_time(pattern) from None
 
 
-def _microseconds(time: datetime, zone: tzinfo) -> int:
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=zone)
-    return (time - _EPOCH) // _MICROSECOND
+def _microseconds(at: date, zone: tzinfo) -> int:
+    if not isinstance(at, datetime):
+        at = datetime.combine(at, time.min)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone)
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def _is_number(text: str) -> bool:
@@ -90,6 +93,8 @@ def _is_number(text: str) -> bool:
 
 
 def _number(value: Any) -> float | int | None:
+    if isinstance(value, Decimal):
+        value = str(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
