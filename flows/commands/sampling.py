@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ...features.errors import SourceError
+from ..sources.csv_rows import LONGEST_FIELD
 from ..sources.opening import UNREADABLE, kind_of, open_bytes, unreadable
 
 MOST_ROWS = 20_000
@@ -19,6 +20,7 @@ _MOST_COLUMNS = 1_000
 _DELIMITERS = (",", ";", "\t", "|")
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+csv.field_size_limit(LONGEST_FIELD)
 
 Row = dict[str, Any]
 
