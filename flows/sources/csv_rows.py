@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...features.errors import SourceError
 from .faults import NO_EVENT, Fault
+from .following import Unclosed
 from .opening import is_whole, open_bytes
 from .pieces import Piece
 from .row_events import RowError, RowEvents, fault
@@ -47,6 +48,8 @@ class CsvReader:
         1-based number of its line.
     growing
         Leave a last record without a newline for later: it may not be whole yet.
+    unclosed
+        Says how long to leave one whose last quote is missing; None: until it is too long.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class CsvReader:
         offset: int = 0,
         line: int = 1,
         growing: bool = False,
+        unclosed: Unclosed | None = None,
     ) -> None:
         self._file = open_bytes(path, buffering=_BUFFER_BYTES)
         self._path = path
@@ -73,6 +77,8 @@ class CsvReader:
         self._batch = batch_rows
         self._longest = max_event_bytes
         self._growing = growing and not is_whole(path)
+        self._unclosed = unclosed
+        self._torn = 0  # bytes of a last line without a newline
         self._waiting: deque[tuple[bytes, int]] = deque()  # lines that were read ahead
         self._ended = False
         self._begin = offset, line
@@ -186,7 +192,7 @@ class CsvReader:
         except csv.Error as error:
             fields = RowError(str(error))
         if open_ended:
-            if self._growing and size <= self._longest:
+            if self._growing and size <= self._longest and self._may_be_closed(size):
                 self._ended = True  # its other lines may come
                 return None
             fields = RowError("a quote that is never closed")
@@ -196,6 +202,12 @@ class CsvReader:
         whole = self._decoded(text)
         self._advance(len(text), len(taken))
         return text, whole if isinstance(whole, RowError) else fields, len(taken)
+
+    def _may_be_closed(self, size: int) -> bool:
+        if self._unclosed is None:
+            return True
+        size += self._torn
+        return self._unclosed.waits(self._path, self.offset, size, torn=self._torn > 0)
 
     def _decoded(self, text: bytes) -> str | RowError:
         try:
@@ -223,7 +235,7 @@ class CsvReader:
                 part = self._file.readline(_SKIPPED_BYTES)
                 size += len(part)
         if not part.endswith(b"\n") and self._growing:
-            self._ended = True
+            self._ended, self._torn = True, size
             return None
         if not line:
             return None

@@ -15,7 +15,7 @@ from .base import EPOCH_BYTES, PAUSE_SECONDS, EventSource, LogPartition, StopFla
 from .chunk import RawChunk
 from .csv_rows import CsvReader
 from .finding import find, folded, partition_of
-from .following import Follower
+from .following import Follower, Unclosed
 from .mapped import MappedReader
 from .ndjson import LineReader
 from .opening import UNREADABLE, is_whole, kind_of, shown, unreadable
@@ -62,8 +62,8 @@ class FileSource(EventSource[FileState]):
         Text columns of Parquet files to read as dictionaries.
     follow
         Wait for files to grow and for new ones to come, until stopped. An NDJSON or CSV file may
-        grow by lines; the last one counts once its newline is there. A Parquet or packed file
-        must be whole when it gets its name.
+        grow by lines; the last one counts once its newline is there, and a quote that stays open
+        is waited for some seconds. A Parquet or packed file must be whole when it gets its name.
     partitions
         How many partitions the files make: each must lie in a directory ``partition=K``, and a
         customer's events in that of ``shard % partitions``. None: all are one partition.
@@ -147,7 +147,7 @@ class FileSource(EventSource[FileState]):
         """Begin, or go on where `resume_state` says."""
         return _FilePartition(self, int(for_part), resume_state)
 
-    def open(self, file: Path, offset: int, line: int) -> Reader:
+    def open(self, file: Path, offset: int, line: int, unclosed: Unclosed | None = None) -> Reader:
         """A reader of one file from `offset` on."""
         kind, rows = kind_of(file), self._rows_of(file)
         try:
@@ -163,6 +163,7 @@ class FileSource(EventSource[FileState]):
                     offset=offset,
                     line=line,
                     growing=self._follow,
+                    unclosed=unclosed,
                 )
             if kind == "parquet":
                 reader = RowReader(
@@ -221,6 +222,7 @@ class _FilePartition(LogPartition[FileState]):
                     self._marks.rename(told, file)
             current = state["current"]
         self._todo = self._plan(current)
+        self._unclosed = Unclosed()
         self._follower: Follower | None = None
         if source._follow:
             self._follower = Follower(lambda: source.files_of(number, anew=True))
@@ -270,7 +272,7 @@ class _FilePartition(LogPartition[FileState]):
             self._held = Held(file)
         except OSError as error:
             raise unreadable(file, error) from error
-        self._reader = self._source.open(file, mark.offset, mark.line)
+        self._reader = self._source.open(file, mark.offset, mark.line, self._unclosed)
 
     def _look(self) -> bool:
         """Whether there is more to read now, in files that are followed."""
@@ -279,6 +281,7 @@ class _FilePartition(LogPartition[FileState]):
         changed = self._follower.changed()
         if any(self._marks.is_another(file) for file in changed):
             self._marks.follow(self._source.files_of(self._number, anew=True))
+        changed += (file for file in self._unclosed.due() if file not in changed)
         self._todo.extend(file for file in changed if not self._marks.finished(file))
         if not self._todo:
             waited = self._follower.wait(1.0 / self._source.partitions())

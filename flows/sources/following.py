@@ -13,6 +13,8 @@ _SCAN_SECONDS = 0.5
 _SCAN_SHARE = 100.0
 _LONGEST_WAIT = 0.02
 _RECENT = 16
+_QUOTE_SECONDS = 5.0
+_QUOTE_BYTES = 1 << 16
 
 
 class Follower:
@@ -73,3 +75,42 @@ class Follower:
         before = self._seen.get(path)
         self._seen[path] = now
         return now != before
+
+
+class Unclosed:
+    """How long records whose last quote has not come are waited for, in files that are followed.
+
+    A quote that was never meant to be one must not hold up the rows behind it. What ends within a
+    line is still being written: it may take its time, if it is short.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[Path, tuple[int, float]] = {}
+        self._due: dict[Path, float] = {}
+
+    def waits(self, path: Path, offset: int, size: int, *, torn: bool) -> bool:
+        """Whether the record at `offset`, of `size` bytes so far, may still get its quote.
+
+        Parameters
+        ----------
+        torn
+            The file ends within a line.
+        """
+        now = time.monotonic()
+        at, since = self._since.get(path, (-1, now))
+        if at != offset:
+            since = now
+        self._since[path] = offset, since
+        if now - since < _QUOTE_SECONDS:
+            self._due[path] = since + _QUOTE_SECONDS
+            return True
+        self._due.pop(path, None)
+        return torn and size <= _QUOTE_BYTES
+
+    def due(self) -> list[Path]:
+        """Files that are to be looked at again although they have not changed."""
+        now = time.monotonic()
+        found = sorted(path for path, at in self._due.items() if now >= at)
+        for path in found:
+            del self._due[path]
+        return found
