@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from ...features.errors import SourceError
-from ..sources.csv_rows import LONGEST_FIELD
+from ..sources.csv_rows import LONGEST_FIELD, check_line_ends
 from ..sources.opening import UNREADABLE, kind_of, open_bytes, unreadable
 
 MOST_ROWS = 20_000
 _MOST_BYTES = 16 << 20
 _MOST_COLUMNS = 1_000
+_FIRST_BYTES = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -79,6 +80,8 @@ def read_sample(path: Path) -> Sample:
     if data.startswith(_WIDE_BOMS):
         raise SourceError(f"{path}: is UTF-16; save it as UTF-8")
     data = data.removeprefix(_BOM)
+    if kind == "csv":
+        check_line_ends(path, data.lstrip(b"\r\n")[:_FIRST_BYTES].partition(b"\n")[0])
     if not whole:
         data = data[: data.rfind(b"\n") + 1]
     if not data.strip():

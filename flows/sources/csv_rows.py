@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,8 +22,24 @@ _SKIPPED_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 18
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_QUOTED = re.compile(rb'"[^"]*"?')
+_RETURN_ALONE = re.compile(rb"\r[^\r\n]")
 LONGEST_FIELD = 1 << 30
 csv.field_size_limit(LONGEST_FIELD)  # a record is bounded already, by `max_event_bytes`
+
+
+def check_line_ends(path: Path, first: bytes) -> None:
+    """Check that the first line of a file does not hold another one.
+
+    Raises
+    ------
+    SourceError
+        If its lines end with a carriage return alone, as on a Mac long ago.
+    """
+    if _RETURN_ALONE.search(_QUOTED.sub(b"", first)):
+        raise SourceError(
+            f"{path}: its lines end with a carriage return alone; save it with newlines"
+        )
 
 
 class CsvReader:
@@ -54,7 +71,7 @@ class CsvReader:
     Raises
     ------
     SourceError
-        The header cannot be read, or it lacks a column.
+        The header cannot be read, or it lacks a column; or lines end with a carriage return alone.
     """
 
     def __init__(
@@ -224,6 +241,8 @@ class CsvReader:
         line = self._file.readline(self._longest + 2)
         if self.offset == 0 and line.startswith(_WIDE_BOMS):
             raise SourceError(f"{self._path}: is UTF-16; save it as UTF-8")
+        if self._make is None:
+            check_line_ends(self._path, line)
         if self.offset == 0 and line.startswith(_BOM):
             self.offset = len(_BOM)
             line = line[len(_BOM) :]
