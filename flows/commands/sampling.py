@@ -13,6 +13,7 @@ import msgspec
 from ...features.errors import SourceError
 from ..sources.csv_rows import LONGEST_FIELD, check_line_ends
 from ..sources.opening import UNREADABLE, kind_of, open_bytes, unreadable
+from ..sources.row_events import check_columns
 
 MOST_ROWS = 20_000
 _MOST_BYTES = 16 << 20
@@ -60,7 +61,7 @@ def read_sample(path: Path) -> Sample:
     Raises
     ------
     SourceError
-        If there is no such file, it is of another kind, or holds no row.
+        If there is no such file, it is of another kind, holds no row, or has a column twice.
     """
     kind = kind_of(path)
     if path.is_dir() or not path.exists():
@@ -86,7 +87,7 @@ def read_sample(path: Path) -> Sample:
         data = data[: data.rfind(b"\n") + 1]
     if not data.strip():
         raise SourceError(f"{path}: is empty")
-    found = _csv(data, whole) if kind == "csv" else _ndjson(data, whole)
+    found = _csv(path, data, whole) if kind == "csv" else _ndjson(data, whole)
     if not found.rows:
         raise SourceError(f"{path}: no row in it that can be read; is its first line the header?")
     if len(found.columns) > _MOST_COLUMNS:
@@ -94,7 +95,7 @@ def read_sample(path: Path) -> Sample:
     return found
 
 
-def _csv(data: bytes, whole: bool) -> Sample:
+def _csv(path: Path, data: bytes, whole: bool) -> Sample:
     encoding = "utf-8"
     try:
         text = data.decode()
@@ -112,6 +113,7 @@ def _csv(data: bytes, whole: bool) -> Sample:
                 continue
             if header is None:
                 header = [name.strip() for name in fields]
+                check_columns(str(path), header)
             elif len(rows) >= MOST_ROWS:
                 whole = False
                 break
@@ -123,7 +125,7 @@ def _csv(data: bytes, whole: bool) -> Sample:
         bad += 1
         whole = False
     return Sample(
-        columns=tuple(dict.fromkeys(name for name in header or () if name)),
+        columns=tuple(name for name in header or () if name),
         rows=tuple(rows), whole=whole, bad=bad, text=True, delimiter=delimiter, encoding=encoding,
     )  # fmt: skip
 

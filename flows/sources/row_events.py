@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -86,11 +87,7 @@ class RowEvents:
         """
         asked = self.columns
         names = [column.strip() for column in header]
-        for column in set(names) - {""}:
-            if names.count(column) > 1:
-                raise SourceError(
-                    f"{name}: the column {column!r} stands {names.count(column)} times"
-                )
+        check_columns(name, names)
 
         def place(column: str, field: str) -> int:
             if column in names:
@@ -235,6 +232,19 @@ class RowEvents:
             text = text.replace(".", "").replace(",", ".")
         number = _number(text)
         return text if number is None else number
+
+
+def check_columns(name: str, columns: Sequence[str]) -> None:
+    """Check that a file's first line names no column twice; one without a name is none.
+
+    Raises
+    ------
+    SourceError
+        Naming the first that it does.
+    """
+    for column, times in Counter(columns).items():
+        if column and times > 1:
+            raise SourceError(f"{name}: the column {column!r} stands {times} times")
 
 
 def digest(text: bytes) -> str:
