@@ -47,9 +47,9 @@ class FileSource(EventSource[FileState]):
     Parameters
     ----------
     paths
-        A file, a directory (searched in depth for `.ndjson`, `.jsonl`, `.csv`, each also with
-        `.gz`, and `.parquet`; names that begin with `.` or `_` are passed over), a glob, or
-        several of these.
+        A file, a directory (searched in depth, linked directories too, for `.ndjson`, `.jsonl`,
+        `.csv`, each also with `.gz`, and `.parquet`; names that begin with `.` or `_` are passed
+        over), a glob, or several of these.
     batch_rows
         Records in a chunk, at most.
     max_event_bytes
@@ -77,8 +77,9 @@ class FileSource(EventSource[FileState]):
     Raises
     ------
     SourceError
-        A path that does not exist, a directory or glob without an event file, a suffix that
-        is not known, a name that no rows are declared for; the message names it.
+        A path that does not exist, a directory that cannot be read, a directory or glob without
+        an event file, a suffix that is not known, a name that no rows are declared for; the
+        message names it.
 
     Examples
     --------

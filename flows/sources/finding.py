@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from ...features.errors import SourceError
-from .opening import SUFFIXES, kind_of
+from .opening import SUFFIXES, kind_of, unreadable
 
 _GLOB = "*?["
 _PARTITION = re.compile(r"partition=(\d+)")
@@ -20,10 +22,18 @@ def find(path: Path, *, none_yet: bool = False) -> list[Path]:
     Raises
     ------
     SourceError
-        There is no such path, no event file, or a file of another kind.
+        There is no such path, no event file, or a file of another kind; or a directory cannot be
+        read.
     """
+    try:
+        return _find(path, none_yet=none_yet)
+    except OSError as error:
+        raise unreadable(Path(error.filename or path), error) from error
+
+
+def _find(path: Path, *, none_yet: bool) -> list[Path]:
     if path.is_dir():
-        found = [file for file in path.rglob("*") if _is_event_file(file, below=path)]
+        found = list(_below(path))
         if not found and not none_yet:
             raise SourceError(f"{path}: no event files ({', '.join(SUFFIXES)}) in this directory")
         return [file.absolute() for file in found]
@@ -56,9 +66,44 @@ def folded(file: Path) -> Path:
     return plain if same else Path(os.path.realpath(file))  # `..` of a link is elsewhere
 
 
-def _is_event_file(file: Path, *, below: Path) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in file.relative_to(below).parts)
-    return kind_of(file) is not None and not hidden and file.is_file()
+def _below(top: Path) -> Iterator[Path]:
+    """Yield the event files below a directory, of each directory once."""
+    seen: set[tuple[int, int]] = set()
+    places = [os.fspath(top)]
+    while places:
+        # Links last: a file that lies here has the name of its place here.
+        places.sort()
+        links: list[str] = []
+        for place in places:
+            yield from _walk(place, seen, links)
+        places = links
+
+
+def _walk(top: str, seen: set[tuple[int, int]], links: list[str]) -> Iterator[Path]:
+    for place, directories, files in os.walk(top, onerror=_fail_unless_gone):
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(place)
+            here = found.st_dev, found.st_ino
+            if here in seen:
+                directories.clear()
+                continue
+            seen.add(here)
+        directories[:] = [name for name in directories if not _is_hidden(name)]
+        paths = (os.path.join(place, name) for name in directories)
+        links += [path for path in paths if os.path.islink(path)]
+        for name in files:
+            file = Path(place, name)
+            if not _is_hidden(name) and kind_of(file) is not None and file.is_file():
+                yield file
+
+
+def _fail_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def partition_of(file: Path, partitions: int) -> int:
