@@ -11,14 +11,10 @@ view's values are read from the customer's packed row, which the workers publish
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from feast import Entity, FeatureService, FeatureView, RepoConfig, metrics, utils
+from feast import Entity, FeatureService, FeatureView, RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.online_response import OnlineResponse
@@ -30,8 +26,9 @@ from pydantic import PositiveFloat, StrictStr, field_validator, model_validator
 from . import connection
 from .direct import DirectPlan, DirectPlans, DirectResponse, Keys
 from .errors import ComputedViewError
-from .lookup import Lookup, ReadRow, ordered, plan_lookups
-from .response import Column, ComputedResponse
+from .lookup import Lookup, ReadRow, plan_lookups
+from .request import asked, current_request, timed
+from .response import ComputedResponse
 from .source import source_of
 
 if TYPE_CHECKING:
@@ -39,20 +36,6 @@ if TYPE_CHECKING:
 
 _Steps: TypeAlias = "Generator[Command, Any, ServedRows]"
 _FeastRow = tuple[EntityKey, dict[str, Value], dt.datetime, dt.datetime | None]
-
-
-@dataclass
-class _Request:
-    """What the store knows of a lookup beside what Feast hands it on the way.
-
-    Feast forgets the order of the features before it reads, and makes its answer after.
-    """
-
-    order: Sequence[str] = ()
-    columns: dict[str, Column] = field(default_factory=dict)
-
-
-_request: ContextVar[_Request | None] = ContextVar("_request", default=None)
 
 
 class NextbestOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -124,10 +107,10 @@ class NextbestOnlineStore(RedisOnlineStore):
         direct = self._direct(features, entity_rows, registry, project, full_feature_names)
         if direct is not None and not include_feature_view_version_metadata:
             plan, keys = direct
-            with _timed():
+            with timed():
                 rows = self._run(config, plan.catalog.lookup(keys.texts))
             return DirectResponse(plan, keys, rows)
-        with _asked(features, registry, project, full_feature_names) as request:
+        with asked(features, registry, project, full_feature_names) as request:
             answer = super().get_online_features(
                 config, features, entity_rows, registry, project, full_feature_names,
                 include_feature_view_version_metadata,
@@ -148,10 +131,10 @@ class NextbestOnlineStore(RedisOnlineStore):
         direct = self._direct(features, entity_rows, registry, project, full_feature_names)
         if direct is not None and not include_feature_view_version_metadata:
             plan, keys = direct
-            with _timed():
+            with timed():
                 rows = await self._run_async(config, plan.catalog.lookup(keys.texts))
             return DirectResponse(plan, keys, rows)
-        with _asked(features, registry, project, full_feature_names) as request:
+        with asked(features, registry, project, full_feature_names) as request:
             answer = await super().get_online_features_async(
                 config, features, entity_rows, registry, project, full_feature_names,
                 include_feature_view_version_metadata,
@@ -168,7 +151,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         full_feature_names: bool,
         include_feature_view_version_metadata: bool,
     ) -> None:
-        request = _request.get() or _Request()
+        request = current_request()
         lookups, others = plan_lookups(
             grouped_refs, join_key_values, entity_name_to_join_key_map, request.order
         )
@@ -194,7 +177,7 @@ class NextbestOnlineStore(RedisOnlineStore):
         full_feature_names: bool,
         include_feature_view_version_metadata: bool,
     ) -> None:
-        request = _request.get() or _Request()
+        request = current_request()
         lookups, others = plan_lookups(
             grouped_refs, join_key_values, entity_name_to_join_key_map, request.order
         )
@@ -340,45 +323,6 @@ class NextbestOnlineStore(RedisOnlineStore):
 def _seconds(config: RedisOnlineStoreConfig) -> float:
     assert isinstance(config, NextbestOnlineStoreConfig)
     return config.timeout_seconds
-
-
-@contextmanager
-def _timed() -> Iterator[None]:
-    """Tell Feast's metrics, where they are on, how long a lookup took."""
-    start = time.monotonic()
-    yield
-    if metrics._config.online_features:
-        metrics.track_online_store_read(time.monotonic() - start)
-
-
-@contextmanager
-def _asked(
-    features: list[str] | FeatureService,
-    registry: BaseRegistry,
-    project: str,
-    full_feature_names: bool,
-) -> Iterator[_Request]:
-    """Keep what is known of a lookup while Feast answers it."""
-    context = utils._get_cached_request_context(registry, project, features, full_feature_names)
-    if getattr(features, "precompute_online", False):
-        for view, _ in context[5]:
-            if source_of(view) is not None:
-                raise ComputedViewError(
-                    f"{view.name} is computed as of now: precomputed vectors of it would be "
-                    "stale. Take precompute_online off the feature service"
-                )
-    request = _Request(ordered(features, context[0]))
-    token = _request.set(request)
-    try:
-        yield request
-    finally:
-        _request.reset(token)
-    if context[1]:
-        # An on-demand view may give a name of its own to what was read under the same name.
-        for view in context[1]:
-            for made in view.features:
-                request.columns.pop(made.name, None)
-                request.columns.pop(f"{view.projection.name_to_use()}__{made.name}", None)
 
 
 def _refuse_write(table: FeatureView) -> None:
