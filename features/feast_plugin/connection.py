@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import redis
 import redis.asyncio
 import redis.asyncio.retry
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -18,6 +20,10 @@ from .errors import StoreAwayError
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+# Up to the last @: whoever forgot to quote a password may have one, or a colon or a slash, in it.
+_OF_USER = re.compile(r"^((?:[\w+.-]+://)?+[^:]*):.*@", re.DOTALL)
+_NAMED = re.compile(r"(password[^=,&]*=)[^&]*", re.IGNORECASE)
+_NAMED_TO_FEAST = re.compile(r"(password[^=,&]*=)[^,]*", re.IGNORECASE)
 
 
 def is_url(connection_string: str) -> bool:
@@ -31,7 +37,8 @@ def check(connection_string: str) -> str:
     Raises
     ------
     ValueError
-        For an environment variable that is not set, or a URL of another kind.
+        For an environment variable that is not set, a URL of another kind, or one with a port that
+        is no number.
 
     Examples
     --------
@@ -44,11 +51,32 @@ def check(connection_string: str) -> str:
     """
     if match := _VARIABLE.fullmatch(connection_string):
         raise ValueError(f"the environment variable {match[1]} is not set")
-    if is_url(connection_string) and not connection_string.startswith(_SCHEMES):
+    if not is_url(connection_string):
+        return connection_string
+    shown = repr(without_password(connection_string))
+    if not connection_string.startswith(_SCHEMES):
+        raise ValueError(f"{shown} does not begin with {', '.join(_SCHEMES)}")
+    try:
+        _ = urlsplit(connection_string).port
+    except ValueError:
+        # The client would show as a port what may be half of a password.
         raise ValueError(
-            f"{without_password(connection_string)!r} does not begin with {', '.join(_SCHEMES)}"
-        )
+            f"{shown} is no URL: in a password, write %2F for /, %3F for ? and %23 for #"
+        ) from None
     return connection_string
+
+
+def check_url(url: str) -> str:
+    """Return a URL that can mean something; see `check`.
+
+    >>> check_url("cache:6379,password=secret")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'cache:6379,password=***' does not begin with redis://, rediss://, unix://
+    """
+    if not is_url(check(url)):
+        raise ValueError(f"{without_password(url)!r} does not begin with {', '.join(_SCHEMES)}")
+    return url
 
 
 def has_password(url: str) -> bool:
@@ -57,20 +85,30 @@ def has_password(url: str) -> bool:
     >>> has_password("redis://:secret@cache:6379/0"), has_password("redis://cache:6379/0")
     (True, False)
     """
-    parts = urlsplit(url)
-    return bool(parts.password) or any("password" in key for key in parse_qs(parts.query))
+    named = any("password" in key.lower() for key in parse_qs(urlsplit(url).query))
+    return named or without_password(url) != url
 
 
 def without_password(connection_string: str) -> str:
     """Return a connection string as a message may show it.
 
-    >>> without_password("redis://me:secret@cache:6379/0")
+    >>> without_password("redis://me:my:secret@cache:6379/0")
     'redis://me:***@cache:6379/0'
     >>> without_password("cache:6379,db=0,password=secret")
     'cache:6379,db=0,password=***'
     """
-    shown = re.sub(r"(?<=:)[^:/@]*(?=@)", "***", connection_string)
-    return re.sub(r"(password=)[^,&]*", r"\1***", shown)
+    named = _NAMED if is_url(connection_string) else _NAMED_TO_FEAST
+    shown = named.sub(r"\1***", connection_string)
+    return _OF_USER.sub(r"\1:***@", shown)
+
+
+def refusal(why: str, connection_string: str) -> ValidationError:
+    """Return an error of a store's options; pydantic's own shows what was given."""
+    kind = PydanticCustomError("connection_string", "{why}", {"why": why})
+    shown = without_password(connection_string)
+    return ValidationError.from_exception_data(
+        "connection_string", [{"type": kind, "input": shown}]
+    )
 
 
 def client(url: str, seconds: float) -> Any:

@@ -60,14 +60,20 @@ class NextbestOnlineStoreConfig(RedisOnlineStoreConfig):
     @field_validator("connection_string")
     @classmethod
     def _check_connection_string(cls, given: str) -> str:
-        return connection.check(given)
+        try:
+            return connection.check(given)
+        except ValueError as error:
+            raise connection.refusal(str(error), given) from None
 
     @model_validator(mode="after")
     def _check_kind(self) -> NextbestOnlineStoreConfig:
+        given = self.connection_string
         if self.redis_type.value == "redis_cluster":
-            raise ValueError("redis_type: the rows of all customers are in one server or sentinel")
-        if connection.is_url(self.connection_string) and self.client.value != "redis":
-            raise ValueError(f"client: {self.client.value} needs host:port, not a URL")
+            why = "redis_type: the rows of all customers are in one server or sentinel"
+            raise connection.refusal(why, given)
+        if connection.is_url(given) and self.client.value != "redis":
+            why = f"client: {self.client.value} needs host:port, not a URL"
+            raise connection.refusal(why, given)
         return self
 
 

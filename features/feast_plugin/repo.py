@@ -118,7 +118,7 @@ def write_repo(
         If the URL is of another kind.
     """
     catalog = load_catalog(reference)
-    secret = connection.has_password(connection.check(url))
+    secret = connection.has_password(connection.check_url(url))
     root = Path(directory).resolve()
     root.mkdir(parents=True, exist_ok=True)
     file = root / "feature_store.yaml"
@@ -158,6 +158,11 @@ def apply(
     directory, url, registry, archive
         As in `write_repo`; no file but the registry is written.
 
+    Raises
+    ------
+    ValueError
+        If the URL is of another kind.
+
     Examples
     --------
     >>> store = apply(catalog, "feast", "unix:///srv/server.sock")  # doctest: +SKIP
@@ -166,6 +171,7 @@ def apply(
     ... ).to_dict()  # doctest: +SKIP
     {'customer_id': ['ada'], 'events': [3]}
     """
+    connection.check_url(url)
     root = Path(directory).resolve()
     root.mkdir(parents=True, exist_ok=True)
     store = FeatureStore(
