@@ -10,6 +10,7 @@ view's values are read from the customer's packed row, which the workers publish
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -98,6 +99,10 @@ class NextbestOnlineStore(RedisOnlineStore):
     """
 
     _direct_plans: DirectPlans | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._async_clients: dict[asyncio.AbstractEventLoop, Any] = {}
 
     def get_online_features(
         self,
@@ -282,10 +287,26 @@ class NextbestOnlineStore(RedisOnlineStore):
         return super()._get_client(online_store_config)
 
     async def _get_client_async(self, online_store_config: RedisOnlineStoreConfig) -> Any:
-        url = online_store_config.connection_string
-        if self._client_async is None and connection.is_url(url):
-            self._client_async = connection.async_client(url, _seconds(online_store_config))
-        return await super()._get_client_async(online_store_config)
+        # A connection belongs to the event loop that made it, and a process may have several.
+        loop = asyncio.get_running_loop()
+        found = self._async_clients.get(loop)
+        if found is None:
+            for other in [each for each in self._async_clients if each.is_closed()]:
+                self._async_clients.pop(other, None)
+            url = online_store_config.connection_string
+            if connection.is_url(url):
+                found = connection.async_client(url, _seconds(online_store_config))
+            else:  # a store of Feast's makes one client and keeps it
+                found = await RedisOnlineStore()._get_client_async(online_store_config)
+            self._async_clients[loop] = found
+        return found
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop; the next lookup makes new ones."""
+        client = self._async_clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+        await super().close()
 
     def _direct(
         self,

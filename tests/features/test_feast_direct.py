@@ -249,9 +249,8 @@ def test_awaited_lookups_too(shop: feast.FeatureStore, clock: Callable[[int], No
     async def ask() -> OnlineResponse:
         try:
             return await shop.get_online_features_async(CUSTOMER_REFS, rows)
-        finally:  # a connection belongs to one event loop
-            await _online(shop)._client_async.aclose()
-            _online(shop)._client_async = None
+        finally:
+            await shop.close()
 
     answer = asyncio.run(ask())
     assert isinstance(answer, DirectResponse)

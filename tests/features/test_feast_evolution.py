@@ -83,9 +83,7 @@ def ask(
             try:
                 return await fs.get_online_features_async(refs, rows, **settings)
             finally:
-                online: Any = fs._get_provider().online_store
-                await online._client_async.aclose()
-                online._client_async = None
+                await fs.close()
 
         return asyncio.run(wait())
 

@@ -163,11 +163,8 @@ def ask(
         async def wait() -> OnlineResponse:
             try:
                 return await shop.get_online_features_async(**arguments, **settings)
-            finally:  # a connection belongs to one event loop
-                online: Any = shop._get_provider().online_store
-                if online._client_async is not None:
-                    await online._client_async.aclose()
-                    online._client_async = None
+            finally:
+                await shop.close()
 
         return asyncio.run(wait())
 
