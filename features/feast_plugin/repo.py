@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from feast import FeatureStore, RepoConfig
+from sqlalchemy import URL
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
@@ -206,4 +207,5 @@ def _offline(archive: str | Path | None) -> dict[str, str]:
 def _sqlite(root: Path, registry: str | Path | None) -> str:
     path = root / (registry or "registry.db")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{path}"
+    # A ? or a % in it means something else in a URL.
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
