@@ -19,7 +19,7 @@ def key_text(entity: Entity, parts: str | Sequence[str]) -> str:
     Raises
     ------
     SettingsError
-        If they are not as many strings as the entity has join keys.
+        If they are not as many strings as the entity has join keys, or one is no text.
 
     Examples
     --------
@@ -34,7 +34,10 @@ def key_text(entity: Entity, parts: str | Sequence[str]) -> str:
         raise SettingsError(f"{parts!r:.80}: {entity.name} is found by the strings {keys}")
     if len(given) == 1:
         return given[0]
-    return "".join(f"{len(part.encode())}:{part}" for part in given)
+    try:
+        return "".join(f"{len(part.encode())}:{part}" for part in given)
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"an id is no text: {error}") from None
 
 
 def key_column(entity: Entity, columns: Sequence[Any]) -> Any:

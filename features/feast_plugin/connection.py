@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from .errors import StoreAwayError
+from .errors import IdError, StoreAwayError
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -139,6 +139,8 @@ def store_errors(connection_string: str) -> Iterator[None]:
     ------
     StoreAwayError
         Instead of an error of the store's client.
+    IdError
+        If a command is no text: ids are all that a user gives to one.
     """
     try:
         yield
@@ -147,3 +149,5 @@ def store_errors(connection_string: str) -> Iterator[None]:
         raise StoreAwayError(
             f"{shown}: lookup failed: {error}. Is the server running, and is this its address?"
         ) from error
+    except UnicodeEncodeError as error:
+        raise IdError(f"an id is no text: {error}") from None

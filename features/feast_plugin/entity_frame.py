@@ -64,7 +64,7 @@ class EntityFrame:
         frame[timestamp] = _utc(timestamp, frame[timestamp])
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeEncodeError) as error:
             raise EntityFrameError(f"the entity frame cannot be read: {error}") from error
         place = table.column_names.index(timestamp)
         times = table[timestamp].cast(_TIME, safe=False)

@@ -26,6 +26,14 @@ class EntityFrameError(FeastError, SettingsError):
         return 400
 
 
+class IdError(FeastError, SettingsError):
+    """An id that features are asked for is no text."""
+
+    def http_status_code(self) -> int:
+        """Return 400: the request is wrong, not the server."""
+        return 400
+
+
 class StoreAwayError(FeastError, StoreError):
     """The online store does not answer, or refuses."""
 

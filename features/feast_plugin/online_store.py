@@ -90,6 +90,8 @@ class NextbestOnlineStore(RedisOnlineStore):
     ------
     StoreAwayError
         The store does not answer.
+    IdError
+        An id is no text.
     RowError
         A row is damaged or of another declaration; the message names the customer.
     RegistryError

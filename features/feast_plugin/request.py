@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from feast import FeatureService, metrics, utils
 from feast.infra.registry.base_registry import BaseRegistry
 
-from .errors import ComputedViewError
+from .errors import ComputedViewError, IdError
 from .lookup import ordered
 from .response import Column
 from .source import source_of
@@ -22,9 +22,19 @@ class Request:
     """A lookup that Feast answers.
 
     Feast forgets the order of the features before it reads, and makes its answer after.
+
+    Attributes
+    ----------
+    order
+        ``view:feature`` as they were asked for.
+    has_ids
+        Whether Feast has taken the ids and begins to read.
+    columns
+        What was read of computed views.
     """
 
     order: Sequence[str] = ()
+    has_ids: bool = False
     columns: dict[str, Column] = field(default_factory=dict)
 
 
@@ -32,8 +42,10 @@ _request: ContextVar[Request | None] = ContextVar("_request", default=None)
 
 
 def current_request() -> Request:
-    """Return what is known of the lookup that is being answered."""
-    return _request.get() or Request()
+    """Return what is known of the lookup that is being answered, as reading begins."""
+    request = _request.get() or Request()
+    request.has_ids = True
+    return request
 
 
 @contextmanager
@@ -58,6 +70,8 @@ def asked(
     ------
     ComputedViewError
         If a precomputed answer of a computed view is asked for.
+    IdError
+        If an id is no text.
     """
     context = utils._get_cached_request_context(registry, project, features, full_feature_names)
     if getattr(features, "precompute_online", False):
@@ -71,6 +85,10 @@ def asked(
     token = _request.set(request)
     try:
         yield request
+    except UnicodeEncodeError as error:
+        if request.has_ids:  # it is of something else, such as an on-demand view
+            raise
+        raise IdError(f"an id is no text: {error}") from None
     finally:
         _request.reset(token)
     if context[1]:

@@ -17,7 +17,7 @@ from ..declaration import Feature
 from ..declared import pick_schema, schema_key
 from ..entity_keys import key_text
 from ..errors import RowError as UnreadableRow
-from ..errors import StateError, UnknownSchemaError
+from ..errors import SettingsError, StateError, UnknownSchemaError
 from ..kernels.layout import COUNT, I64, LAST, U8
 from ..kernels.read import PRESENT
 from ..online import RowDecoder, key_prefix, now_us
@@ -25,7 +25,7 @@ from ..plan import Plan
 from ..state import FeatureRows
 from . import wire
 from .definitions import schema_tag
-from .errors import RegistryError, RowError
+from .errors import IdError, RegistryError, RowError
 from .source import EventSource
 
 __all__ = ["ServedCatalog", "ServedRows", "now_us", "served"]
@@ -113,10 +113,19 @@ class ServedCatalog:
         return self._features[view, name][1]
 
     def texts(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
-        """Return the key texts of n things: strings by join key, in declared order."""
+        """Return the key texts of n things: strings by join key, in declared order.
+
+        Raises
+        ------
+        IdError
+            If one is no text; of a single join key, the store's client finds out.
+        """
         if len(columns) == 1:
             return columns[0]
-        return [key_text(self.entity, parts) for parts in zip(*columns, strict=True)]
+        try:
+            return [key_text(self.entity, parts) for parts in zip(*columns, strict=True)]
+        except SettingsError as error:
+            raise IdError(str(error)) from None
 
     def lookup(self, texts: Sequence[str]) -> Generator[Command, Any, ServedRows]:
         """Read the rows of n things as of when they come, whoever talks to the store.

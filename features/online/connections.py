@@ -182,6 +182,8 @@ def given(client: redis.Redis) -> Callable[[Command], Any]:
             return untyped.execute_command(*command)
         except redis.RedisError as error:
             raise StoreError(f"feature lookup failed: {error}") from error
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"an id is no text: {error}") from None
 
     return execute
 
@@ -196,6 +198,8 @@ def given_async(client: redis.asyncio.Redis) -> Callable[[Command], Awaitable[An
             return await untyped.execute_command(*command)
         except redis.RedisError as error:
             raise StoreError(f"feature lookup failed: {error}") from error
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"an id is no text: {error}") from None
 
     return execute
 

@@ -295,7 +295,10 @@ def _needed(after: Receipts, choice: Choice, keys: list[list[str]]) -> npt.NDArr
         far[receipt.customer] = max(receipt.position, far.get(receipt.customer, -1))
     prefix = len(choice.parts[own].prefix)
     customers = [key[prefix:] for key in keys[own]]
-    hashes = {name: int(hash_string(name)[0]) for name in dict.fromkeys(customers)}
+    try:
+        hashes = {name: int(hash_string(name)[0]) for name in dict.fromkeys(customers)}
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"an id is no text: {error}") from None
     strangers = far.keys() - hashes.values()
     for receipt in receipts:
         if receipt.customer in strangers:
