@@ -157,7 +157,7 @@ def positions_of(valid: pa.Array[Any]) -> npt.NDArray[np.int64]:
 
 def _utc(name: str, times: Any) -> Any:
     """Make a column one of times in UTC, as Feast's DuckDB store does."""
-    times = times.infer_objects()
+    times = _of_pandas(times).infer_objects()
     kinds = pd.api.types
     if kinds.is_string_dtype(times) or kinds.is_object_dtype(times):
         try:
@@ -169,3 +169,13 @@ def _utc(name: str, times: Any) -> Any:
     if isinstance(times.dtype, pd.DatetimeTZDtype):
         return times.dt.tz_convert("UTC")
     return times.dt.tz_localize("UTC")
+
+
+def _of_pandas(times: Any) -> Any:
+    """Make a column of Arrow's times or dates, which pandas takes for no times, one of pandas'."""
+    if not isinstance(times.dtype, pd.ArrowDtype):
+        return times
+    kind = times.dtype.pyarrow_dtype
+    if pa.types.is_timestamp(kind):
+        return pa.array(times).to_pandas()
+    return pa.array(times).cast(pa.timestamp("s")).to_pandas() if pa.types.is_date(kind) else times
