@@ -7,6 +7,7 @@ means is found out by Feast, once; any other request takes Feast's own way.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
@@ -156,16 +157,18 @@ class DirectPlans:
         plans = self._current(registry)
         plan = plans.get(key)
         if plan is None:
+            _tell_apart(registry)
+            plans = self._current(registry)
             if service is not None:
                 known = registry.get_feature_service(service.name, project, allow_cache=True)
                 if known != service:
                     return None  # which of the two is meant is for Feast to say
             plan = _compile(features, registry, project, full_names) or _FEAST
-            # Finding out may have renewed what is known of the registry.
-            plans = self._current(registry)
-            if len(plans) >= _MAX_PLANS:
-                plans.clear()
-            plans[key] = plan
+            # A copy that another thread has renewed meanwhile may say otherwise.
+            if self._current(registry) is plans:
+                if len(plans) >= _MAX_PLANS:
+                    plans.clear()
+                plans[key] = plan
         elif service is not None and plan is not _FEAST and plan.asked is not service:
             return plan if plan.asked == service else None
         return None if plan is _FEAST else plan
@@ -179,11 +182,26 @@ class DirectPlans:
         return self._plans
 
 
+def _tell_apart(registry: BaseRegistry) -> None:
+    """Renew a registry's copy if it is old, and give it a version if it has none.
+
+    Feast remembers what it found in a copy by version and address: copies of an SQL registry have
+    no version, and one may get the address of another that was freed.
+    """
+    if getattr(registry, "cached_registry_proto", None) is None:
+        return
+    registry.list_projects(allow_cache=True)
+    copy: Any = registry.cached_registry_proto  # type: ignore[attr-defined]  # if it keeps one
+    if not copy.version_id and copy.ByteSize():  # an empty copy is renewed as long as it is empty
+        copy.version_id = uuid.uuid4().hex
+
+
 def _compile(
     features: Asked, registry: BaseRegistry, project: str, full_names: bool
 ) -> DirectPlan | None:
     """Ask Feast what a request means, and whether that can be answered without it."""
-    context = utils._get_cached_request_context(registry, project, features, full_names)
+    # Past Feast's cache: where the copy is renewed while a thread asks, it keeps the older answer.
+    context = utils._get_online_request_context(registry, project, features, full_names)
     refs, on_demand, _, _, _, grouped, _, request_data, entityless = context
     if on_demand or request_data or entityless or not grouped:
         return None

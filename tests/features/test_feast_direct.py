@@ -267,6 +267,7 @@ def test_stock_feast_is_asked_what_a_request_means_only_once(
         raise AssertionError("asked again")
 
     monkeypatch.setattr(utils, "_get_cached_request_context", refuse)
+    monkeypatch.setattr(utils, "_get_online_request_context", refuse)
     monkeypatch.setattr(RedisOnlineStore, "get_online_features", refuse)
     _assert_same(_quickly(shop, list(refs), rows), first)
 
