@@ -160,9 +160,10 @@ def loop_meter(meter: RunMeter, loop: Loop, partitions: Mapping[str, str]) -> Lo
     declared = {} if fleet is None else fleet.challengers
     deciding = [name for name, one in declared.items() if one.river is None]
     members = [] if fleet is None else [fleet.champion, *deciding]
+    weights = {name: one.weight for name, one in loop.strategy.objectives.items()}
     return LoopMeter(
         meter, loop.strategy.name, loop.loaded.version, [goal.name for goal in loop.goals],
-        said | usual, partitions, members=members,
+        said | usual, partitions, members=members, weights=weights,
     )  # fmt: skip
 
 

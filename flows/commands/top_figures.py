@@ -41,7 +41,11 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How decisions were made: how often, and the mean reward of those whose outcome is known."""
+    """How decisions were made: how often, and what offers brought whose outcome is known.
+
+    `mean_reward` is the sum of the objectives' means, each times its weight; `rewarded` says of
+    how many offers.
+    """
 
     policy: str
     per_second: float
@@ -231,25 +235,42 @@ def _decided(watched: Watched) -> tuple[Counter[tuple[str, ...]], Counter[tuple[
 def _policies(
     watched: Watched, decided: Counter[tuple[str, ...]], grown: Counter[tuple[str, ...]]
 ) -> tuple[Policy, ...]:
-    reward, rewarded = _left(watched, "reward"), _left(watched, "rewarded")
+    rewarded, means = _earned(watched)
     counts = grown if sum(grown.values()) else decided
     total = sum(counts.values())
     return tuple(
         Policy(
             policy=key[0], per_second=_per_second(grown[key], watched),
             share=counts[key] / total if total else None,
-            mean_reward=reward[key] / rewarded[key] if rewarded[key] > 0 else None,
-            rewarded=rewarded[key],
+            mean_reward=means.get(key), rewarded=rewarded.get(key, 0.0),
         )
         for key in sorted({*decided, *rewarded}, key=lambda key: (-decided[key], key))
-        if decided[key] or rewarded[key]
+        if decided[key] or rewarded.get(key)
     )  # fmt: skip
 
 
+def _earned(
+    watched: Watched,
+) -> tuple[dict[tuple[str, ...], float], dict[tuple[str, ...], float]]:
+    """Return by policy of how many offers something is known, and their mean weighted reward."""
+    reward, rewarded = _left(watched, "reward"), _left(watched, "rewarded")
+    weights = watched.most("nextbest_objective_weight", "objective")
+    offers: dict[tuple[str, ...], float] = {}
+    means: dict[tuple[str, ...], float] = {}
+    for (policy, objective), count in rewarded.items():
+        key = (policy,)
+        # Each objective counts the same offers once more.
+        offers[key] = max(count, offers.get(key, 0.0))
+        if count > 0:
+            mean = weights.get((objective,), 1.0) * reward[policy, objective] / count
+            means[key] = means.get(key, 0.0) + mean
+    return offers, means
+
+
 def _left(watched: Watched, name: str) -> Counter[tuple[str, ...]]:
-    """Return what was counted by policy, less what was taken back."""
-    found = watched.by(f"nextbest_{name}_total", "policy")
-    found.subtract(watched.by(f"nextbest_{name}_taken_back_total", "policy"))
+    """Return what was counted by policy and objective, less what was taken back."""
+    found = watched.by(f"nextbest_{name}_total", "policy", "objective")
+    found.subtract(watched.by(f"nextbest_{name}_taken_back_total", "policy", "objective"))
     return found
 
 

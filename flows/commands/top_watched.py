@@ -39,6 +39,15 @@ class Watched:
             ((labels_, v) for each in self.now for labels_, v in each.series(name)), labels
         )
 
+    def most(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """Return the greatest value by labels: of what several processes tell alike."""
+        found: dict[tuple[str, ...], float] = {}
+        for each in self.now:
+            for has, value in each.series(name):
+                key = tuple(has.get(label, "") for label in labels)
+                found[key] = max(value, found.get(key, value))
+        return found
+
     def grown(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
         """As `by`, how much was added since; a process that began anew has begun at 0."""
         total: Counter[tuple[str, ...]] = Counter()

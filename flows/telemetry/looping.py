@@ -38,6 +38,8 @@ class LoopMeter:
         Seconds since 1970.
     members
         Of the fleet, as the strategy names them; none: there is no fleet.
+    weights
+        Of the objectives.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LoopMeter:
         partitions: Mapping[str, str],
         clock: Callable[[], float] = time.time,
         members: Sequence[str] = (),
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self._meter = meter
         self._partitions = partitions
@@ -61,6 +64,8 @@ class LoopMeter:
         for objective in objectives:
             for kind in n.EXAMPLE_KINDS:
                 meter.begin(n.EXAMPLES, objective, kind)
+        for objective, weight in (weights or {}).items():
+            meter.set(n.OBJECTIVE_WEIGHT, weight, objective)
         for response in self._responses:
             meter.begin(n.OUTCOMES_LOGGED, response)
         for member in members:

@@ -218,6 +218,12 @@ REWARDED_TAKEN_BACK = _counter(
     "run",
     "Offers of them that were withdrawn: the count of nextbest_reward_taken_back_total",
 )
+OBJECTIVE_WEIGHT = _gauge(
+    "objective_weight",
+    "objective",
+    "run",
+    "What the strategy says that a reward of an objective weighs; below 0, fewer are better",
+)
 FLEET_DECISIONS = _counter(
     "fleet_decisions",
     "member",
