@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis import exceptions
@@ -13,7 +12,8 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from ..features.errors import SettingsError, StoreError
+from ..features.errors import StoreError
+from .store_url import check_url, unusable, without_password
 
 _PASSING = (exceptions.ClusterDownError, exceptions.MasterDownError, exceptions.TryAgainError)
 _PASSING_WORDS = ("MISCONF", "NOREPLICAS", "BUSY")  # the client knows no class for these
@@ -27,6 +27,7 @@ def pool(url: str, *, seconds: float = 10.0) -> redis.ConnectionPool:
     SettingsError
         The URL is no Redis URL.
     """
+    check_url(url)
     try:
         return redis.ConnectionPool.from_url(
             url,
@@ -35,7 +36,7 @@ def pool(url: str, *, seconds: float = 10.0) -> redis.ConnectionPool:
             retry=Retry(NoBackoff(), 1),
         )
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"{without_password(url)}: {error}") from None
+        raise unusable(url, error) from None
 
 
 def ask(client: redis.Redis | Pipeline, *command: str | bytes | int) -> Any:
@@ -89,25 +90,3 @@ def passes(error: redis.RedisError) -> bool:
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.ReadOnlyError):
         return True
     return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
-
-
-def without_password(url: str) -> str:
-    """`url` fit for a message or a log.
-
-    >>> without_password("rediss://worker:s3cret@cache:6380/0?password=s3cret&db=1")
-    'rediss://worker:***@cache:6380/0?password=***&db=1'
-    >>> without_password("unix:///srv/server.sock")
-    'unix:///srv/server.sock'
-    """
-    parts = urlsplit(url)
-    netloc = parts.netloc
-    if "@" in netloc:
-        who, _, host = netloc.rpartition("@")
-        user, colon, _ = who.partition(":")
-        netloc = f"{user}:***@{host}" if colon else f"{user}@{host}"
-    query = urlencode(
-        [(k, "***" if "password" in k else v) for k, v in parse_qsl(parts.query)], safe="*/:"
-    )
-    shown = urlunsplit(parts._replace(netloc=netloc, query=query))
-    # A path alone loses its slashes there.
-    return shown if "://" in shown else shown.replace(":/", ":///", 1)

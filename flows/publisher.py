@@ -18,9 +18,10 @@ from redis.retry import Retry
 from ..features.errors import EventError, SettingsError
 from ..features.event_check import one_line
 from ..features.receipts import Receipt
-from .connection import explained, without_password
+from .connection import explained
 from .kafka_sending import Delivered, Sending
 from .partitions import FIELD, LINE_BITS, hashes_of, packed, partitions_of_hashes, stream_keys
+from .store_url import check_url, unusable
 from .telemetry.context import TRACE_FIELD, carried
 
 if TYPE_CHECKING:
@@ -316,6 +317,7 @@ def own_connections(client_or_url: Any, kind: Any, no_retry: Any) -> Any:
         known = client_or_url.connection_pool
         settings = known.connection_kwargs | {"retry": no_retry, "retry_on_error": []}
         return kind(connection_class=known.connection_class, **settings)
+    check_url(client_or_url)
     try:
         return kind.from_url(
             client_or_url,
@@ -324,4 +326,4 @@ def own_connections(client_or_url: Any, kind: Any, no_retry: Any) -> Any:
             retry=no_retry,
         )
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"{without_password(client_or_url)}: {error}") from None
+        raise unusable(client_or_url, error) from None

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ..features.errors import SettingsError
+from .store_url import check_url
 from .variables import PREFIX, check_names, in_units
 
 _JSON = frozenset({"kafka_config"})
@@ -168,6 +169,8 @@ customers; fixed for the life of a data directory)
             shown = "***" if field.name in _JSON else repr(value)
             fit = _convert(field, value, f"{field.name}={shown}", strict=True)
             msgspec.structs.force_setattr(self, field.name, fit)  # a path given as text
+        if self.redis_url is not None:
+            check_url(self.redis_url)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:

@@ -23,13 +23,13 @@ from ..commands.quiet import without_native_reports
 from ..commands.stopping import stop_on_signals
 from ..commands.values import duration
 from ..commands.warm import warm
-from ..connection import without_password
 from ..embedded import stop_server
 from ..pipeline import build_flow
 from ..run import run_flow
 from ..settings import Settings
 from ..sources.base import StopFlag
 from ..sources.files import FileSource
+from ..store_url import without_password
 from .agreement import FeastProcess
 from .picture import Scene, line, picture
 from .stream import Written, record_path, write_events

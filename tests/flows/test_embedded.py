@@ -19,7 +19,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from nextbest.features.errors import SettingsError, StoreError
-from nextbest.flows.connection import without_password
 from nextbest.flows.embedded import (
     Fsync,
     connect,
@@ -29,6 +28,7 @@ from nextbest.flows.embedded import (
     stop_server,
 )
 from nextbest.flows.settings import Settings
+from nextbest.flows.store_url import without_password
 from tests.flows.server_cases import pid_alive, pid_of
 
 
