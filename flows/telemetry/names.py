@@ -160,7 +160,7 @@ OUTAGE_ACTIVE = _gauge(
 )
 OUTAGES = _counter("outages", "", "run", "Times that a store or log went away")
 OUTAGE_SECONDS = _counter(
-    "outage_seconds", "", "run", "Seconds of waiting for a store or log, of outages that ended"
+    "outage_seconds", "", "run", "Seconds of waiting for a store or log, with those of now"
 )
 COMPILE_SECONDS = _counter("compile_seconds", "", "run", "Seconds of compiling kernels")
 

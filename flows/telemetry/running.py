@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from bisect import bisect_right
 from collections import deque
@@ -46,6 +47,8 @@ class RunMeter(Meter):
         """By partition: when the log took in the newest entry that was read, unix time."""
         self._resident: dict[tuple[str, int], tuple[int, int]] = {}
         self._stall, self._stalled_at = 0.0, 0.0
+        self._away, self._away_since = 0, 0.0
+        self._waiting = threading.Lock()
         for metric in (n.FRESHNESS, n.PROCESSING, n.SNAPSHOT, n.FLUSH, n.ROWS_WRITTEN, n.OUTAGES):
             self.begin(metric)
         for metric in (n.OUTAGE_SECONDS, n.COMPILE_SECONDS, n.EXAMPLES_LATE, n.LOOP_DUPLICATES):
@@ -122,9 +125,12 @@ class RunMeter(Meter):
 
     def outage(self, reason: str, seconds: float | None) -> None:
         """Note that a server went away, or that it is back."""
-        self.set(n.OUTAGE_ACTIVE, seconds is None)
+        with self._waiting:
+            self._count_waiting()
+            # The log and the rows may be away at once, and of one store.
+            self._away = max(0, self._away + (1 if seconds is None else -1))
+            self.set(n.OUTAGE_ACTIVE, self._away > 0)
         self.add(n.OUTAGES, seconds is None)
-        self.add(n.OUTAGE_SECONDS, seconds or 0.0)
 
     def looped(self, counts: Mapping[str, int]) -> None:
         """Count what became of the loop's events."""
@@ -162,6 +168,8 @@ class RunMeter(Meter):
 
     def refresh(self) -> None:
         """Set what is summed up when it is asked for."""
+        with self._waiting:
+            self._count_waiting()
         totals: dict[str, list[int]] = {}
         for (entity, _), (resident, evicted) in list(self._resident.items()):
             total = totals.setdefault(entity, [0, 0])
@@ -172,6 +180,13 @@ class RunMeter(Meter):
             self.set(n.ROWS_EVICTED, evicted, entity)
         for (channel, rerouted), sent in list(OUTBOUND.items()):
             self.set(n.OUTBOUND, sent, channel, str(rerouted).lower())
+
+    def _count_waiting(self) -> None:
+        """Count the time since this was called last, if somebody waited then."""
+        now = time.monotonic()
+        if self._away:
+            self.add(n.OUTAGE_SECONDS, now - self._away_since)
+        self._away_since = now
 
     def _timed(self, snapshot: Callable[[], Any]) -> Any:
         began = time.perf_counter()
