@@ -13,6 +13,7 @@ from ..settings import Settings
 from . import names as n
 from . import tracing
 from .exposition import check_free, shown
+from .lagging import Lags
 from .process import audit_refresher, begin
 from .running import RunMeter
 from .whereabouts import noted
@@ -107,8 +108,10 @@ def _showing(
     mine = range(source.partitions())
     meter.begin_partitions([p for p in mine if member is None or member.worker.owns(p)])
 
+    lags = Lags(source.lags)
+
     def refresh_lags() -> None:
-        for partition, behind in source.lags().items():
+        for partition, behind in lags().items():
             meter.set(n.LAG_RECORDS, behind, str(partition))
             newest = meter.newest.get(partition)
             if not behind:
