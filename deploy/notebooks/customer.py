@@ -8,22 +8,25 @@ app = marimo.App(width="medium", app_title="nextbest: customer")
 
 @app.cell
 def _():
+    import sys
+
     import marimo as mo
 
     from nextbest.flows.commands.lookup import moment
     from nextbest.flows.monitor import opened, person
+    from nextbest.flows.monitor.arguments import arguments_of
     from nextbest.flows.monitor.charts import customer as charts
     from nextbest.flows.monitor.charts import theme
 
     def show(chart):
         return mo.vstack([mo.Html(theme.heading(chart)), theme.untitled(chart)], gap=0)
 
-    return charts, mo, moment, opened, person, show
+    return arguments_of, charts, mo, moment, opened, person, show, sys
 
 
 @app.cell
-def _(mo):
-    arguments = mo.cli_args().to_dict()
+def _(arguments_of, sys):
+    arguments = arguments_of(sys.argv)
     return (arguments,)
 
 

@@ -8,22 +8,25 @@ app = marimo.App(width="medium", app_title="nextbest: features")
 
 @app.cell
 def _():
+    import sys
+
     import marimo as mo
 
     from nextbest.features.errors import NextbestError
     from nextbest.flows.monitor import opened, sampled, skew
+    from nextbest.flows.monitor.arguments import arguments_of
     from nextbest.flows.monitor.charts import features as charts
     from nextbest.flows.monitor.charts import theme
 
     def show(chart):
         return mo.vstack([mo.Html(theme.heading(chart)), theme.untitled(chart)], gap=0)
 
-    return NextbestError, charts, mo, opened, sampled, show, skew
+    return NextbestError, arguments_of, charts, mo, opened, sampled, show, skew, sys
 
 
 @app.cell
-def _(mo):
-    arguments = mo.cli_args().to_dict()
+def _(arguments_of, sys):
+    arguments = arguments_of(sys.argv)
     return (arguments,)
 
 
@@ -32,7 +35,7 @@ def _(arguments, mo, opened, sampled):
     place = opened.open_directory(arguments)
     directory = place.settings.data_dir
     log = sampled.EventLog(
-        place.settings.archive_dir, int(arguments.get("most", sampled.DEFAULT_EVENTS))
+        place.settings.archive_dir, int(float(arguments.get("most", sampled.DEFAULT_EVENTS)))
     )
     refresh = mo.ui.refresh(**opened.refreshing(arguments))
     share = mo.ui.slider(

@@ -8,9 +8,12 @@ app = marimo.App(width="medium", app_title="nextbest: learning")
 
 @app.cell
 def _():
+    import sys
+
     import marimo as mo
 
     from nextbest.flows.monitor import learning, opened
+    from nextbest.flows.monitor.arguments import arguments_of
     from nextbest.flows.monitor.charts import learning as charts
     from nextbest.flows.monitor.charts import theme
     from nextbest.flows.monitor.decided import DEFAULT_ROWS, DecisionLog
@@ -18,12 +21,12 @@ def _():
     def show(chart):
         return mo.vstack([mo.Html(theme.heading(chart)), theme.untitled(chart)], gap=0)
 
-    return DEFAULT_ROWS, DecisionLog, charts, learning, mo, opened, show
+    return DEFAULT_ROWS, DecisionLog, arguments_of, charts, learning, mo, opened, show, sys
 
 
 @app.cell
-def _(mo):
-    arguments = mo.cli_args().to_dict()
+def _(arguments_of, sys):
+    arguments = arguments_of(sys.argv)
     return (arguments,)
 
 
@@ -31,7 +34,7 @@ def _(mo):
 def _(DEFAULT_ROWS, DecisionLog, arguments, mo, opened):
     place = opened.open_directory(arguments)
     directory = place.settings.data_dir
-    log = DecisionLog(place.settings.archive_dir, int(arguments.get("most", DEFAULT_ROWS)))
+    log = DecisionLog(place.settings.archive_dir, int(float(arguments.get("most", DEFAULT_ROWS))))
     refresh = mo.ui.refresh(**opened.refreshing(arguments))
     get_objective, set_objective = mo.state(None)
     get_by, set_by = mo.state("arm")

@@ -11,24 +11,26 @@ app = marimo.App(width="medium", app_title="nextbest: off-policy")
 
 @app.cell
 def _():
+    import sys
     from pathlib import Path
 
     import marimo as mo
 
     from nextbest.flows.decision.evaluation import SCORE
     from nextbest.flows.monitor import candidates, opened
+    from nextbest.flows.monitor.arguments import arguments_of
     from nextbest.flows.monitor.charts import off_policy as charts
     from nextbest.flows.monitor.charts import theme
 
     def show(chart):
         return mo.vstack([mo.Html(theme.heading(chart)), theme.untitled(chart)], gap=0)
 
-    return Path, SCORE, candidates, charts, mo, opened, show
+    return Path, SCORE, arguments_of, candidates, charts, mo, opened, show, sys
 
 
 @app.cell
-def _(mo):
-    arguments = mo.cli_args().to_dict()
+def _(arguments_of, sys):
+    arguments = arguments_of(sys.argv)
     return (arguments,)
 
 
@@ -37,7 +39,7 @@ def _(arguments, candidates, mo, opened):
     place = opened.open_directory(arguments)
     directory = place.settings.data_dir
     log = candidates.RecordLog(
-        place.settings.archive_dir, int(arguments.get("most", candidates.DEFAULT_ROWS))
+        place.settings.archive_dir, int(float(arguments.get("most", candidates.DEFAULT_ROWS)))
     )
     refresh = mo.ui.refresh(**opened.refreshing(arguments))
     get_objective, set_objective = mo.state(None)

@@ -44,7 +44,7 @@ def open_directory(arguments: Mapping[str, Any]) -> Opened:
     Parameters
     ----------
     arguments
-        ``data-dir`` and ``catalog``, both optional, as `marimo.cli_args` gives them; without the
+        ``data-dir`` and ``catalog``, both optional, as `arguments_of` gives them; without the
         first, ``NEXTBEST_DATA_DIR`` or ``.nextbest``.
 
     Examples
