@@ -85,6 +85,7 @@ class Strategies:
         self._live: Live | None = None
         self._seen: Seen | None = None
         self._settling: tuple[int, int] | None = None
+        self._wrong = False
         self._unpublished = False
         self._published = PublishedModels(Keys("", ""), ())
         self._old: dict[str, Engine] = {}
@@ -137,6 +138,7 @@ class Strategies:
                 return
             try:
                 await self._take_up(await asyncio.to_thread(_load, text, self._catalog))
+                self._wrong = False
                 self._fine("catalog")
             except NextbestError as error:
                 reason = f"the strategy does not fit the new declaration: {error}"
@@ -190,7 +192,8 @@ class Strategies:
                 await self._look_at_file(self._file)
             else:
                 await self._look_at_store()
-            self._fine("strategy")
+            if not self._wrong:  # one that was refused stays so until it changes
+                self._fine("strategy")
         except StoreError:
             return  # decisions say so
         except NextbestError as error:
@@ -258,7 +261,7 @@ class Strategies:
         seen = await asyncio.to_thread(read, path)
         if self._seen is None or seen.text != self._seen.text or self._live is None:
             # A file that is wrong is not looked at again before it changes.
-            self._seen = seen
+            self._seen, self._wrong = seen, True
             before = None if self._live is None else self._live.engine.loaded
             loaded = await asyncio.to_thread(_load, seen.text, self._catalog)
             if before is not None and loaded.strategy.name != before.strategy.name:
@@ -269,6 +272,7 @@ class Strategies:
             if before is None or loaded.version != before.version:
                 await self._take_up(loaded)
                 self._unpublished = True
+            self._wrong = False
         self._seen = seen
 
     async def _look_at_store(self) -> None:
@@ -350,7 +354,8 @@ class Strategies:
             SERVICE.complained(what)
 
     def _fine(self, what: str) -> None:
-        self._complaints.pop(what, None)
+        if self._complaints.pop(what, None) is not None:
+            SERVICE.contented(what)
 
 
 def _load(text: str, catalog: Catalog) -> Loaded:

@@ -330,6 +330,9 @@ STRATEGY_INFO = _gauge(
 STRATEGY_REFRESHES = _counter(
     "strategy_refreshes", "result", "serve", "Times that a changed strategy was taken up or refused"
 )
+STRATEGY_REFUSED = _gauge(
+    "strategy_refused", "", "serve", "1 while the strategy as it is now is refused, another decides"
+)
 MODEL_REFRESHES = _counter(
     "model_refreshes", "result", "serve", "Times that changed models were taken up or refused"
 )

@@ -73,6 +73,7 @@ class ServiceMeter(Meter):
         self.on = True
         for metric in (n.EVENTS_PUBLISHED, n.EVENTS_REFUSED, n.LOOKUP_ROWS, n.DECISIONS_REPEATED):
             self.begin(metric)
+        self.begin(n.STRATEGY_REFUSED)
         self._batches = self.histogram(n.DECIDE_BATCH)
         for metric, values in (
             (n.RECEIPTS, n.RECEIPT_RESULTS),
@@ -197,8 +198,15 @@ class ServiceMeter(Meter):
         for objective in {name.partition(":")[0] for name in names} - {""}:
             self.set(n.MODEL_CHANGED, self._clock(), objective)
 
+    def contented(self, what: str) -> None:
+        """Note that what was not taken up is fine again."""
+        if what == "strategy":
+            self.set(n.STRATEGY_REFUSED, 0)
+
     def complained(self, what: str) -> None:
         """Count what was not taken up."""
+        if what == "strategy":
+            self.set(n.STRATEGY_REFUSED, 1)
         if self.on and what in ("strategy", "models"):
             metric = n.STRATEGY_REFRESHES if what == "strategy" else n.MODEL_REFRESHES
             self.add(metric, 1, "refused")
