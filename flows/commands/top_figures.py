@@ -152,11 +152,8 @@ def figures(before: Sequence[Scrape], now: Sequence[Scrape]) -> Figures:
         models=_models(watched),
         fleet=_fleet(watched),
         fleet_roles=_named(watched.by("nextbest_fleet_members", "role")),
-        differing=(
-            watched.sum("nextbest_audit_values_differing")
-            if watched.by("nextbest_audit_values_differing")
-            else None
-        ),
+        # Every process of a directory tells of the same audit.
+        differing=watched.most("nextbest_audit_values_differing").get(()),
     )
 
 

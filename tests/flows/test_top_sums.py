@@ -30,6 +30,13 @@ def test_a_refusal_is_no_income() -> None:
     assert policy.rewarded == 20
 
 
+def test_an_audit_is_told_once_however_many_processes_know_of_it() -> None:
+    seen = [process(name, "nextbest_audit_values_differing 3") for name in "abc"]
+    assert figures([], seen).differing == 3
+    assert figures([], [process("a", "nextbest_audit_values_differing 0")]).differing == 0
+    assert figures([], [process("a", "nextbest_outages_total 0")]).differing is None
+
+
 def test_weights_that_nobody_tells_are_1() -> None:
     plain = 'nextbest_reward_total{objective="sale",policy="control"} 3'
     known = 'nextbest_rewarded_total{objective="sale",policy="control"} 6'
