@@ -87,7 +87,7 @@ def _(Path, arguments, candidates, edited, mo, place, text):
     for _path in [_given] if isinstance(_given, str) else _given:
         try:
             _texts[Path(str(_path)).stem] = Path(str(_path)).read_text(encoding="utf-8")
-        except OSError as _error:
+        except (OSError, UnicodeError) as _error:
             _texts[str(_path)] = f"# {_error}"
     if edited.value.strip() != text.strip():
         _texts["edited"] = edited.value

@@ -168,6 +168,10 @@ def test_off_policy_judges_as_the_command_does(left: Left) -> None:
         drawn(page.values[name])
     wrong = ran("off_policy", **{"data-dir": str(left.data_dir), "policy": "no/such.yaml"})
     assert set(wrong.values["faults"]) == {"no/such.yaml"}
+    latin = left.data_dir.parent / "latin.yaml"
+    latin.write_bytes("name: caf\u00e9\n".encode("latin-1"))
+    wrong = ran("off_policy", **{"data-dir": str(left.data_dir), "policy": str(latin)})
+    assert set(wrong.values["faults"]) == {str(latin)}
 
 
 def views_of(left: Left, customer: str, at: int) -> int:
