@@ -170,4 +170,13 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- if gt (int .Values.service.autoscaling.minReplicas) (int .Values.service.autoscaling.maxReplicas) }}
 {{- fail "service.autoscaling.minReplicas is above maxReplicas" }}
 {{- end }}
+{{- if eq (int .Values.service.metricsPort) 8080 }}
+{{- fail "service.metricsPort is 8080, where the service itself listens: give another" }}
+{{- end }}
+{{- if and (gt (int .Values.worker.replicas) 1) (eq (int .Values.worker.metricsPort) (int .Values.worker.clusterPort)) }}
+{{- fail "worker.metricsPort and worker.clusterPort are the same: give two" }}
+{{- end }}
+{{- if gt (int (add .Values.worker.metricsPort .Values.worker.processes)) 65536 }}
+{{- fail (printf "worker.metricsPort %d: each of %d processes has a port from there on, and the last port is 65535" (int .Values.worker.metricsPort) (int .Values.worker.processes)) }}
+{{- end }}
 {{- end }}
