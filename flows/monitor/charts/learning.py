@@ -295,6 +295,9 @@ def _lines(
 def _change(table: Table, objective: str) -> str:
     rows = table.to_pylist()
     own = [row for row in rows if row["series"] == rows[0]["series"]]
+    if own and not any(row["mean"] for row in own):
+        n = sum(row["n"] for row in own)
+        return f"{objective}: no outcomes of {n:,} decisions, and no control group to compare with"
     if len(own) < 2:
         return f"{objective}: mean reward {number(own[0]['mean'] if own else None)}"
     first, last = own[0], own[-1]
