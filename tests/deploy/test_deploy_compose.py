@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 import yaml
 from compose_spec import PyCompose
@@ -74,6 +75,20 @@ def test_images_are_built_from_targets_that_exist_and_others_are_pinned() -> Non
             assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
         else:
             assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+[\w.-]*", service["image"]), service["image"]
+
+
+def test_kernels_are_compiled_for_the_processor_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declared = {
+        text.partition("=")[0]: text.partition("=")[2]
+        for stage in dockerfile.lineage(dockerfile.read(DEPLOY / "Dockerfile"), "worker")
+        for text in stage.all("ARG")
+    }
+    for kind in (declared["KERNEL_CPU"], "generic"):
+        for name in OURS:
+            assert composed()["services"][name]["build"]["args"] == {"KERNEL_CPU": kind}
+        monkeypatch.setitem(ENV, "KERNEL_CPU", "generic")
 
 
 def test_only_this_machine_reaches_the_ports_and_ours_have_no_rights_to_spare() -> None:
