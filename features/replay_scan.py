@@ -186,5 +186,5 @@ def _as_texts(ids: Sequence[str] | pa.Array[Any]) -> Any:
         if texts.null_count:
             raise SettingsError(f"{texts.null_count} ids are null")
         return texts.cast(pa.string())
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeEncodeError) as error:
         raise SettingsError(f"ids must be strings: {error}") from error

@@ -13,7 +13,7 @@ from redis.client import Pipeline
 from redis.retry import Retry
 
 from ..features.errors import StoreError
-from .store_url import check_url, unusable, without_password
+from ..features.store_url import check_url, unusable, without_password
 
 _PASSING = (exceptions.ClusterDownError, exceptions.MasterDownError, exceptions.TryAgainError)
 _PASSING_WORDS = ("MISCONF", "NOREPLICAS", "BUSY")  # the client knows no class for these

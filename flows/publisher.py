@@ -18,10 +18,10 @@ from redis.retry import Retry
 from ..features.errors import EventError, SettingsError
 from ..features.event_check import one_line
 from ..features.receipts import Receipt
+from ..features.store_url import check_url, unusable
 from .connection import explained
 from .kafka_sending import Delivered, Sending
 from .partitions import FIELD, LINE_BITS, hashes_of, packed, partitions_of_hashes, stream_keys
-from .store_url import check_url, unusable
 from .telemetry.context import TRACE_FIELD, carried
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ..features.errors import SettingsError
-from .store_url import check_url
+from ..features.store_url import check_url
 from .variables import PREFIX, check_names, in_units
 
 _JSON = frozenset({"kafka_config"})

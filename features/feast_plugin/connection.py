@@ -16,13 +16,13 @@ from pydantic_core import PydanticCustomError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from .. import store_url
 from .errors import IdError, StoreAwayError
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 # Up to the last @: whoever forgot to quote a password may have one, or a colon or a slash, in it.
 _OF_USER = re.compile(r"^((?:[\w+.-]+://)?+[^:]*):.*@", re.DOTALL)
-_NAMED = re.compile(r"(password[^=,&]*=)[^&]*", re.IGNORECASE)
 _NAMED_TO_FEAST = re.compile(r"(password[^=,&]*=)[^,]*", re.IGNORECASE)
 
 
@@ -97,8 +97,9 @@ def without_password(connection_string: str) -> str:
     >>> without_password("cache:6379,db=0,password=secret")
     'cache:6379,db=0,password=***'
     """
-    named = _NAMED if is_url(connection_string) else _NAMED_TO_FEAST
-    shown = named.sub(r"\1***", connection_string)
+    if is_url(connection_string):
+        return store_url.without_password(connection_string)
+    shown = _NAMED_TO_FEAST.sub(r"\1***", connection_string)
     return _OF_USER.sub(r"\1:***@", shown)
 
 

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..errors import SettingsError, StoreError
+from ..store_url import check_url, unusable
 from .shared_connection import SharedConnection
 
 Command = Sequence[str | bytes]
@@ -221,11 +222,11 @@ def _settings(seconds: float) -> dict[str, Any]:
 
 
 def _from_url(make: Callable[..., Any], url: str, **settings: Any) -> Any:
+    check_url(url)
     try:
         pool = make(url, **settings)
     except (ValueError, TypeError) as error:
-        # The URL itself may hold a password.
-        raise SettingsError(f"not the URL of an online store: {error}") from None
+        raise unusable(url, error) from None
     if pool.get_encoder().decode_responses:
         raise SettingsError("rows are bytes: make the client without decode_responses")
     return pool

@@ -13,13 +13,13 @@ from rich.markup import escape
 from ...features.catalog import Catalog
 from ...features.online import key_prefix
 from ...features.plans import Plans
+from ...features.store_url import without_password
 from ..connection import ask, pool
 from ..decisions import DecisionPoint
 from ..embedded import connect, ensure_server
 from ..pipeline import build_flow
 from ..run import run_flow
 from ..settings import Settings
-from ..store_url import without_password
 from ..telemetry.logs import set_up
 from ..telemetry.observing import metered
 from ..telemetry.showing import check_ports, run_meter, showing_run

@@ -14,9 +14,9 @@ import msgspec
 
 from ...features.durable import sync_path
 from ...features.errors import SettingsError, StateError
+from ...features.store_url import without_password
 from ..disk import disk_errors
 from ..settings import Settings
-from ..store_url import without_password
 
 FILES = "files"
 EMBEDDED = "embedded"

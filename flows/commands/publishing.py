@@ -13,6 +13,7 @@ from typing import IO
 from rich.console import Console
 
 from ...features.errors import EventError, SettingsError, SourceError
+from ...features.store_url import without_password
 from ..embedded import connect
 from ..partitions import BLOB_BYTES
 from ..settings import Settings
@@ -21,7 +22,6 @@ from ..sources.files import FileSource
 from ..sources.opening import UNREADABLE, kind_of, open_bytes, unreadable
 from ..sources.row_events import Rows
 from ..sources.valkey_stream import publish, publish_events
-from ..store_url import without_password
 from . import place
 from .rows import rows_of
 

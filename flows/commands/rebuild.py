@@ -22,6 +22,7 @@ from ...features.catalog import Catalog
 from ...features.durable import named_errors, sync_path
 from ...features.errors import SettingsError, StateError
 from ...features.plans import Plans
+from ...features.store_url import without_password
 from ..decision.loading import load as load_strategy
 from ..decisions import DecisionPoint
 from ..loop_flow import LEARNER, Loop
@@ -38,7 +39,6 @@ from ..republish import republish
 from ..run import working_in
 from ..settings import Settings
 from ..shard import CUSTOMERS, Origin, Snapshot
-from ..store_url import without_password
 from . import place, screen
 from .job import store_url
 from .quiet import without_native_reports

@@ -16,6 +16,7 @@ from rich.text import Text
 from ...features.declared import CATALOGS
 from ...features.errors import SourceError, StateError
 from ...features.plans import Plans
+from ...features.store_url import without_password
 from ..commands import place, screen
 from ..commands.job import store_url
 from ..commands.measures import Measures
@@ -29,7 +30,6 @@ from ..run import run_flow
 from ..settings import Settings
 from ..sources.base import StopFlag
 from ..sources.files import FileSource
-from ..store_url import without_password
 from .agreement import FeastProcess
 from .picture import Scene, line, picture
 from .stream import Written, record_path, write_events

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import redis
 
 from ...features.errors import StoreError
+from ...features.store_url import without_password
 from ..connection import explained
 from ..pauses import pauses
 from ..sources.base import StopFlag
-from ..store_url import without_password
 
 _LOOK_SECONDS = 0.05  # how late a stop is noticed
 

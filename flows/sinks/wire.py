@@ -14,9 +14,9 @@ from typing import Any, Protocol, cast
 import redis
 
 from ...features.errors import StoreError
+from ...features.store_url import without_password
 from ..connection import explained, passes, pool
 from ..resp import encode_command
-from ..store_url import without_password
 from ..telemetry import tracing
 from .flush import RowFlush
 from .outage import Outage, Patience

@@ -10,9 +10,9 @@ import msgspec
 import redis
 
 from ...features.errors import EventError
+from ...features.store_url import without_password
 from ..connection import ask, store_errors
 from ..partitions import FIELD, customers_of, events_in, packed, partitions_of, stream_keys
-from ..store_url import without_password
 from ..telemetry.context import TRACE_FIELD
 from .base import EPOCH_BYTES, EventSource, StopFlag
 from .chunk import RawChunk

@@ -117,7 +117,7 @@ def test_errors(customers: Kernels, store_url: str, store: redis.Redis) -> None:
             await client.get(["ann"], features=["visits:n"])
 
     with_client(store_url, use)
-    with pytest.raises(SettingsError, match="not the URL of an online store"):
+    with pytest.raises(SettingsError, match="Redis URL must specify"):
         AsyncFeatureClient("http://me:s3cret@host", catalog)
 
 

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from nextbest.features.errors import SettingsError, StoreError
+from nextbest.features.store_url import without_password
 from nextbest.flows.embedded import (
     Fsync,
     connect,
@@ -28,7 +29,6 @@ from nextbest.flows.embedded import (
     stop_server,
 )
 from nextbest.flows.settings import Settings
-from nextbest.flows.store_url import without_password
 from tests.flows.server_cases import pid_alive, pid_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, urlencode
 
-from ..features.errors import SettingsError
+from .errors import SettingsError
 
 _PLAIN = re.compile(r"[\w.~%+-]*")
 _BEFORE_HOST = re.compile(r"'.*@", re.DOTALL)

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextbest.features import SettingsError
+from nextbest.features.online import FeatureClient
+from nextbest.features.store_url import check_url, without_password
 from nextbest.flows.connection import pool
 from nextbest.flows.publisher import Publisher
 from nextbest.flows.settings import Settings
-from nextbest.flows.store_url import check_url, without_password
 
 BROKEN = [
     "redis://:S3/Cr3t@localhost:6399/0",
@@ -34,6 +35,7 @@ def test_a_url_that_a_password_ends_is_refused_without_it(url: str) -> None:
         pool,
         lambda url: Settings(redis_url=url),
         lambda url: Publisher(url, "events", partitions=None, shards=1),
+        FeatureClient,
     ]
     for use in uses:
         with pytest.raises(SettingsError, match="letters and digits only") as refused:
