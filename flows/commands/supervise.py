@@ -13,7 +13,7 @@ from .children import Child, Failures, Said
 from .reports import Ended, Failed, Order, Ready, Report, Stopping, encode
 
 _LONGEST_PAUSE = 5.0
-_CAUSE_SECONDS = 1.0
+_CAUSE_SECONDS = 3.0
 """After a failure, so long is waited for others to say a better reason."""
 
 _FINAL = ("SettingsError", "DeclarationError", "StateError", "RowError")

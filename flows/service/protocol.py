@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 HEAD_BYTES = 64 << 10
 HEAD_SECONDS = 10.0
-REST_SECONDS = 10.0
+REST_SECONDS = 5.0
 """How long a body may go on to come after its request was answered, and the answer be read."""
 
 _MOST_HEADS, _LONGEST_HEAD = 8, 4096

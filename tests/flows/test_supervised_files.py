@@ -30,9 +30,11 @@ def test_a_file_that_was_cut_off_is_not_tried_again(
     assert nextbest(*run).code == 0
     os.truncate(path, 10)
     result = nextbest(*run, *how)
-    assert "has changed since it was read" in one_line(result)
+    if "2" not in how:  # of two, the other may be the first to be heard of
+        assert "has changed since it was read" in one_line(result)
+    assert "has changed since it was read" in result.err.splitlines()[-1]
+    assert result.code == 1
     assert "gave up" not in result.err
-    assert "restarting" not in result.out
 
 
 def caused(cause: BaseException) -> SourceError:
