@@ -109,7 +109,7 @@ def test_files_that_grow(home: Path, nextbest: Nextbest) -> None:
 
     def grow() -> None:
         wait_for_rows(1)
-        with log.open("w") as file:  # the line that was half there is now whole
+        with log.open("r+") as file:  # the line that was half there is now whole, and none was gone
             file.write(ndjson(event(0), event(1, "bob")))
         wait_for_rows(2)
 
