@@ -75,7 +75,9 @@ class Making:
         features = len(seen.action_features)
         self._categories = Categories(self.inputs, objectives)
         self._concluding = Concluding(self.exploring, self.worth, self._survey, objectives)
-        self._lines = RecordLines(strategy, self._version, self._policy, self.inputs, self._survey)
+        self._lines = RecordLines(
+            strategy, self._version, self._policy, self.inputs, self._survey, self._tags
+        )
         self.shape = Shape(
             columns=self._columns,
             extras=self._survey.extras,

@@ -20,7 +20,6 @@ from .asked import Asked
 from .concluding import Chosen
 from .inputs import LARGEST, Inputs
 from .models import Models
-from .reading import tags_told
 from .record import DECISION, Value
 from .request import Request
 from .room import Room
@@ -39,10 +38,18 @@ class RecordLines:
     ----------
     strategy, version, policy
         What decides, and what `Record` calls so.
+    tags
+        By action, what `Offer` calls so.
     """
 
     def __init__(
-        self, strategy: Strategy, version: str, policy: str, inputs: Inputs, survey: Survey
+        self,
+        strategy: Strategy,
+        version: str,
+        policy: str,
+        inputs: Inputs,
+        survey: Survey,
+        tags: Mapping[str, Mapping[str, Value]],
     ) -> None:
         self._version, self._policy = version, policy
         self._inputs, self._survey = inputs, survey
@@ -54,10 +61,9 @@ class RecordLines:
         self._chances[0] = b'","chances":{%b:"' % objectives[0]
         features = b",".join([b"%b"] * len(strategy.model.action_features))
         features = b',"features":[%b]' % features if features else b""
-        told = tags_told(strategy)
         self._offers = [
             b'{"action":%b,"score":%%b,"propensity":%%b,"draw":%%b,"chances":{%b}%b%b}'
-            % (text, chances, features, _tags(told[name]))
+            % (text, chances, features, _tags(tags[name]))
             for name, text in zip(strategy.actions, self._actions, strict=True)
         ]
         self._places = [place for place in inputs.categories() if place >= 0]
