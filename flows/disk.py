@@ -1,8 +1,9 @@
-"""What a full or failing disk means to a person."""
+"""What a full or failing disk, or the name of a file, means to a person."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,3 +52,12 @@ Nothing is lost: the next run goes on from the last snapshot
         if found is None or type(error).__name__ not in ("RuntimeError", "PanicException"):
             raise
         raise StateError(f"{directory}: cannot be used: {found[1]}. {_SAFE}") from error
+
+
+def shown(path: Path) -> str:
+    """Return a path as text that can be written, whatever bytes are in its name.
+
+    >>> shown(Path(os.fsdecode(b"caf\\xe9.csv"))) == "caf" + chr(92) + "xe9.csv"
+    True
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

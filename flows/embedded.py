@@ -27,6 +27,7 @@ from redis.retry import Retry
 
 from ..features.errors import SettingsError, StoreError
 from .connection import ask, pool, store_errors
+from .disk import shown
 from .embedded_place import Place, Record, last_lines, socket_path, starting, take
 from .settings import Settings
 
@@ -188,11 +189,10 @@ def connect(settings: Settings) -> redis.Redis:
 
 
 def _check_name(directory: Path) -> None:
-    name = os.fsencode(directory)
     try:
-        name.decode()
+        os.fsencode(directory).decode()
     except UnicodeDecodeError:
-        text = name.decode("utf-8", "backslashreplace")
+        text = shown(directory)
         raise SettingsError(f"data_dir={text}: is not UTF-8; give another --data-dir") from None
 
 

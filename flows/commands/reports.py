@@ -91,17 +91,20 @@ def encode(thing: msgspec.Struct) -> bytes:
         If an order has a path that is not UTF-8.
     """
     if isinstance(thing, Failed):  # it may name any file
-        text = thing.text.encode("utf-8", "backslashreplace").decode()
-        thing = msgspec.structs.replace(thing, text=text)
+        thing = msgspec.structs.replace(thing, text=_written(thing.text))
     try:
         # Only paths are not known to it.
         return msgspec.json.encode(thing, enc_hook=str) + b"\n"
     except UnicodeEncodeError as error:
-        text = error.object.encode("utf-8", "backslashreplace").decode()
         raise SettingsError(
-            f"{text}: is not UTF-8, and other processes cannot be told of it; rename it, or name "
-            "the directory that it is in"
+            f"{_written(error.object)}: is not UTF-8, and other processes cannot be told of it; "
+            "rename it, or name the directory that it is in"
         ) from None
+
+
+def _written(text: str) -> str:
+    """Return a text that has the bytes of a path in it as one that can be written."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def decode_order(line: bytes, kind: type[_T]) -> _T:

@@ -11,6 +11,7 @@ from typing import NotRequired, TypedDict
 import pyarrow as pa
 
 from ...features.errors import SourceError, StateError
+from ..disk import shown
 from .base import EPOCH_BYTES, PAUSE_SECONDS, EventSource, LogPartition, StopFlag
 from .chunk import RawChunk
 from .csv_rows import CsvReader
@@ -18,7 +19,7 @@ from .finding import find, folded, partition_of
 from .following import Follower, Unclosed
 from .mapped import MappedReader
 from .ndjson import LineReader
-from .opening import UNREADABLE, is_whole, kind_of, shown, unreadable
+from .opening import UNREADABLE, is_whole, kind_of, unreadable
 from .parquet import RowReader
 from .pieces import Piece, Reader
 from .read_marks import Held, Mark, Marks, digest

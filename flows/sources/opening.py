@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -41,15 +40,6 @@ def is_whole(path: Path) -> bool:
     (True, True, False)
     """
     return path.suffix in (".parquet", ".gz")
-
-
-def shown(path: Path) -> str:
-    """Return a path as text that can be written, whatever bytes are in its name.
-
-    >>> shown(Path(os.fsdecode(b"caf\\xe9.csv"))) == "caf" + chr(92) + "xe9.csv"
-    True
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def open_bytes(path: Path, *, buffering: int = 0) -> BinaryIO:
