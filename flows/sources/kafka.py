@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _TRACE_HEADER = TRACE_FIELD.decode()
+_NOWHERE = sys.maxsize
 
 
 class KafkaState(TypedDict):
@@ -143,7 +145,8 @@ class _KafkaPartition(LinePartition[KafkaState]):
         )
         self._reader = reader
         self._feed, self._offset, end = reader.begin(number, state["offset"] if state else None)
-        self._end = end if source._drain else None
+        # A topic that ends before what was read is another one, or the broker errs: reading tells.
+        self._end = (end if self._offset <= end else _NOWHERE) if source._drain else None
 
     def read(self) -> list[RawChunk] | None:
         """The chunks of the messages that have come."""
