@@ -1,0 +1,36 @@
+"""A topic that has other partitions than when the state of a data directory was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.flows.kafka_peer import QUICK, make_topic, mock_broker, produce, tansu_broker
+from tests.flows.test_cli import Nextbest, event, home, nextbest, one_line
+
+__all__ = ["home", "nextbest"]
+
+
+def test_it_is_refused_for_customers_would_be_in_two_of_them(
+    home: Path, nextbest: Nextbest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXTBEST_KAFKA_CONFIG", json.dumps(QUICK))
+    run = ("run", "--topic", "clicks", "--drain", "--catalog", "shop:catalog")
+    with mock_broker() as brokers:  # its topics have four
+        produce(brokers, "clicks", 0, [json.dumps(event(0)).encode()])
+        assert "1 accepted" in nextbest(*run, "--kafka", brokers).words
+    last = home / ".nextbest/run.json"
+    assert json.loads(last.read_text())["partitions"] == 4
+    with tansu_broker() as port:
+        brokers = f"127.0.0.1:{port}"
+        make_topic(brokers, "clicks", 8)
+        produce(brokers, "clicks", 0, [json.dumps(event(0)).encode()])
+        message = one_line(nextbest(*run, "--kafka", brokers))
+        assert "topic clicks had 4 partitions when its state was made, and has 8 now" in message
+        # What an earlier version wrote down does not say how many there were.
+        known = {**json.loads(last.read_text()), "partitions": None}
+        last.write_text(json.dumps(known))
+        assert nextbest(*run, "--kafka", brokers).code == 0
+    assert json.loads(last.read_text())["partitions"] == 8
