@@ -84,3 +84,7 @@ class UnknownSchemaError(RowError):
 
 class StoreError(NextbestError):
     """The online store is away, refuses a command, or holds something that is not ours."""
+
+
+class LogAwayError(StoreError):
+    """The event log is away, or refuses what is sent to it."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-from ..features.errors import SourceError, StoreError
+from ..features.errors import LogAwayError, SourceError, StoreError
 from ..features.receipts import Receipt
 from .kafka_sending import Delivered, Sending
 from .partitions import LINE_BITS
@@ -77,11 +77,11 @@ class AsyncKafkaPublisher:
 
         Raises
         ------
-        StoreError
+        LogAwayError
             If they are.
         """
         if self._away:
-            raise StoreError(self._away)
+            raise LogAwayError(self._away)
 
     async def publish(self, events: Sequence[bytes], customers: Sequence[str]) -> list[Receipt]:
         """Send events, each to the partition of its customer; wait until all are delivered.

@@ -80,6 +80,7 @@ class Cluster:
         while True:
             try:
                 found = client.list_topics(topic, timeout=min(seconds, _ATTEMPT_SECONDS))
+                self.trouble = None  # what was reported before is over
                 break
             except KafkaException as error:
                 client.poll(0)  # brings what went wrong, one layer down

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..features.errors import StoreError
+from ..features.errors import LogAwayError
 from .kafka_client import Cluster
 from .telemetry.context import TRACE_FIELD, carried
 
@@ -53,7 +53,7 @@ class Sending:
 
         Raises
         ------
-        StoreError
+        LogAwayError
             The client refuses it.
         """
         from confluent_kafka import KafkaException
@@ -77,14 +77,14 @@ class Sending:
             return self.cluster.reason(error)
         return "the broker told no offset" if offset is None or offset < 0 else offset
 
-    def late(self) -> StoreError:
+    def late(self) -> LogAwayError:
         """Return the error of a message that was not answered for in time."""
         return self.failure(f"no answer within {self.timeout:.0f} s")
 
-    def failure(self, why: str) -> StoreError:
+    def failure(self, why: str) -> LogAwayError:
         """Return the error of a message that was not delivered."""
         # What the client reported below says more than that time ran out.
         trouble = self.cluster.trouble
         more = f" ({trouble})" if trouble and trouble not in why else ""
         where = f"{self.topic} at {self.cluster.brokers}"
-        return StoreError(f"{where}: a message was not delivered: {why}{more}")
+        return LogAwayError(f"{where}: a message was not delivered: {why}{more}")

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from ...features.errors import NextbestError, RowError, StateError, StoreError
+from ...features.errors import LogAwayError, NextbestError, RowError, StateError, StoreError
 from ..telemetry.serving import GONE, STATUS, noting, route_of
 from .customers import CustomersRoute
 from .decide import DecideRoute
@@ -239,8 +239,9 @@ class App:
         if isinstance(error, StoreError):
             _log.warning("%s: %s", where, error)
             # What the store said may name hosts; the caller needs to know that waiting helps.
+            away = "event log" if isinstance(error, LogAwayError) else "online store"
             return ProblemError(
-                "store-away", "the online store does not answer; try again soon",
+                "store-away", f"the {away} does not answer; try again soon",
                 headers=[(b"retry-after", b"1")],
             )  # fmt: skip
         if isinstance(error, RowError | StateError):

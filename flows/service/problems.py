@@ -39,7 +39,7 @@ KINDS = {
     "invalid-outcomes": Kind(422, "Invalid outcomes", "None was taken in; errors says why, each."),
     "internal-error": Kind(500, "Internal error", "Our mistake; the service's log says more."),
     "unreadable-row": Kind(500, "Unreadable row", "A stored row is damaged, or of another plan."),
-    "store-away": Kind(503, "Store away", "The online store does not answer; try again soon."),
+    "store-away": Kind(503, "Store away", "The online store, or the log, is away; try again soon."),
     "archive-busy": Kind(503, "Archive busy", "Many search it, or a search took too long."),
     "not-ready": Kind(503, "Not ready", "The store does not answer within a second."),
 }

@@ -88,9 +88,9 @@ def test_the_loop_runs_over_a_topic_and_a_kill_between_store_and_topic_loses_not
             # Once it is known that no broker answers, no offer is counted that is not made.
             names = (f"dan-{number}" for number in itertools.count())
             until(lambda: not counted(client, store_url, next(names)))
-            problem(
-                client.post("/v1/outcomes", json={**sent, "outcome_id": "n"}), 503, "store-away"
-            )
+            refused = client.post("/v1/outcomes", json={**sent, "outcome_id": "n"})
+            away = problem(refused, 503, "store-away")
+            assert away["detail"] == "the event log does not answer; try again soon"
             service.stop(signal.SIGKILL)
         proxy.open(port)
         with (
