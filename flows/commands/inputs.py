@@ -19,7 +19,6 @@ from ..connection import ask, pool
 from ..decision.committing import Log
 from ..decision.loading import load as load_strategy
 from ..embedded import reviver
-from ..kafka_client import Cluster
 from ..loop_flow import Loop
 from ..partitions import stream_keys
 from ..publisher import KafkaPublisher
@@ -203,13 +202,7 @@ def input_name(job: Job) -> str:
 
 
 def remembered(job: Job, plans: Plans, settings: Settings, loop: Loop | None) -> place.Remembered:
-    """Return what the data directory is to keep of a run.
-
-    Raises
-    ------
-    SourceError, StoreError
-        If brokers do not say how many partitions a topic has.
-    """
+    """Return what the data directory is to keep of a run."""
     return place.Remembered(
         catalog=absolute(job.catalog),
         decisions=None if job.decisions is None else absolute(job.decisions),
@@ -217,14 +210,7 @@ def remembered(job: Job, plans: Plans, settings: Settings, loop: Loop | None) ->
         schema=plans.schema_id,
         source=input_name(job),
         store=place.store_name(settings),
-        partitions=None if job.topic is None else _topic_partitions(job, job.topic, settings),
     )
-
-
-def _topic_partitions(job: Job, topic: str, settings: Settings) -> int:
-    cluster = Cluster(job.kafka or settings.kafka_brokers or "", settings.kafka_config)
-    with contextlib.closing(cluster.consumer()) as consumer:
-        return cluster.partitions(consumer, topic)
 
 
 def open_source(

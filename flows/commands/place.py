@@ -35,8 +35,6 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
         What the rows mean: `Plans.schema_id`.
     source
         ``files``, ``stream NAME`` or ``topic NAME``.
-    partitions
-        Of the topic; None: it is no topic, or an earlier version's.
     store
         ``embedded``, or the URL of the online store without its password.
     rebuilding
@@ -51,7 +49,6 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     rebuilding: int | None = None
     strategy: str | None = None
-    partitions: int | None = None
 
 
 def store_name(settings: Settings) -> str:
@@ -207,12 +204,6 @@ def _compare(settings: Settings, last: Remembered, run: Remembered) -> None:
                 f"{data_dir}: its state was made with {what} {before!r}, not {now!r}. "
                 "Give another --data-dir, or remove this one to begin anew"
             )
-    if None not in (last.partitions, run.partitions) and last.partitions != run.partitions:
-        raise StateError(
-            f"{data_dir}: {run.source} had {last.partitions} partitions when its state was made, "
-            f"and has {run.partitions} now: events of a customer are in one and in another, in no "
-            "order. Make a new topic with as many, and give another --data-dir"
-        )
 
 
 def _has_decided(settings: Settings) -> bool:

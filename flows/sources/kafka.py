@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from ...features.errors import SourceError, StoreError
+from ...features.errors import SourceError, StateError, StoreError
 from ..kafka_client import Cluster
 from ..telemetry import tracing
 from ..telemetry.context import TRACE_FIELD
@@ -30,6 +30,7 @@ class KafkaState(TypedDict):
     version: int
     offset: int
     seq: int
+    partitions: NotRequired[int]  # of the topic, since a changed number is refused
 
 
 class KafkaSource(EventSource[KafkaState]):
@@ -71,6 +72,8 @@ class KafkaSource(EventSource[KafkaState]):
     SourceError
         When the run begins: no broker answers within ten seconds, the topic is not there, or we
         are refused. At any time: records were deleted before they were read.
+    StateError
+        The topic has another number of partitions than when the state was made.
     StoreError
         The brokers were away for too long.
     """
@@ -143,6 +146,14 @@ class _KafkaPartition(LinePartition[KafkaState]):
             stop=source._stop,
             epoch_bytes=source._epoch_bytes,
         )
+        self._partitions = source.partitions()
+        had = state.get("partitions", self._partitions) if state else self._partitions
+        if had != self._partitions:
+            raise StateError(
+                f"topic {source._topic} had {had} partitions when its state was made, and has "
+                f"{self._partitions} now: events of a customer are in one and in another, in no "
+                "order. Make a new topic with as many, and give another --data-dir"
+            )
         self._reader = reader
         self._feed, self._offset, end = reader.begin(number, state["offset"] if state else None)
         # A topic that ends before what was read is another one, or the broker errs: reading tells.
@@ -174,8 +185,13 @@ class _KafkaPartition(LinePartition[KafkaState]):
         return self.taken()
 
     def state(self) -> KafkaState:
-        """The next offset, and how many chunks there were."""
-        return {"version": STATE_VERSION, "offset": self._offset, "seq": self.seq}
+        """The next offset, how many chunks there were, and the partitions of the topic."""
+        return {
+            "version": STATE_VERSION,
+            "offset": self._offset,
+            "seq": self.seq,
+            "partitions": self._partitions,
+        }
 
     def close(self) -> None:
         """Read no more for this partition."""
