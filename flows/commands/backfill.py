@@ -104,8 +104,6 @@ def run_backfill(
 
 
 def _check(settings: Settings, incomplete: bool) -> None:
-    if not any((settings.archive_dir / "events").glob("partition=*/*.parquet")):
-        return  # which is said better where it is read
     try:
         check_whole(settings)
     except StateError as error:

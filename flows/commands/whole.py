@@ -24,6 +24,7 @@ def check_whole(settings: Settings) -> None:
     """Check that history can be made of the archive; a run may be under way.
 
     An archive without the rest of a data directory is taken as it is: nothing tells what it lacks.
+    So is one without files: where it is read, that is said better.
 
     Parameters
     ----------
@@ -39,20 +40,20 @@ def check_whole(settings: Settings) -> None:
     """
     stores = sorted(settings.recovery_dir.glob("*.sqlite3"))
     shards = _shards(settings)
-    if shards is None or not stores:
+    directory = settings.archive_dir / "events"
+    if shards is None or not stores or not any(directory.glob("partition=*/*.parquet")):
         return
     with tempfile.TemporaryDirectory() as name:
         copy = msgspec.structs.replace(settings, data_dir=Path(name), shards=shards)
         _copy(settings, stores, copy)
-        directory = settings.archive_dir / "events"
         partitions = {int(path.name.partition("=")[2]) for path in directory.glob("partition=*")}
         try:
             with without_native_reports():
                 found = read_recovered(copy, partitions, 0)
         except StateError as error:
             raise StateError(str(error).replace(name, str(settings.data_dir))) from None
-    archive = Archive(directory) if any(directory.glob("partition=*/*.parquet")) else None
-    held, taken = count_events(committed_files(archive, found.archived), found.shards)
+    files = committed_files(Archive(directory), found.archived)
+    held, taken = count_events(files, found.shards)
     if held != taken:
         raise StateError(
             f"the archive holds {held:,} of the {taken:,} events taken in: files are missing or "
